@@ -1,0 +1,1 @@
+"""Azurite, the Blob Storage emulator, as a fixture."""

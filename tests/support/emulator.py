@@ -1,0 +1,1 @@
+"""The Batch emulator as a fixture."""
