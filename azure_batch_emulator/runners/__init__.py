@@ -1,0 +1,33 @@
+"""How the emulator's nodes carry out tasks: as processes, as containers, or not at all."""
+
+from .base import ContainerSpec, Failure, NodeSpec, Runner, TaskExit, TaskLaunch
+
+__all__ = [
+    "RUNNERS",
+    "ContainerSpec",
+    "Failure",
+    "NodeSpec",
+    "Runner",
+    "TaskExit",
+    "TaskLaunch",
+    "make_runner",
+]
+
+RUNNERS = ("process", "docker", "none")
+
+
+def make_runner(name: str) -> Runner:
+    """The runner of this name, one of RUNNERS; else a ValueError. Nothing is started or connected yet."""
+    if name == "process":
+        from .process import ProcessRunner
+
+        return ProcessRunner()
+    if name == "docker":
+        from .docker import DockerRunner
+
+        return DockerRunner()
+    if name == "none":
+        from .modelled import ModelledRunner
+
+        return ModelledRunner()
+    raise ValueError(f"There is no runner {name!r}; --runner takes one of {', '.join(RUNNERS)}.")
