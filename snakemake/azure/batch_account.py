@@ -1,0 +1,94 @@
+"""Which Batch account a run talks to, and with which credential."""
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint, is_emulator, read_legacy_config
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AzureNamedKeyCredential, TokenCredential
+
+# The emulator's published account, as Azurite has one: no secret.
+EMULATOR_ACCOUNT = "devbatch"
+EMULATOR_KEY = (
+    "c25ha2VtYWtlLW9uLWF6dXJlLWJhdGNoLWVtdWxhdG9yLXB1Ymxpc2hlZC1kZXZlbG9wbWVudC1rZXktbm90LXNlY3JldCE="
+)
+
+
+@dataclass(frozen=True)
+class BatchAccount:
+    """A Batch account: endpoint, name and, for Shared Key, the key (never printed)."""
+
+    endpoint: str
+    name: str
+    key: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def resolve(cls, settings: ExecutorSettings, environ: Mapping[str, str] = os.environ) -> "BatchAccount":
+        """From resolved settings and AZ_BATCH_ACCOUNT_NAME and AZ_BATCH_ACCOUNT_KEY.
+
+        Raises
+        ------
+        SettingsError: the URL is malformed, the key is no key, or a loopback URL has no account name.
+        """
+        if not settings.account_url:
+            raise SettingsError("The URL of the Batch account is missing: give --az-batch-account-url.")
+        url = endpoint(settings.account_url)
+        legacy = read_legacy_config(settings.config) if settings.config else None
+        name = environ.get("AZ_BATCH_ACCOUNT_NAME") or (legacy and legacy.account_name) or ""
+        key = environ.get("AZ_BATCH_ACCOUNT_KEY") or (legacy and legacy.account_key) or None
+        if is_emulator(settings.account_url):
+            return cls(url, EMULATOR_ACCOUNT, EMULATOR_KEY)
+        host = urlsplit(url).hostname or ""
+        if not name and host not in ("127.0.0.1", "localhost", "::1"):
+            name = host.partition(".")[0]
+        if not name:
+            raise SettingsError(
+                f"The account's name is not part of --az-batch-account-url {url}: set AZ_BATCH_ACCOUNT_NAME."
+            )
+        if key is not None:
+            try:
+                base64.b64decode(key, validate=True)
+            except (binascii.Error, ValueError):
+                raise SettingsError(
+                    "AZ_BATCH_ACCOUNT_KEY is not a key: set it to one of the account's two keys, which are "
+                    "base64 text (az batch account keys list)."
+                ) from None
+        elif url.startswith("http://"):
+            raise SettingsError(
+                f"No key for the Batch account {name}: set AZ_BATCH_ACCOUNT_KEY (Entra ID needs an https URL)."
+            )
+        return cls(url, name, key)
+
+    def credential(self) -> "AzureNamedKeyCredential | TokenCredential":
+        if self.key is not None:
+            from azure.core.credentials import AzureNamedKeyCredential
+
+            return AzureNamedKeyCredential(self.name, self.key)
+        from azure.identity import DefaultAzureCredential
+
+        return DefaultAzureCredential()
+
+    def client(self, **pipeline: Any):
+        """An `azure.batch.BatchClient`; retries 408, 429 and 5xx with growing pauses, honouring Retry-After.
+
+        https://learn.microsoft.com/azure/batch/batch-retry-after-errors
+        """
+        from azure.batch import BatchClient
+
+        return BatchClient(
+            self.endpoint,
+            self.credential(),  # type: ignore[arg-type]
+            retry_total=8,
+            retry_backoff_factor=0.5,
+            retry_backoff_max=30,
+            connection_timeout=20,
+            read_timeout=90,
+            logging_enable=False,
+            **pipeline,
+        )

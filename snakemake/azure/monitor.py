@@ -1,0 +1,97 @@
+"""One poll for all tasks of a Batch job; each task gets exactly one verdict.
+
+A poll asks only for tasks that completed since the last look. The service's list lags and its clock is its own,
+so the look reaches back over an overlap measured on the service's own times, and what was already judged is
+skipped. Now and then the whole list is asked for, to notice tasks that somebody deleted.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from azure.batch.models import BatchTask
+
+    from snakemake.azure.client import Batch
+
+OVERLAP = timedelta(minutes=2)
+QUIET_POLLS_BEFORE_CENSUS = 20
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a task ended. `reason` says in one sentence why it failed."""
+
+    task_id: str
+    success: bool
+    exit_code: int | None = None
+    reason: str = ""
+
+
+def lower(value: object) -> str:
+    """The wire text of an enum or string, in lower case: the service's case differs between versions."""
+    return str(getattr(value, "value", value)).lower()
+
+
+def judge(task: "BatchTask") -> Verdict:
+    """The verdict on a completed task. Anything that is not a reported success is a failure."""
+    info = task.execution_info
+    exit_code = info.exit_code if info else None
+    if info is None or info.result is None:
+        return Verdict(task.id, False, exit_code, "Azure Batch completed the task without saying how it ended.")
+    if lower(info.result) == "success":
+        return Verdict(task.id, True, exit_code)
+    failure = info.failure_info
+    if failure is None or lower(failure.code) == "failureexitcode":
+        return Verdict(task.id, False, exit_code, f"The task's command exited with code {exit_code}.")
+    text = ": ".join(filter(None, (failure.code, failure.message)))
+    details = "; ".join(f"{d.name}: {d.value}" for d in failure.details or [] if d.value)
+    return Verdict(task.id, False, exit_code, f"Azure Batch ended the task: {text}" + (f" ({details})" if details else ""))
+
+
+class Monitor:
+    """Watches the tasks of one Batch job. `poll` is called by one thread, `watch` by any."""
+
+    def __init__(self, batch: "Batch", job_id: str):
+        self.batch = batch
+        self.job_id = job_id
+        self._open: set[str] = set()
+        self._latest: datetime | None = None
+        self._quiet = 0
+
+    def watch(self, task_ids: Iterable[str]) -> None:
+        self._open.update(task_ids)
+
+    @property
+    def open_tasks(self) -> int:
+        """How many tasks have no verdict yet."""
+        return len(self._open)
+
+    def poll(self) -> list[Verdict]:
+        """The verdicts that are new since the last call."""
+        if not self._open:
+            return []
+        since = self._latest - OVERLAP if self._latest else None
+        verdicts = []
+        for task in self.batch.completed_tasks(self.job_id, since):
+            if task.state_transition_time and (self._latest is None or task.state_transition_time > self._latest):
+                self._latest = task.state_transition_time
+            if task.id in self._open:
+                self._open.discard(task.id)
+                verdicts.append(judge(task))
+        self._quiet = 0 if verdicts else self._quiet + 1
+        if self._quiet >= QUIET_POLLS_BEFORE_CENSUS:
+            self._quiet = 0
+            verdicts += self._census()
+        return verdicts
+
+    def _census(self) -> list[Verdict]:
+        watched = set(self._open)
+        states = self.batch.task_states(self.job_id)
+        missing = sorted(watched - set(states))
+        self._open.difference_update(missing)
+        if any(states.get(task) == "completed" for task in watched):
+            # A completion that the time filter missed: look at everything once.
+            self._latest = None
+        return [Verdict(task, False, None, "The task is gone: somebody deleted it.") for task in missing]

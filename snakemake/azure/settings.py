@@ -1,0 +1,260 @@
+"""The executor's options: help, default, validation and meaning, in one place.
+
+Snakemake turns each field into an option `--az-batch-<field>`. Everything here is checked before anything
+is created in Azure; `SettingsError` says in one sentence what is wrong and which option to set.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.settings import ExecutorSettingsBase
+
+EMULATOR = "emulator"
+"""The account URL that means the local Azure Batch emulator (`emulator:PORT` for another port)."""
+
+EMULATOR_PORT = 10011
+
+DEFAULT_VM_SIZE = "Standard_D4ds_v5"
+
+# Batch bounds: https://learn.microsoft.com/azure/batch/batch-quota-limit
+MAX_SLOTS_PER_NODE = 256
+MAX_TASK_RETRIES = 100
+
+
+class SettingsError(WorkflowError):
+    """An option is missing or wrong; nothing has been created."""
+
+
+def option(help: str, default=None, **metadata):
+    return field(default=default, metadata={"help": help, **metadata})
+
+
+@dataclass
+class ExecutorSettings(ExecutorSettingsBase):
+    """Options of the executor `az-batch`."""
+
+    account_url: str | None = option(
+        "URL of the Batch account, https://ACCOUNT.REGION.batch.azure.com, or 'emulator' for the local Azure "
+        "Batch emulator. Taken from AZ_BATCH_ACCOUNT_URL if not given. The account's key is read from "
+        "AZ_BATCH_ACCOUNT_KEY and its name from the URL or AZ_BATCH_ACCOUNT_NAME; without a key, Entra ID "
+        "credentials are used.",
+        metavar="URL",
+        type=str,
+    )
+    vm_size: str | None = option(
+        f"VM size of the pool's nodes (default: {DEFAULT_VM_SIZE}). A rule can ask for another one with the "
+        "resource az_vm_size; each size gets a pool of its own.",
+        metavar="SIZE",
+        type=str,
+    )
+    nodes: int = option(
+        "The most nodes that a pool may have; a pool grows with the work that is ready, up to this number.",
+        default=10,
+        metavar="N",
+    )
+    slots_per_node: int | None = option(
+        "Task slots of a node (default: its number of vCPUs). A job takes as many slots as its threads and "
+        "mem_mb need of a node, or what the resource az_slots says.",
+        metavar="N",
+        type=int,
+    )
+    pool_id: str | None = option(
+        "Run in this existing pool, as it is: it is neither resized nor deleted.",
+        metavar="ID",
+        type=str,
+    )
+    os_image: str | None = option(
+        "OS image of the nodes, PUBLISHER:OFFER:SKU[:VERSION] (default: the newest verified one that Batch "
+        "lists with container support, microsoft-dsvm ubuntu-hpc first).",
+        metavar="IMAGE",
+        type=str,
+    )
+    task_retries: int = option(
+        "How often Batch itself runs a task again on its node after a non-zero exit code. Snakemake's own "
+        "--retries, which can raise resources between attempts, is independent of this.",
+        default=0,
+        metavar="N",
+    )
+    node_timeout: int = option(
+        "Minutes to wait for a first usable node before the run is given up.",
+        default=30,
+        metavar="MINUTES",
+    )
+    sas_hours: int = option(
+        "Lifetime of the SAS that tasks get for Blob Storage when it is made from an account key.",
+        default=168,
+        metavar="HOURS",
+    )
+    config: Path | None = option(
+        "YAML file with the keys BATCH_ACCOUNT_NAME, BATCH_ACCOUNT_KEY, BATCH_ACCOUNT_URL, "
+        "BATCH_POOL_NODE_COUNT and BATCH_POOL_VM_SIZE, as in the first Azure Batch fork of Snakemake. Options "
+        "and environment variables win over it. Implies --az-batch.",
+        metavar="FILE",
+        type=Path,
+    )
+
+
+@dataclass(frozen=True)
+class LegacyConfig:
+    """What `--az-batch-config` may hold. The key stays out of the settings, which travel and get printed."""
+
+    account_name: str | None = None
+    account_key: str | None = field(default=None, repr=False)
+    account_url: str | None = None
+    node_count: int | None = None
+    vm_size: str | None = None
+
+
+_LEGACY_KEYS = {
+    "BATCH_ACCOUNT_NAME": "account_name",
+    "BATCH_ACCOUNT_KEY": "account_key",
+    "BATCH_ACCOUNT_URL": "account_url",
+    "BATCH_POOL_NODE_COUNT": "node_count",
+    "BATCH_POOL_VM_SIZE": "vm_size",
+}
+
+
+def read_legacy_config(path: Path) -> LegacyConfig:
+    """Reads the YAML file of `--az-batch-config`.
+
+    Raises
+    ------
+    SettingsError: the file cannot be read, is not a mapping, or has an unknown or mistyped key.
+    """
+    import yaml
+
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise SettingsError(f"Cannot read the file given as --az-batch-config: {path}: {e.strerror}.") from None
+    except yaml.YAMLError as e:
+        # The parser's own text can quote a line that holds the key.
+        mark = getattr(e, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise SettingsError(f"The file given as --az-batch-config is not YAML: {path}{where}.") from None
+    if not isinstance(data, dict):
+        raise SettingsError(f"The file given as --az-batch-config must hold 'KEY: value' lines: {path}.")
+    if unknown := sorted(set(map(str, data)) - set(_LEGACY_KEYS)):
+        raise SettingsError(
+            f"Unknown key {unknown[0]} in {path}; --az-batch-config knows {', '.join(_LEGACY_KEYS)}."
+        )
+    values = {_LEGACY_KEYS[key]: value for key, value in data.items() if value is not None}
+    count = values.get("node_count")
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
+        raise SettingsError(f"BATCH_POOL_NODE_COUNT in {path} must be a whole number.")
+    for name, value in values.items():
+        if name != "node_count":
+            values[name] = str(value)
+    return LegacyConfig(**values)
+
+
+def resolve(settings: ExecutorSettings, environ: Mapping[str, str] = os.environ) -> ExecutorSettings:
+    """Fills what was not given from the legacy file, then the environment, then the defaults.
+
+    Returns a copy; checks nothing (see `validate`).
+    """
+    legacy = read_legacy_config(settings.config) if settings.config else LegacyConfig()
+    default_nodes = next(f.default for f in fields(ExecutorSettings) if f.name == "nodes")
+    return replace(
+        settings,
+        account_url=settings.account_url or environ.get("AZ_BATCH_ACCOUNT_URL") or legacy.account_url,
+        vm_size=settings.vm_size or legacy.vm_size or DEFAULT_VM_SIZE,
+        nodes=legacy.node_count if legacy.node_count and settings.nodes == default_nodes else settings.nodes,
+    )
+
+
+def is_emulator(account_url: str) -> bool:
+    return account_url.partition(":")[0] == EMULATOR
+
+
+def endpoint(account_url: str) -> str:
+    """The URL that requests go to, without a trailing slash.
+
+    Raises
+    ------
+    SettingsError: the URL is malformed.
+    """
+    if is_emulator(account_url):
+        port = account_url.partition(":")[2] or str(EMULATOR_PORT)
+        if not re.fullmatch(r"\d{1,5}", port) or not 0 < int(port) < 65536:
+            raise SettingsError(
+                f"--az-batch-account-url {account_url} is malformed: after 'emulator:' comes a port number."
+            )
+        return f"http://127.0.0.1:{port}"
+    malformed = (
+        f"--az-batch-account-url {_printable(account_url)} is malformed: give "
+        "https://ACCOUNT.REGION.batch.azure.com as the portal shows it, or 'emulator'."
+    )
+    try:
+        parts = urlsplit(account_url)
+        port_number = parts.port
+    except ValueError:
+        raise SettingsError(malformed) from None
+    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+        raise SettingsError(malformed)
+    if parts.username or parts.password or port_number == 0 or re.search(r"\s", account_url):
+        raise SettingsError(malformed)
+    if parts.scheme == "http" and not loopback:
+        raise SettingsError(
+            f"--az-batch-account-url {account_url} must begin with https://: over http the requests "
+            "could be read and replayed on the way."
+        )
+    if not loopback and "." not in parts.hostname:
+        raise SettingsError(malformed)
+    return account_url.rstrip("/")
+
+
+def _printable(url: str) -> str:
+    """The URL without what might be a secret: user information and query."""
+    bare = re.sub(r"//[^/@]*@", "//***@", url)
+    return bare.partition("?")[0] + ("?***" if "?" in bare else "")
+
+
+def validate(settings: ExecutorSettings) -> None:
+    """Checks the options that need no request.
+
+    Raises
+    ------
+    SettingsError: with one sentence on the first option that is missing or wrong.
+    """
+    from snakemake.azure import batch_ids, vm_sizes
+
+    if not settings.account_url:
+        raise SettingsError(
+            "The URL of the Batch account is missing: give --az-batch-account-url "
+            "https://ACCOUNT.REGION.batch.azure.com (or 'emulator'), or set AZ_BATCH_ACCOUNT_URL."
+        )
+    endpoint(settings.account_url)
+    try:
+        vm = vm_sizes.vm_size(settings.vm_size or DEFAULT_VM_SIZE)
+    except vm_sizes.UnknownVmSize as e:
+        raise SettingsError(f"{e} Set --az-batch-vm-size.") from None
+    if settings.slots_per_node is not None:
+        most = min(4 * vm.vcpus, MAX_SLOTS_PER_NODE)
+        _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {vm.name}")
+    _bounds(settings.nodes, 1, None, "nodes", "a pool needs")
+    _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "is sensible")
+    _bounds(settings.node_timeout, 1, None, "node-timeout", "a node needs")
+    _bounds(settings.sas_hours, 1, None, "sas-hours", "a run needs")
+    if settings.pool_id is not None and not batch_ids.is_valid(settings.pool_id):
+        raise SettingsError(
+            f"--az-batch-pool-id {settings.pool_id!r} is not an id of a pool: Batch allows 1 to 64 letters, "
+            "digits, hyphens and underscores."
+        )
+    if settings.os_image is not None and len(settings.os_image.split(":")) not in (3, 4):
+        raise SettingsError(
+            f"--az-batch-os-image {settings.os_image} is malformed: give PUBLISHER:OFFER:SKU or "
+            "PUBLISHER:OFFER:SKU:VERSION."
+        )
+
+
+def _bounds(value: int, least: int, most: int | None, name: str, why: str) -> None:
+    if value < least or (most is not None and value > most):
+        bounds = f"at least {least}" if most is None else f"{least} to {most}"
+        raise SettingsError(f"--az-batch-{name} {value} is out of bounds: {why} {bounds}.")

@@ -1,0 +1,89 @@
+"""The workflow's sources as one archive: packed and uploaded once per run, fetched once per node.
+
+The archive is deterministic (sorted names, no owners, no times), so that its digest names its content and
+nodes that serve several runs can keep it.
+"""
+
+import gzip
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+LARGE_ARCHIVE = 50 * 1024 * 1024
+"""Packed size in bytes from which on the user is told that sources hold more than sources."""
+
+_NEVER = {".snakemake", ".git"}
+
+
+class SourcesError(WorkflowError):
+    """The sources cannot be packed or unpacked."""
+
+
+@dataclass(frozen=True)
+class SourceArchive:
+    """A packed archive: its bytes and the SHA-256 of them, in hexadecimal."""
+
+    data: bytes
+    sha256: str
+
+
+def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchive:
+    """Packs `files`, which must lie below `workdir`, into a gzipped tar with names relative to it.
+
+    Raises
+    ------
+    SourcesError: a file lies outside the working directory, or cannot be read.
+    """
+    members = {}
+    for file in files:
+        name = os.path.normpath(os.path.relpath(os.path.join(workdir, file), workdir))  # noqa: PTH118
+        parts = Path(name).parts
+        if parts[:1] == ("..",):
+            raise SourcesError(
+                f"The workflow's file {file} lies outside the working directory {workdir}, so that it cannot be "
+                "sent to the nodes: run snakemake from a directory that holds all files of the workflow, or set "
+                "--directory to one."
+            )
+        if not _NEVER.intersection(parts):
+            members[name] = workdir / name
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name, path in sorted(members.items()):
+            if path.is_dir():
+                continue
+            try:
+                info = tar.gettarinfo(path, arcname=name)
+                info.uid = info.gid = 0
+                info.uname = info.gname = ""
+                info.mtime = 0
+                if info.isreg():
+                    with path.open("rb") as f:
+                        tar.addfile(info, f)
+                else:
+                    tar.addfile(info)
+            except OSError as e:
+                raise SourcesError(f"Cannot read the workflow's file {path}: {e.strerror}.") from None
+    data = buffer.getvalue()
+    return SourceArchive(data, hashlib.sha256(data).hexdigest())
+
+
+def unpack(data: bytes, sha256: str, target: Path) -> None:
+    """Unpacks an archive into `target` after checking its digest.
+
+    Raises
+    ------
+    SourcesError: the data is not what was packed.
+    """
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise SourcesError("The workflow's sources arrived damaged: their SHA-256 is not the one that was sent.")
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as tar:
+        tar.extractall(target, filter="data")

@@ -1,0 +1,88 @@
+"""From what a Snakemake job needs to a Batch task."""
+
+import base64
+import binascii
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from azure.batch.models import BatchTaskCreateOptions, EnvironmentSetting
+
+RETENTION = timedelta(hours=1)
+"""How long a node keeps the directory of an ended task: enough to fetch its logs, and staged data
+does not pile up on the node's disk."""
+
+NODE_MODULE = "snakemake.azure.node"
+
+
+@dataclass(frozen=True)
+class NodeOrder:
+    """What the node has to do for one task. Travels in the command line, so it holds no secret.
+
+    argv: arguments of `snakemake`; sources: `CONTAINER/BLOB` of the source archive; sha256: its digest.
+    """
+
+    argv: tuple[str, ...]
+    sources: str
+    sha256: str
+
+    def encode(self) -> str:
+        """One argument of letters, digits, `-` and `_`: Batch runs command lines without a shell, and
+        nothing in here depends on how it reads quotes."""
+        data = json.dumps({"argv": self.argv, "sources": self.sources, "sha256": self.sha256}).encode()
+        return base64.urlsafe_b64encode(zlib.compress(data, 9)).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str) -> "NodeOrder":
+        """
+        Raises
+        ------
+        ValueError: the text is no encoded order.
+        """
+        try:
+            data = json.loads(zlib.decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
+            return cls(tuple(data["argv"]), data["sources"], data["sha256"])
+        except (binascii.Error, zlib.error, KeyError, TypeError, UnicodeError) as e:
+            raise ValueError(f"not an order for this node ({type(e).__name__})") from None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One Batch task: its id (at most 64 characters), what it does, and what it needs of a node."""
+
+    id: str
+    display_name: str
+    order: NodeOrder
+    slots: int = 1
+    runtime: timedelta | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def command_line(self) -> str:
+        return f"python -m {NODE_MODULE} {self.order.encode()}"
+
+    def options(self, image: str) -> "BatchTaskCreateOptions":
+        """The request body for this task, in a container of `image`.
+
+        `--rm`, because stopped containers otherwise fill the node's disk (github.com/Azure/Batch/issues/189).
+        """
+        from azure.batch.models import BatchTaskConstraints, BatchTaskContainerSettings, BatchTaskCreateOptions
+
+        return BatchTaskCreateOptions(
+            id=self.id,
+            display_name=self.display_name,
+            command_line=self.command_line(),
+            container_settings=BatchTaskContainerSettings(image_name=image, container_run_options="--rm"),
+            environment_settings=environment_settings(self.environment) or None,
+            required_slots=self.slots,
+            constraints=BatchTaskConstraints(max_wall_clock_time=self.runtime, retention_time=RETENTION),
+        )
+
+
+def environment_settings(variables: Mapping[str, str]) -> "list[EnvironmentSetting]":
+    from azure.batch.models import EnvironmentSetting
+
+    return [EnvironmentSetting(name=name, value=value) for name, value in variables.items()]
