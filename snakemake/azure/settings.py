@@ -234,7 +234,7 @@ def validate(settings: ExecutorSettings) -> None:
     try:
         vm = vm_sizes.vm_size(settings.vm_size or DEFAULT_VM_SIZE)
     except vm_sizes.UnknownVmSize as e:
-        raise SettingsError(f"{e} Set --az-batch-vm-size.") from None
+        raise SettingsError(str(e)) from None
     if settings.slots_per_node is not None:
         most = min(4 * vm.vcpus, MAX_SLOTS_PER_NODE)
         _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {vm.name}")

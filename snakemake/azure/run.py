@@ -1,0 +1,253 @@
+"""One run's resources in Azure: pools, the Batch job bound to each, the source archive; made late, deleted at the end.
+
+Nothing exists before the first `submit`. Whatever was made is in `_made` before the request that makes it is sent,
+so that `close` deletes it even if the answer never came. `close` may be called at any time, from any thread, any
+number of times.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from snakemake.azure.client import Batch, BatchError, Rejected
+from snakemake.azure.monitor import Monitor, Verdict
+from snakemake.azure.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
+from snakemake.azure.tasks import Task, environment_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOOK_EVERY = timedelta(seconds=15)
+"""How often a pool and its nodes are looked at while its tasks are open."""
+
+
+class SourceStore(Protocol):
+    """Where the source archive goes; `name` is `CONTAINER/BLOB`."""
+
+    name: str
+    sha256: str
+
+    def upload(self) -> None: ...
+
+    def delete(self) -> None: ...
+
+
+@dataclass
+class PoolQueue:
+    """A pool and the Batch job bound to it: tasks are added to the job and run on the pool's nodes."""
+
+    pool_id: str
+    job_id: str
+    monitor: Monitor
+    slots_per_node: int
+    plan: PoolPlan | None
+    """How the pool was made; None for a pool that was there before."""
+    open_slots: dict[str, int] = field(default_factory=dict)
+    requested: int = 0
+    looked: datetime | None = None
+    idle_since: datetime | None = None
+    seen: str = ""
+
+
+@dataclass
+class Made:
+    """Something that exists, or may exist, in Azure because of this run."""
+
+    what: str
+    name: str
+    delete: Callable[[], None]
+
+
+class BatchRun:
+    """The Azure side of one workflow run.
+
+    id: prefix of all names (at most 40 characters); environment: variables for every task, secrets included,
+    which travel in the Batch job's common environment settings; now: the clock (UTC).
+    """
+
+    def __init__(
+        self,
+        id: str,
+        batch: Batch,
+        sources: SourceStore,
+        environment: "Mapping[str, str]",
+        image: str,
+        task_retries: int,
+        patience: timedelta,
+        say: Callable[[str], None],
+        warn: Callable[[str], None],
+        now: Callable[[], datetime],
+    ):
+        self.id = id
+        self.batch = batch
+        self.sources = sources
+        self.environment = environment
+        self.image = image
+        self.task_retries = task_retries
+        self.patience = patience
+        self.say = say
+        self.warn = warn
+        self.now = now
+        self.queues: dict[str, PoolQueue] = {}
+        self._made: list[Made] = []
+        self._lock = threading.RLock()
+        self._closed = False
+
+    def open_queue(self, key: str, plan: PoolPlan, nodes: int) -> PoolQueue:
+        """The queue for `key`, with a pool of its own, made now if it is not there yet."""
+        with self._lock:
+            self._check_open()
+            if key not in self.queues:
+                self._upload_sources()
+                self._making("pool", plan.id, lambda: self.batch.delete_pool(plan.id))
+                self.batch.create_pool(plan.options(nodes))
+                self.say(
+                    f"Azure Batch: created the pool {plan.id} ({plan.vm_size}, {plan.slots} task slots per node, "
+                    f"{nodes} of at most {plan.max_nodes} nodes, {plan.os_image.sku}, image {plan.image})."
+                )
+                queue = self._new_queue(plan.id, plan.slots, plan)
+                queue.requested = nodes
+                self.queues[key] = queue
+            return self.queues[key]
+
+    def join_queue(self, key: str, pool_id: str, slots_per_node: int) -> PoolQueue:
+        """The queue for `key` on a pool that exists and stays."""
+        with self._lock:
+            self._check_open()
+            if key not in self.queues:
+                self._upload_sources()
+                self.queues[key] = self._new_queue(pool_id, slots_per_node, None)
+            return self.queues[key]
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise WorkflowError("The run is shutting down; no more jobs are submitted to Azure Batch.")
+
+    def _upload_sources(self) -> None:
+        if not any(made.what == "source archive" for made in self._made):
+            self._making("source archive", f"az://{self.sources.name}", self.sources.delete)
+            self.sources.upload()
+            self.say(f"Azure Batch: uploaded the workflow's sources to az://{self.sources.name}.")
+
+    def _new_queue(self, pool_id: str, slots: int, plan: PoolPlan | None) -> PoolQueue:
+        from azure.batch import models
+
+        job_id = f"{self.id}-{len(self.queues) + 1}"
+        self._making("Batch job", job_id, lambda: self.batch.delete_job(job_id))
+        self.batch.create_job(
+            models.BatchJobCreateOptions(
+                id=job_id,
+                pool_info=models.BatchPoolInfo(pool_id=pool_id),
+                constraints=models.BatchJobConstraints(max_task_retry_count=self.task_retries),
+                common_environment_settings=environment_settings(self.environment) or None,
+            )
+        )
+        self.say(f"Azure Batch: created the job {job_id} on the pool {pool_id}.")
+        return PoolQueue(pool_id, job_id, Monitor(self.batch, job_id), slots, plan)
+
+    def _making(self, what: str, name: str, delete: Callable[[], None]) -> None:
+        self._made.append(Made(what, name, delete))
+
+    def submit(self, queue: PoolQueue, tasks: Sequence[Task]) -> list[Rejected]:
+        """Adds the tasks to the queue; returns those that Batch did not take."""
+        with self._lock:
+            self._check_open()
+            rejected = self.batch.add_tasks(queue.job_id, [task.options(self.image) for task in tasks])
+            refused = {r.task_id for r in rejected}
+            added = {task.id: task.slots for task in tasks if task.id not in refused}
+            queue.open_slots.update(added)
+            queue.monitor.watch(added)
+            self._grow(queue)
+            return rejected
+
+    def _grow(self, queue: PoolQueue) -> None:
+        """Asks for more nodes if the open tasks need them; a pool that is just being resized is asked later."""
+        if queue.plan is None:
+            return
+        wanted = queue.plan.nodes_for(sum(queue.open_slots.values()))
+        if wanted > queue.requested and self.batch.resize_pool(queue.pool_id, wanted):
+            self.say(f"Azure Batch: resizing the pool {queue.pool_id} from {queue.requested} to {wanted} nodes.")
+            queue.requested = wanted
+
+    def poll(self) -> list[Verdict]:
+        """New verdicts of all queues.
+
+        Raises
+        ------
+        PoolError: a pool with open tasks will not run them.
+        BatchError: the service could not be asked.
+        """
+        verdicts: list[Verdict] = []
+        with self._lock:
+            if self._closed:
+                return verdicts
+            for queue in self.queues.values():
+                new = queue.monitor.poll()
+                for verdict in new:
+                    queue.open_slots.pop(verdict.task_id, None)
+                verdicts += new
+                if queue.open_slots and not new:
+                    self._look_at_pool(queue)
+        return verdicts
+
+    def _look_at_pool(self, queue: PoolQueue) -> None:
+        now = self.now()
+        if queue.looked is not None and now - queue.looked < self._pause(queue):
+            return
+        queue.looked = now
+        view = PoolView.of(self.batch.get_pool(queue.pool_id), self.batch.list_nodes(queue.pool_id))
+        summary = view.summary()
+        if summary != queue.seen:
+            queue.seen = summary
+            self.say(f"Azure Batch: pool {queue.pool_id}: {summary}; {len(queue.open_slots)} tasks open.")
+        if view.usable:
+            queue.idle_since = None
+        else:
+            queue.idle_since = queue.idle_since or now
+            if problem := assess(view, now - queue.idle_since, self.patience):
+                raise PoolError(problem)
+        if queue.plan and wants_retry(view):
+            queue.requested = min(queue.requested, view.current)
+            self.warn(
+                f"Azure Batch: pool {queue.pool_id} got {view.current} of {view.target} nodes "
+                f"({view.resize_errors[0][0]}); asking again."
+            )
+        self._grow(queue)
+
+    def _pause(self, queue: PoolQueue) -> timedelta:
+        """Until a first node is usable people watch, so looks are closer together."""
+        return LOOK_EVERY if queue.seen and queue.idle_since is None else timedelta(seconds=2)
+
+    def log_file(self, queue: PoolQueue, task_id: str, name: str) -> bytes | None:
+        """A log of a task, or None if the node no longer has it."""
+        try:
+            return self.batch.task_file(queue.job_id, task_id, name)
+        except BatchError as e:
+            self.warn(f"Azure Batch: cannot read {name} of the task {task_id}: {e}")
+            return None
+
+    def close(self) -> list[str]:
+        """Deletes all that this run made, newest first; returns what was deleted. Warns about what was not."""
+        with self._lock:
+            self._closed = True
+            made, self._made = self._made, []
+            deleted = []
+            for item in reversed(made):
+                try:
+                    item.delete()
+                    deleted.append(f"{item.what} {item.name}")
+                except WorkflowError as e:
+                    self.warn(
+                        f"Azure Batch: the {item.what} {item.name} could not be deleted ({e}). It may go on to cost "
+                        f"money; delete it by hand{_by_hand(item)}."
+                    )
+            return deleted
+
+
+def _by_hand(item: Made) -> str:
+    command = {"pool": "az batch pool delete --pool-id", "Batch job": "az batch job delete --job-id"}.get(item.what)
+    return f": {command} {item.name} --yes" if command else ""

@@ -1,0 +1,343 @@
+"""Runs each job of a workflow as a task of Azure Batch.
+
+This is the place, and the only one, where Snakemake's jobs meet Azure's tasks: which pool a job goes to, how many
+slots it takes, which command it runs, and what a verdict on a task means for the job. Everything that concerns
+Azure alone is in `snakemake.azure`, which knows no DAG.
+
+Words follow Azure: a Snakemake job is a Batch task; a Batch job groups the tasks of one pool.
+
+The constructor checks the options and asks Azure whether the account, the credentials and the storage are there,
+but creates nothing. The first jobs that are ready create the pool, the Batch job and the source archive
+(`snakemake.azure.run`); `shutdown` deletes them, also after errors and on Ctrl-C.
+"""
+
+import asyncio
+import atexit
+import math
+import os
+import random
+import shlex
+import threading
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
+from snakemake_interface_executor_plugins.settings import CommonSettings
+
+from snakemake.azure import batch_ids, preflight, vm_sizes
+from snakemake.azure.batch_account import BatchAccount
+from snakemake.azure.client import Batch, BatchError
+from snakemake.azure.pools import PoolPlan
+from snakemake.azure.run import BatchRun, PoolQueue
+from snakemake.azure.settings import DEFAULT_VM_SIZE, ExecutorSettings, SettingsError, resolve, validate
+from snakemake.azure.tasks import NodeOrder, Task
+
+__all__ = ["AzBatchExecutor", "AzBatchJob", "ExecutorSettings", "common_settings"]
+
+common_settings = CommonSettings(
+    non_local_exec=True,
+    implies_no_shared_fs=True,
+    job_deploy_sources=True,
+    # Environment variables travel in the Batch job, never in a command line.
+    pass_envvar_declarations_to_cmd=False,
+    # The image has the storage provider baked in: no pip on the nodes.
+    auto_deploy_default_storage_provider=False,
+    # This executor packs, uploads and deploys the sources by itself, once per node.
+    can_transfer_local_files=True,
+)
+
+STDERR_LINES = 40
+"""How many of the last lines of a failed task's stderr go into the error message."""
+
+
+@dataclass
+class AzBatchJob(SubmittedJobInfo):
+    """A Snakemake job that was submitted as a Batch task; `external_jobid` is the task's id."""
+
+    queue: PoolQueue | None = None
+
+
+class AzBatchExecutor(RemoteExecutor):
+    """Executor `az-batch`."""
+
+    executor_settings: ExecutorSettings
+
+    def __post_init__(self) -> None:
+        self._wake = threading.Event()
+        self._poll_pause = 0.0
+        self._run: BatchRun | None = None
+        self._closed = False
+        try:
+            self._check()
+        except BaseException:
+            # The constructor's thread must not outlive the failure.
+            self.wait = False
+            self._wake.set()
+            raise
+
+    def _check(self) -> None:
+        """Everything that can be wrong is found here, before anything is created."""
+        self.settings = resolve(self.executor_settings or ExecutorSettings())
+        validate(self.settings)
+        self.image = preflight.container_image(
+            self.settings, self.workflow.remote_execution_settings.container_image
+        )
+        self.account = BatchAccount.resolve(self.settings)
+        self.batch = Batch(self.account)
+        storage = self.workflow.storage_registry.default_storage_provider
+        self.blob_account, self.source_prefix = preflight.blob_storage(
+            storage, self.workflow.storage_settings.default_storage_prefix
+        )
+        self.sources = preflight.pack_sources(self.workflow.dag.get_sources(), Path.cwd(), self.logger.warning)
+        now = datetime.now(UTC)
+        self.os_image = preflight.os_image(self.batch, self.settings, now)
+        self.existing_pool = preflight.existing_pool(self.batch, self.settings)
+        preflight.check_blob_access(self.blob_account, self.source_prefix)
+        self.run_id = batch_ids.run_id(Path.cwd().name, now, random.SystemRandom())
+        self._vms = {"": vm_sizes.vm_size(self.settings.vm_size or DEFAULT_VM_SIZE)}
+
+    # -- submission ------------------------------------------------------------------------------------------
+
+    def run_jobs(self, jobs: list[JobExecutorInterface]) -> None:
+        """Submits all jobs that are ready: grouped by pool, in collections of up to 100 tasks."""
+        groups: dict[str, list[tuple[JobExecutorInterface, Task]]] = defaultdict(list)
+        for job in jobs:
+            self.run_job_pre(job)
+            try:
+                key = self._pool_key(job)
+                groups[key].append((job, self._task(job, key)))
+            except (SettingsError, vm_sizes.UnknownVmSize, vm_sizes.DoesNotFit) as e:
+                self.report_job_error(AzBatchJob(job), msg=f"{e} ")
+        for key, members in groups.items():
+            self._submit(key, members)
+
+    def run_job(self, job: JobExecutorInterface) -> None:
+        self.run_jobs([job])
+
+    def _submit(self, key: str, members: list[tuple[JobExecutorInterface, Task]]) -> None:
+        try:
+            queue = self._queue(key, sum(task.slots for _, task in members))
+            rejected = {r.task_id: r for r in self.run.submit(queue, [task for _, task in members])}
+        except WorkflowError as e:
+            # Not one of these jobs is known to run, so the run ends here; the scheduler cancels and cleans up.
+            raise WorkflowError(f"Submitting {len(members)} jobs failed: {e}") from None
+        for job, task in members:
+            info = AzBatchJob(job, external_jobid=task.id, queue=queue)
+            if refusal := rejected.get(task.id):
+                self.report_job_error(
+                    info, msg=f"Azure Batch did not take the task ({refusal.code}: {refusal.message}). "
+                )
+            else:
+                self.report_job_submission(info)
+        self._poll_pause = 0.0
+
+    @property
+    def run(self) -> BatchRun:
+        if self._run is None:
+            environment = {**self.envvars(), **self.blob_account.for_nodes(
+                now=datetime.now(UTC),
+                lifetime=timedelta(hours=self.settings.sas_hours),
+                containers=[self.source_prefix.partition("/")[0]],
+            )}
+            self._run = BatchRun(
+                id=self.run_id,
+                batch=self.batch,
+                sources=preflight.BlobSources(self.blob_account, self.source_prefix, self.run_id, self.sources),
+                environment=environment,
+                image=self.image,
+                task_retries=self.settings.task_retries,
+                patience=timedelta(minutes=self.settings.node_timeout),
+                say=self.logger.info,
+                warn=self.logger.warning,
+                now=lambda: datetime.now(UTC),
+            )
+            # For ends that Snakemake does not catch; after a shutdown there is nothing left to do.
+            atexit.register(self._close)
+        return self._run
+
+    def _pool_key(self, job: JobExecutorInterface) -> str:
+        """The VM size that the job asks for by the resource az_vm_size; empty for the run's own."""
+        wanted = job.resources.get("az_vm_size") or ""
+        if wanted and self.existing_pool:
+            raise SettingsError(
+                f"The rule asks for az_vm_size={wanted}, but with --az-batch-pool-id all jobs run in that pool."
+            )
+        name = str(wanted).lower()
+        if name not in self._vms:
+            self._vms[name] = vm_sizes.vm_size(str(wanted))
+        return "" if self._vms[name] == self._vms[""] else name
+
+    def _slots_per_node(self, key: str) -> int:
+        if self.existing_pool:
+            return self.existing_pool.slots
+        vm = self._vms[key]
+        wanted = self.settings.slots_per_node
+        return vm_sizes.task_slots(vm) if wanted is None else min(wanted, 4 * vm.vcpus)
+
+    def _queue(self, key: str, slots: int) -> PoolQueue:
+        per_node = self._slots_per_node(key)
+        if self.existing_pool:
+            return self.run.join_queue(key, self.existing_pool.id, per_node)
+        if queue := self.run.queues.get(key):
+            return queue
+        plan = PoolPlan(
+            id=batch_ids.pool_id(self.run_id, self._vms[key].name),
+            vm_size=self._vms[key].name,
+            slots=per_node,
+            max_nodes=self.settings.nodes,
+            image=self.image,
+            os_image=self.os_image,
+            metadata=(("snakemake-run", self.run_id),),
+        )
+        return self.run.open_queue(key, plan, nodes=plan.nodes_for(slots))
+
+    def _task(self, job: JobExecutorInterface, key: str) -> Task:
+        vm = self.existing_pool.vm if self.existing_pool else self._vms[key]
+        per_node = self._slots_per_node(key)
+        slots = _positive(job, "az_slots") or vm_sizes.slots_for(
+            job.threads, _positive(job, "mem_mb"), vm, per_node
+        )
+        if slots > per_node:
+            # Batch would accept the task and never run it: https://github.com/Azure/Batch/issues/117
+            raise SettingsError(
+                f"The job needs {slots} task slots and a node of {vm.name} has {per_node}: lower az_slots, or set "
+                "az_vm_size to a larger size."
+            )
+        minutes = _positive(job, "runtime")
+        return Task(
+            id=batch_ids.task_id(job.name, job.jobid, job.attempt),
+            display_name=batch_ids.display_name(_title(job)),
+            order=NodeOrder(tuple(self._node_args(job, vm, slots, per_node)), self.run.sources.name, self.sources.sha256),
+            slots=slots,
+            runtime=timedelta(minutes=minutes) if minutes else None,
+        )
+
+    def _node_args(self, job: JobExecutorInterface, vm: vm_sizes.VmSize, slots: int, per_node: int) -> list[str]:
+        """Arguments of the `snakemake` that runs this job on its node."""
+        cores = max(1, math.floor(vm.vcpus * slots / per_node))
+        args = self.workflow.spawned_job_args_factory.general_args(executor_common_settings=self.common_settings)
+        argv = [
+            "--snakefile",
+            self.get_snakefile(),
+            # Its slots' share of the node, and never less than the rule's own threads.
+            *shlex.split(super().get_job_args(job, cores=max(cores, job.threads))),
+            *without(shlex.split(args), "--directory"),
+            "--mode",
+            self.get_exec_mode().item_to_choice(),
+            # One job and its group: nothing for a solver to weigh.
+            "--scheduler",
+            "greedy",
+        ]
+        if not self.workflow.output_settings.verbose:
+            argv += ["--quiet", "rules", "progress", "host"]
+        return argv
+
+    def envvars(self) -> dict[str, str]:
+        """Variables for the tasks: those of --envvars and the workflow, and other storage providers' settings.
+
+        Blob Storage is reached with what `BlobAccount.for_nodes` gives, so our own provider's settings, which may
+        hold the account's key, stay here.
+        """
+        own = ("SNAKEMAKE_STORAGE_AZBLOB_", "AZ_BLOB_", "AZURE_STORAGE_")
+        variables = self.workflow.spawned_job_args_factory.envvars()
+        return {name: value for name, value in variables.items() if not name.startswith(own)}
+
+    # -- monitoring ------------------------------------------------------------------------------------------
+
+    async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
+        """One poll for all jobs, then one verdict for each job that ended."""
+        if not active_jobs:
+            return
+        verdicts = {v.task_id: v for v in await asyncio.to_thread(self.run.poll)}
+        for job in active_jobs:
+            verdict = verdicts.get(job.external_jobid or "")
+            if verdict is None:
+                yield job
+            elif verdict.success:
+                self.report_job_success(job)
+            else:
+                await asyncio.to_thread(self._report_failure, job, verdict.reason)
+        self._poll_pause = 0.0 if verdicts else self._poll_pause
+
+    def _report_failure(self, job: AzBatchJob, reason: str) -> None:
+        logs = self._save_logs(job)
+        message = f"{reason} "
+        if "stderr.txt" in logs:
+            lines = logs["stderr.txt"].read_text(encoding="utf-8", errors="replace").splitlines()
+            shown = lines[-STDERR_LINES:]
+            title = f"The last {len(shown)} of {len(lines)} lines" if len(lines) > len(shown) else "The content"
+            message += f"\n{title} of the task's stderr:\n" + "\n".join(f"  | {line}" for line in shown) + "\n"
+        else:
+            message += "The node no longer has the task's stderr. "
+        self.report_job_error(job, msg=message, aux_logs=[str(path) for path in logs.values()])
+
+    def _save_logs(self, job: AzBatchJob) -> dict[str, Path]:
+        """Fetches the task's stdout.txt and stderr.txt into `.snakemake/azure_batch_logs`."""
+        assert job.queue is not None and job.external_jobid is not None
+        folder = Path(".snakemake") / "azure_batch_logs" / self.run_id / job.external_jobid
+        saved = {}
+        for name in ("stderr.txt", "stdout.txt"):
+            data = self.run.log_file(job.queue, job.external_jobid, name)
+            if data:
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(data)
+                saved[name] = folder / name
+        return saved
+
+    async def sleep(self) -> None:
+        """Short pauses while jobs come and go, longer ones while nothing happens; a shutdown ends them."""
+        longest = float(self.next_seconds_between_status_checks)
+        self._poll_pause = min(longest, max(0.5, self._poll_pause * 1.4))
+        await asyncio.to_thread(self._wake.wait, min(longest, self._poll_pause))
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def cancel_jobs(self, active_jobs: Iterable[SubmittedJobInfo]) -> None:
+        """Deleting the Batch job, which `shutdown` does, ends its tasks: one request for all of them."""
+
+    def shutdown(self) -> None:
+        self._wake.set()
+        try:
+            super().shutdown()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        if self._run is None or self._closed:
+            return
+        self._closed = True
+        atexit.unregister(self._close)
+        for deleted in self._run.close():
+            self.logger.info(f"Azure Batch: deleted the {deleted}.")
+        self.batch.close()
+
+
+def _positive(job: JobExecutorInterface, resource: str) -> int | None:
+    """A resource that must be a number above zero, or None where the job does not have it."""
+    value = job.resources.get(resource)
+    if value is None or not isinstance(value, int | float) or isinstance(value, bool):
+        if isinstance(value, str) and value.strip():
+            raise SettingsError(f"The resource {resource}={value} must be a whole number.")
+        return None
+    return math.ceil(value) if value > 0 else None
+
+
+def _title(job: JobExecutorInterface) -> str:
+    """The task's name for people: the rule with its wildcards."""
+    wildcards: Mapping[str, Any] = getattr(job, "wildcards_dict", None) or {}
+    return " ".join([job.name, *(f"{key}={value}" for key, value in wildcards.items())])
+
+
+def without(argv: list[str], flag: str) -> list[str]:
+    """`argv` without `flag` and its one value: nodes have their own working directory."""
+    if flag not in argv:
+        return argv
+    at = argv.index(flag)
+    return argv[:at] + argv[at + 2 :]
