@@ -1,0 +1,181 @@
+"""What a VM size has to give, and how many task slots a job takes of it.
+
+The figures are those of Azure's size pages
+(https://learn.microsoft.com/azure/virtual-machines/sizes/overview), kept in `data/vm_sizes.json`. Azure adds
+sizes all the time, so a name that is not in the table but follows the naming convention
+(https://learn.microsoft.com/azure/virtual-machines/vm-naming-conventions) is taken as well: its vCPUs are in
+the name, its memory and disk are not known.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+# https://learn.microsoft.com/azure/batch/batch-quota-limit: 4 per core of the node, and 256 in all.
+SLOTS_PER_VCPU = 4
+SLOTS_PER_NODE = 256
+
+# Family letters, vCPUs, constrained vCPUs, additive features, accelerator or variant, version.
+_CONVENTION = re.compile(
+    r"Standard_(?P<family>B|D|DC|E|EB|EC|F|FX|H|HB|HC|HX|L|M|NC|NCC|ND|NG|NM|NP|NV)(?P<vcpus>[1-9]\d{0,3})"
+    r"(?:-(?P<active>[1-9]\d{0,3}))?(?P<features>[abcdeilmnoprst]*)(?P<variant>(?:_(?!v\d)(?:[A-Z0-9]{2,}|\d)){0,2})"
+    r"(?:_v(?P<version>[1-9]\d?))?",
+    re.IGNORECASE,
+)
+# The first generations numbered their sizes without regard to vCPUs (a D3_v2 has 4): the names tell nothing.
+_NUMBERED = re.compile(r"Standard_(A|D|DS|G|GS)\d+(-\d+)?[a-z]*(_v2)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class VmSize:
+    """One VM size: `memory_gib`, `temp_disk_gib` and `gpus` are None where they are not known.
+
+    `temp_disk_gib` is the disk that comes formatted and mounted, where Batch puts its tasks; 0 means that
+    they lie on the OS disk. `gpus` counts devices; a part of a GPU counts as one. `generation2` tells whether
+    the size boots generation 2 images (https://learn.microsoft.com/azure/virtual-machines/generation-2).
+    """
+
+    name: str
+    vcpus: int
+    memory_gib: float | None
+    temp_disk_gib: float | None
+    gpus: int | None
+    generation2: bool
+
+    @property
+    def memory_mib(self) -> int | None:
+        return None if self.memory_gib is None else int(self.memory_gib * 1024)
+
+
+class UnknownVmSize(WorkflowError):
+    """The name is no VM size of Azure's; `near` holds up to three names that look like it.
+
+    The message leaves it to the caller to say which option or rule gave the name.
+    """
+
+    def __init__(self, name: str, near: list[str]):
+        self.name, self.near = name, near
+        hint = f"; did you mean {' or '.join(near)}?" if near else ", such as Standard_D4ds_v5 is."
+        super().__init__(f"{name!r} is not a VM size of Azure{hint}")
+
+
+class DoesNotFit(WorkflowError):
+    """A job asks for more than one whole node has; `resource` is Snakemake's name of what is short."""
+
+    def __init__(self, resource: str, needed: int, available: int, vm: VmSize):
+        self.resource, self.needed, self.available, self.vm = resource, needed, available, vm
+        super().__init__(
+            f"A job needs {needed} {resource}, but a node of size {vm.name} has {available}: lower the "
+            f"rule's {resource}, or choose a larger size with --az-batch-vm-size or the rule's az_vm_size."
+        )
+
+
+@cache
+def table() -> Mapping[str, VmSize]:
+    """All sizes whose figures are known, by their lower-case names."""
+    data = json.loads((files("snakemake.azure") / "data" / "vm_sizes.json").read_text(encoding="utf-8"))
+    sizes = [
+        VmSize(
+            name=s["name"].format(n=n),
+            vcpus=n,
+            memory_gib=n * s["memory"],
+            temp_disk_gib=None if s["disk"] is None else n * s["disk"],
+            gpus=0,
+            generation2=s["generation2"],
+        )
+        for s in data["series"]
+        for n in s["vcpus"]
+    ]
+    sizes += [VmSize(name, *figures) for name, figures in data["sizes"].items()]
+    return {size.name.lower(): size for size in sizes}
+
+
+@cache
+def _series() -> frozenset[str]:
+    return frozenset(re.sub(r"\d+", "#", name, count=1) for name in table())
+
+
+def vm_size(name: str) -> VmSize:
+    """The size of that name, whatever its case; raises UnknownVmSize.
+
+    A constrained size (`Standard_E32-8s_v5`) has the vCPUs after the hyphen and else all of its base size
+    (https://learn.microsoft.com/azure/virtual-machines/constrained-vcpu).
+    """
+    found = table().get(name.lower())
+    if found is not None:
+        return found
+    constrained = re.fullmatch(
+        r"(Standard_[A-Z]+)([1-9]\d*)-([1-9]\d*)([a-z]*(?:_\w+)?)", name, re.IGNORECASE
+    )
+    if constrained:
+        base = table().get(f"{constrained[1]}{constrained[2]}{constrained[4]}".lower())
+        if base is not None and int(constrained[3]) < base.vcpus:
+            stem, tail = re.split(r"(?<=[A-Za-z])\d+", base.name, maxsplit=1)
+            return replace(
+                base, name=f"{stem}{constrained[2]}-{constrained[3]}{tail}", vcpus=int(constrained[3])
+            )
+    match = _CONVENTION.fullmatch(name)
+    # A series that the table has is there in full: a number that it lacks is a slip, not a new size.
+    known_series = re.sub(r"\d+(-\d+)?", "#", name.lower(), count=1) in _series()
+    if match is None or known_series or _NUMBERED.fullmatch(name) or _too_many_active(match):
+        raise UnknownVmSize(name, _near(name))
+    return VmSize(
+        name=name,
+        vcpus=int(match["active"] or match["vcpus"]),
+        memory_gib=None,
+        temp_disk_gib=None,
+        gpus=None if match["family"].upper().startswith("N") else 0,
+        generation2=True,  # every family that is still sold, but A
+    )
+
+
+def _too_many_active(match: re.Match[str]) -> bool:
+    return match["active"] is not None and int(match["active"]) >= int(match["vcpus"])
+
+
+def _near(name: str) -> list[str]:
+    if len(name) < 3:
+        return []
+    wanted = name.lower() if name.lower().startswith("standard_") else f"standard_{name.lower()}"
+    return [table()[n].name for n in difflib.get_close_matches(wanted, table(), n=3, cutoff=0.75)]
+
+
+class SlotsOutOfBounds(WorkflowError):
+    """Batch does not allow a node as many task slots, or as few."""
+
+
+def task_slots(vm: VmSize, wanted: int | None = None) -> int:
+    """The slots of a node: as many as wanted, else one per vCPU; raises SlotsOutOfBounds.
+
+    https://learn.microsoft.com/azure/batch/batch-parallel-node-tasks: at most 4 per vCPU and 256 in all.
+    """
+    most = min(SLOTS_PER_VCPU * vm.vcpus, SLOTS_PER_NODE)
+    if wanted is None:
+        return min(vm.vcpus, most)
+    if not 1 <= wanted <= most:
+        raise SlotsOutOfBounds(
+            f"A node of size {vm.name} takes 1 to {most} tasks at once, not {wanted}: change "
+            "--az-batch-slots-per-node or --az-batch-vm-size."
+        )
+    return wanted
+
+
+def slots_for(threads: int, mem_mib: int | None, vm: VmSize, slots_per_node: int) -> int:
+    """The slots a job needs: the larger of its shares of the node's vCPUs and memory, rounded up, at least 1.
+
+    `mem_mib` None or 0 asks for no particular memory; where the size's memory is not known, the vCPUs decide.
+    Raises DoesNotFit when the job is too large for a whole node.
+    """
+    shares = [(threads, vm.vcpus, "threads")]
+    if mem_mib and vm.memory_mib is not None:
+        shares.append((mem_mib, vm.memory_mib, "mem_mib"))
+    for needed, available, resource in shares:
+        if needed > available:
+            raise DoesNotFit(resource, needed, available, vm)
+    return max(1, *(-(-needed * slots_per_node // available) for needed, available, _ in shares))
