@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint, is_emulator, read_legacy_config
+from snakemake.azure.settings import (
+    ExecutorSettings,
+    SettingsError,
+    endpoint,
+    is_emulator,
+    read_legacy_config,
+)
 
 if TYPE_CHECKING:
     from azure.core.credentials import AzureNamedKeyCredential, TokenCredential

@@ -17,8 +17,15 @@ from snakemake.azure.batch_account import BatchAccount
 
 if TYPE_CHECKING:
     from azure.batch import BatchClient
-    from azure.batch.models import BatchJobCreateOptions, BatchNode, BatchPool, BatchPoolCreateOptions
-    from azure.batch.models import BatchSupportedImage, BatchTask, BatchTaskCreateOptions
+    from azure.batch.models import (
+        BatchJobCreateOptions,
+        BatchNode,
+        BatchPool,
+        BatchPoolCreateOptions,
+        BatchSupportedImage,
+        BatchTask,
+        BatchTaskCreateOptions,
+    )
 
 TASKS_PER_REQUEST = 100
 """https://learn.microsoft.com/rest/api/batchservice/tasks/create-task-collection"""
@@ -49,7 +56,8 @@ def error_details(error: Any) -> tuple[str, str]:
     message = getattr(body, "message", None)
     text = str(getattr(message, "value", None) or message or "").partition("\nRequestId:")[0].strip()
     details = {
-        str(getattr(v, "key", "")): str(getattr(v, "value", "")) for v in (getattr(body, "error_values", None) or [])
+        str(getattr(v, "key", "")): str(getattr(v, "value", ""))
+        for v in (getattr(body, "error_values", None) or [])
     }
     if reason := details.get("Reason") or details.get("Message"):
         named = " ".join(filter(None, (details.get("PropertyName"), details.get("PropertyValue"))))
@@ -71,8 +79,13 @@ class Batch:
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
         """Turns the SDK's exceptions into a `BatchError` that says what was being done."""
-        from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
-        from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+        from azure.core.exceptions import (
+            AzureError,
+            ClientAuthenticationError,
+            HttpResponseError,
+            ServiceRequestError,
+            ServiceResponseError,
+        )
 
         try:
             yield
@@ -114,7 +127,9 @@ class Batch:
         """All OS images that pools may use. As the first request of a run it also tells whether the account
         is there and takes the credential, so it does not wait long for a host that does not answer."""
         with self._explained("list the supported OS images"):
-            return list(self.client.list_supported_images(retry_connect=1, retry_read=1, connection_timeout=10))
+            return list(
+                self.client.list_supported_images(retry_connect=1, retry_read=1, connection_timeout=10)
+            )
 
     def create_pool(self, pool: "BatchPoolCreateOptions") -> None:
         with self._explained(f"create the pool {pool.id}"):
@@ -127,7 +142,9 @@ class Batch:
     def list_nodes(self, pool_id: str) -> list["BatchNode"]:
         with self._explained(f"list the nodes of the pool {pool_id}"):
             return list(
-                self.client.list_nodes(pool_id, select=["id", "state", "errors", "startTaskInfo", "isDedicated"])
+                self.client.list_nodes(
+                    pool_id, select=["id", "state", "errors", "startTaskInfo", "isDedicated"]
+                )
             )
 
     def resize_pool(self, pool_id: str, nodes: int) -> bool:
@@ -187,7 +204,11 @@ class Batch:
         exist is ours.
         """
         if len(tasks) > TASKS_PER_REQUEST:
-            return [r for i in range(0, len(tasks), TASKS_PER_REQUEST) for r in self.add_tasks(job_id, tasks[i : i + 100])]
+            return [
+                r
+                for i in range(0, len(tasks), TASKS_PER_REQUEST)
+                for r in self.add_tasks(job_id, tasks[i : i + 100])
+            ]
         from azure.batch.models import BatchTaskGroup
 
         try:
@@ -225,7 +246,9 @@ class Batch:
         with self._explained(f"list the tasks of the Batch job {job_id}"):
             return list(
                 self.client.list_tasks(
-                    job_id, filter=condition, select=["id", "state", "stateTransitionTime", "executionInfo", "nodeInfo"]
+                    job_id,
+                    filter=condition,
+                    select=["id", "state", "stateTransitionTime", "executionInfo", "nodeInfo"],
                 )
             )
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from azure.batch.models import BatchTask
-
     from snakemake.azure.client import Batch
 
 OVERLAP = timedelta(minutes=2)
@@ -39,7 +38,9 @@ def judge(task: "BatchTask") -> Verdict:
     info = task.execution_info
     exit_code = info.exit_code if info else None
     if info is None or info.result is None:
-        return Verdict(task.id, False, exit_code, "Azure Batch completed the task without saying how it ended.")
+        return Verdict(
+            task.id, False, exit_code, "Azure Batch completed the task without saying how it ended."
+        )
     if lower(info.result) == "success":
         return Verdict(task.id, True, exit_code)
     failure = info.failure_info
@@ -47,7 +48,12 @@ def judge(task: "BatchTask") -> Verdict:
         return Verdict(task.id, False, exit_code, f"The task's command exited with code {exit_code}.")
     text = ": ".join(filter(None, (failure.code, failure.message)))
     details = "; ".join(f"{d.name}: {d.value}" for d in failure.details or [] if d.value)
-    return Verdict(task.id, False, exit_code, f"Azure Batch ended the task: {text}" + (f" ({details})" if details else ""))
+    return Verdict(
+        task.id,
+        False,
+        exit_code,
+        f"Azure Batch ended the task: {text}" + (f" ({details})" if details else ""),
+    )
 
 
 class Monitor:
@@ -75,7 +81,9 @@ class Monitor:
         since = self._latest - OVERLAP if self._latest else None
         verdicts = []
         for task in self.batch.completed_tasks(self.job_id, since):
-            if task.state_transition_time and (self._latest is None or task.state_transition_time > self._latest):
+            if task.state_transition_time and (
+                self._latest is None or task.state_transition_time > self._latest
+            ):
                 self._latest = task.state_transition_time
             if task.id in self._open:
                 self._open.discard(task.id)

@@ -17,7 +17,6 @@ from snakemake.azure.monitor import lower
 
 if TYPE_CHECKING:
     from azure.batch.models import BatchPoolCreateOptions
-
     from snakemake.azure.os_images import OsImage
 
 # https://learn.microsoft.com/azure/batch/batch-pool-node-error-checking
@@ -75,7 +74,9 @@ class PoolPlan:
             target_dedicated_nodes=nodes,
             target_low_priority_nodes=0,
             task_slots_per_node=self.slots,
-            task_scheduling_policy=models.BatchTaskSchedulingPolicy(node_fill_type=models.BatchNodeFillType.PACK),
+            task_scheduling_policy=models.BatchTaskSchedulingPolicy(
+                node_fill_type=models.BatchNodeFillType.PACK
+            ),
             metadata=[models.BatchMetadataItem(name=k, value=v) for k, v in self.metadata] or None,
         )
 
@@ -180,4 +181,8 @@ def assess(pool: PoolView, waited: timedelta, patience: timedelta) -> str | None
 def wants_retry(pool: PoolView) -> bool:
     """Whether the allocation ended without enough nodes for a reason that may pass (a regional shortage)."""
     passing = {"allocationfailed", "allocationtimedout", "resizestopped"}
-    return pool.steady and pool.current < pool.target and any(c.lower() in passing for c, _ in pool.resize_errors)
+    return (
+        pool.steady
+        and pool.current < pool.target
+        and any(c.lower() in passing for c, _ in pool.resize_errors)
+    )

@@ -170,7 +170,9 @@ class BatchRun:
             return
         wanted = queue.plan.nodes_for(sum(queue.open_slots.values()))
         if wanted > queue.requested and self.batch.resize_pool(queue.pool_id, wanted):
-            self.say(f"Azure Batch: resizing the pool {queue.pool_id} from {queue.requested} to {wanted} nodes.")
+            self.say(
+                f"Azure Batch: resizing the pool {queue.pool_id} from {queue.requested} to {wanted} nodes."
+            )
             queue.requested = wanted
 
     def poll(self) -> list[Verdict]:
@@ -249,5 +251,7 @@ class BatchRun:
 
 
 def _by_hand(item: Made) -> str:
-    command = {"pool": "az batch pool delete --pool-id", "Batch job": "az batch job delete --job-id"}.get(item.what)
+    command = {"pool": "az batch pool delete --pool-id", "Batch job": "az batch job delete --job-id"}.get(
+        item.what
+    )
     return f": {command} {item.name} --yes" if command else ""

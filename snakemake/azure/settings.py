@@ -7,7 +7,7 @@ is created in Azure; `SettingsError` says in one sentence what is wrong and whic
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ EMULATOR = "emulator"
 EMULATOR_PORT = 10011
 
 DEFAULT_VM_SIZE = "Standard_D4ds_v5"
+DEFAULT_NODES = 10
 
 # Batch bounds: https://learn.microsoft.com/azure/batch/batch-quota-limit
 MAX_SLOTS_PER_NODE = 256
@@ -52,10 +53,11 @@ class ExecutorSettings(ExecutorSettingsBase):
         metavar="SIZE",
         type=str,
     )
-    nodes: int = option(
-        "The most nodes that a pool may have; a pool grows with the work that is ready, up to this number.",
-        default=10,
+    nodes: int | None = option(
+        f"The most nodes that a pool may have (default: {DEFAULT_NODES}); a pool grows with the work that is "
+        "ready, up to this number.",
         metavar="N",
+        type=int,
     )
     slots_per_node: int | None = option(
         "Task slots of a node (default: its number of vCPUs). A job takes as many slots as its threads and "
@@ -131,7 +133,9 @@ def read_legacy_config(path: Path) -> LegacyConfig:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as e:
-        raise SettingsError(f"Cannot read the file given as --az-batch-config: {path}: {e.strerror}.") from None
+        raise SettingsError(
+            f"Cannot read the file given as --az-batch-config: {path}: {e.strerror}."
+        ) from None
     except yaml.YAMLError as e:
         # The parser's own text can quote a line that holds the key.
         mark = getattr(e, "problem_mark", None)
@@ -159,12 +163,11 @@ def resolve(settings: ExecutorSettings, environ: Mapping[str, str] = os.environ)
     Returns a copy; checks nothing (see `validate`).
     """
     legacy = read_legacy_config(settings.config) if settings.config else LegacyConfig()
-    default_nodes = next(f.default for f in fields(ExecutorSettings) if f.name == "nodes")
     return replace(
         settings,
         account_url=settings.account_url or environ.get("AZ_BATCH_ACCOUNT_URL") or legacy.account_url,
         vm_size=settings.vm_size or legacy.vm_size or DEFAULT_VM_SIZE,
-        nodes=legacy.node_count if legacy.node_count and settings.nodes == default_nodes else settings.nodes,
+        nodes=next(n for n in (settings.nodes, legacy.node_count, DEFAULT_NODES) if n is not None),
     )
 
 
@@ -235,9 +238,8 @@ def validate(settings: ExecutorSettings) -> None:
         vm = vm_sizes.vm_size(settings.vm_size or DEFAULT_VM_SIZE)
     except vm_sizes.UnknownVmSize as e:
         raise SettingsError(str(e)) from None
-    if settings.slots_per_node is not None:
-        most = min(4 * vm.vcpus, MAX_SLOTS_PER_NODE)
-        _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {vm.name}")
+    most = min(4 * vm.vcpus, MAX_SLOTS_PER_NODE)
+    _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {vm.name}")
     _bounds(settings.nodes, 1, None, "nodes", "a pool needs")
     _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "is sensible")
     _bounds(settings.node_timeout, 1, None, "node-timeout", "a node needs")
@@ -254,7 +256,9 @@ def validate(settings: ExecutorSettings) -> None:
         )
 
 
-def _bounds(value: int, least: int, most: int | None, name: str, why: str) -> None:
+def _bounds(value: int | None, least: int, most: int | None, name: str, why: str) -> None:
+    if value is None:
+        return
     if value < least or (most is not None and value > most):
         bounds = f"at least {least}" if most is None else f"{least} to {most}"
         raise SettingsError(f"--az-batch-{name} {value} is out of bounds: {why} {bounds}.")

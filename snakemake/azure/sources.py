@@ -84,6 +84,8 @@ def unpack(data: bytes, sha256: str, target: Path) -> None:
     SourcesError: the data is not what was packed.
     """
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise SourcesError("The workflow's sources arrived damaged: their SHA-256 is not the one that was sent.")
+        raise SourcesError(
+            "The workflow's sources arrived damaged: their SHA-256 is not the one that was sent."
+        )
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as tar:
         tar.extractall(target, filter="data")

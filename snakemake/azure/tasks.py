@@ -69,7 +69,11 @@ class Task:
 
         `--rm`, because stopped containers otherwise fill the node's disk (github.com/Azure/Batch/issues/189).
         """
-        from azure.batch.models import BatchTaskConstraints, BatchTaskContainerSettings, BatchTaskCreateOptions
+        from azure.batch.models import (
+            BatchTaskConstraints,
+            BatchTaskContainerSettings,
+            BatchTaskCreateOptions,
+        )
 
         return BatchTaskCreateOptions(
             id=self.id,

@@ -14,7 +14,6 @@ but creates nothing. The first jobs that are ready create the pool, the Batch jo
 import asyncio
 import atexit
 import math
-import os
 import random
 import shlex
 import threading
@@ -23,7 +22,6 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
@@ -33,7 +31,8 @@ from snakemake_interface_executor_plugins.settings import CommonSettings
 
 from snakemake.azure import batch_ids, preflight, vm_sizes
 from snakemake.azure.batch_account import BatchAccount
-from snakemake.azure.client import Batch, BatchError
+from snakemake.azure.blob.account import NOT_FOR_NODES
+from snakemake.azure.client import Batch
 from snakemake.azure.pools import PoolPlan
 from snakemake.azure.run import BatchRun, PoolQueue
 from snakemake.azure.settings import DEFAULT_VM_SIZE, ExecutorSettings, SettingsError, resolve, validate
@@ -95,13 +94,16 @@ class AzBatchExecutor(RemoteExecutor):
         self.blob_account, self.source_prefix = preflight.blob_storage(
             storage, self.workflow.storage_settings.default_storage_prefix
         )
-        self.sources = preflight.pack_sources(self.workflow.dag.get_sources(), Path.cwd(), self.logger.warning)
+        self.sources = preflight.pack_sources(
+            self.workflow.dag.get_sources(), Path.cwd(), self.logger.warning
+        )
         now = datetime.now(UTC)
-        self.os_image = preflight.os_image(self.batch, self.settings, now)
+        self._vms = {"": vm_sizes.vm_size(self.settings.vm_size or DEFAULT_VM_SIZE)}
+        self.os_images = preflight.os_images(self.batch, self.settings, now)
+        self.os_images.for_vm(self._vms[""])
         self.existing_pool = preflight.existing_pool(self.batch, self.settings)
         preflight.check_blob_access(self.blob_account, self.source_prefix)
         self.run_id = batch_ids.run_id(Path.cwd().name, now, random.SystemRandom())
-        self._vms = {"": vm_sizes.vm_size(self.settings.vm_size or DEFAULT_VM_SIZE)}
 
     # -- submission ------------------------------------------------------------------------------------------
 
@@ -141,15 +143,20 @@ class AzBatchExecutor(RemoteExecutor):
     @property
     def run(self) -> BatchRun:
         if self._run is None:
-            environment = {**self.envvars(), **self.blob_account.for_nodes(
-                now=datetime.now(UTC),
-                lifetime=timedelta(hours=self.settings.sas_hours),
-                containers=[self.source_prefix.partition("/")[0]],
-            )}
+            environment = {
+                **self.envvars(),
+                **self.blob_account.for_nodes(
+                    now=datetime.now(UTC),
+                    lifetime=timedelta(hours=self.settings.sas_hours),
+                    containers=[self.source_prefix.partition("/")[0]],
+                ),
+            }
             self._run = BatchRun(
                 id=self.run_id,
                 batch=self.batch,
-                sources=preflight.BlobSources(self.blob_account, self.source_prefix, self.run_id, self.sources),
+                sources=preflight.BlobSources(
+                    self.blob_account, self.source_prefix, self.run_id, self.sources
+                ),
                 environment=environment,
                 image=self.image,
                 task_retries=self.settings.task_retries,
@@ -188,12 +195,12 @@ class AzBatchExecutor(RemoteExecutor):
         if queue := self.run.queues.get(key):
             return queue
         plan = PoolPlan(
-            id=batch_ids.pool_id(self.run_id, self._vms[key].name),
+            id=batch_ids.derived_id(self.run_id, "pool", str(len(self.run.queues) + 1)),
             vm_size=self._vms[key].name,
             slots=per_node,
             max_nodes=self.settings.nodes,
             image=self.image,
-            os_image=self.os_image,
+            os_image=self.os_images.for_vm(self._vms[key]),
             metadata=(("snakemake-run", self.run_id),),
         )
         return self.run.open_queue(key, plan, nodes=plan.nodes_for(slots))
@@ -201,9 +208,7 @@ class AzBatchExecutor(RemoteExecutor):
     def _task(self, job: JobExecutorInterface, key: str) -> Task:
         vm = self.existing_pool.vm if self.existing_pool else self._vms[key]
         per_node = self._slots_per_node(key)
-        slots = _positive(job, "az_slots") or vm_sizes.slots_for(
-            job.threads, _positive(job, "mem_mb"), vm, per_node
-        )
+        slots = _positive(job, "az_slots") or vm_sizes.slots_for(job.threads, _mem_mib(job), vm, per_node)
         if slots > per_node:
             # Batch would accept the task and never run it: https://github.com/Azure/Batch/issues/117
             raise SettingsError(
@@ -212,17 +217,23 @@ class AzBatchExecutor(RemoteExecutor):
             )
         minutes = _positive(job, "runtime")
         return Task(
-            id=batch_ids.task_id(job.name, job.jobid, job.attempt),
-            display_name=batch_ids.display_name(_title(job)),
-            order=NodeOrder(tuple(self._node_args(job, vm, slots, per_node)), self.run.sources.name, self.sources.sha256),
+            id=batch_ids.task_id(job.name, job.jobid, job.attempt, _wildcards(job)),
+            display_name=batch_ids.display_name(job.name, _wildcards(job)),
+            order=NodeOrder(
+                tuple(self._node_args(job, vm, slots, per_node)), self.run.sources.name, self.sources.sha256
+            ),
             slots=slots,
             runtime=timedelta(minutes=minutes) if minutes else None,
         )
 
-    def _node_args(self, job: JobExecutorInterface, vm: vm_sizes.VmSize, slots: int, per_node: int) -> list[str]:
+    def _node_args(
+        self, job: JobExecutorInterface, vm: vm_sizes.VmSize, slots: int, per_node: int
+    ) -> list[str]:
         """Arguments of the `snakemake` that runs this job on its node."""
         cores = max(1, math.floor(vm.vcpus * slots / per_node))
-        args = self.workflow.spawned_job_args_factory.general_args(executor_common_settings=self.common_settings)
+        args = self.workflow.spawned_job_args_factory.general_args(
+            executor_common_settings=self.common_settings
+        )
         argv = [
             "--snakefile",
             self.get_snakefile(),
@@ -245,13 +256,14 @@ class AzBatchExecutor(RemoteExecutor):
         Blob Storage is reached with what `BlobAccount.for_nodes` gives, so our own provider's settings, which may
         hold the account's key, stay here.
         """
-        own = ("SNAKEMAKE_STORAGE_AZBLOB_", "AZ_BLOB_", "AZURE_STORAGE_")
         variables = self.workflow.spawned_job_args_factory.envvars()
-        return {name: value for name, value in variables.items() if not name.startswith(own)}
+        return {name: value for name, value in variables.items() if name not in NOT_FOR_NODES}
 
     # -- monitoring ------------------------------------------------------------------------------------------
 
-    async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
+    async def check_active_jobs(
+        self, active_jobs: list[SubmittedJobInfo]
+    ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """One poll for all jobs, then one verdict for each job that ended."""
         if not active_jobs:
             return
@@ -272,8 +284,12 @@ class AzBatchExecutor(RemoteExecutor):
         if "stderr.txt" in logs:
             lines = logs["stderr.txt"].read_text(encoding="utf-8", errors="replace").splitlines()
             shown = lines[-STDERR_LINES:]
-            title = f"The last {len(shown)} of {len(lines)} lines" if len(lines) > len(shown) else "The content"
-            message += f"\n{title} of the task's stderr:\n" + "\n".join(f"  | {line}" for line in shown) + "\n"
+            title = (
+                f"The last {len(shown)} of {len(lines)} lines" if len(lines) > len(shown) else "The content"
+            )
+            message += (
+                f"\n{title} of the task's stderr:\n" + "\n".join(f"  | {line}" for line in shown) + "\n"
+            )
         else:
             message += "The node no longer has the task's stderr. "
         self.report_job_error(job, msg=message, aux_logs=[str(path) for path in logs.values()])
@@ -329,10 +345,14 @@ def _positive(job: JobExecutorInterface, resource: str) -> int | None:
     return math.ceil(value) if value > 0 else None
 
 
-def _title(job: JobExecutorInterface) -> str:
-    """The task's name for people: the rule with its wildcards."""
-    wildcards: Mapping[str, Any] = getattr(job, "wildcards_dict", None) or {}
-    return " ".join([job.name, *(f"{key}={value}" for key, value in wildcards.items())])
+def _mem_mib(job: JobExecutorInterface) -> int | None:
+    """Snakemake's mem_mb are megabytes, VM sizes have mebibytes."""
+    megabytes = _positive(job, "mem_mb")
+    return None if megabytes is None else math.ceil(megabytes * 1_000_000 / 2**20)
+
+
+def _wildcards(job: JobExecutorInterface) -> Mapping[str, str]:
+    return getattr(job, "wildcards_dict", None) or {}
 
 
 def without(argv: list[str], flag: str) -> list[str]:

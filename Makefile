@@ -1,0 +1,55 @@
+# `make demo` and `make test` set up all that they need in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+IMAGE ?= snakemake-azbatch:$(shell $(BIN)/python -c 'import snakemake; print(snakemake.__version__.replace("+", "-"))' 2>/dev/null)
+
+.PHONY: help demo test test-docker lint bench image upgrade-check clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo           run the example workflow on the local Batch emulator"
+	@echo "make test           run the tests (those that need a Docker engine are skipped where there is none)"
+	@echo "make test-docker    run the tests that need a Docker engine; start one first, see misc/docker/README.md"
+	@echo "make lint           ruff and mypy"
+	@echo "make bench          measure, as ratios against stock Snakemake"
+	@echo "make image          build the container image for the tasks"
+	@echo "make upgrade-check VERSION=x.y.z   say what does not fit that release of upstream"
+
+# The stamp's date says whether the environment is younger than what it is made from.
+$(VENV)/.stamp: pyproject.toml setup.py examples/variants/requirements.txt misc/setup/azurite
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; set PYTHON=... to one ($(PYTHON) is older)."; exit 1; }
+	@test -x $(BIN)/python || { echo "Making the virtual environment $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
+	@echo "Building the patched Snakemake from this tree and installing it with its requirements ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,test,lint]' -r examples/variants/requirements.txt
+	@echo "Installing Azurite, the Blob Storage emulator ..."
+	@misc/setup/azurite $(VENV)
+	@touch $@
+
+demo: $(VENV)/.stamp
+	@$(BIN)/python misc/demo.py
+
+test: $(VENV)/.stamp
+	$(BIN)/python -m pytest $(TESTS)
+
+test-docker: $(VENV)/.stamp
+	AZBATCH_REQUIRE_DOCKER=1 $(BIN)/python -m pytest -m docker
+
+lint: $(VENV)/.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.stamp
+	@$(BIN)/python -m misc.bench
+
+image: $(VENV)/.stamp
+	docker build -t $(IMAGE) .
+
+upgrade-check:
+	@test -n "$(VERSION)" || { echo "Give the upstream release to check: make upgrade-check VERSION=x.y.z"; exit 1; }
+	$(PYTHON) misc/upgrade $(VERSION)
+
+clean:
+	rm -rf $(VENV) build dist .demo

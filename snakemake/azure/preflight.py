@@ -1,0 +1,190 @@
+"""What is checked, looked up and packed before a run creates anything in Azure.
+
+Each function raises a `WorkflowError` of one sentence that names the option or variable to set.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snakemake.azure import vm_sizes
+from snakemake.azure.blob.names import container_name_fault
+from snakemake.azure.client import Batch, BatchError
+from snakemake.azure.image_reference import parse_image_reference
+from snakemake.azure.monitor import lower
+from snakemake.azure.os_images import OsImage, choose_os_image
+from snakemake.azure.pools import PoolError
+from snakemake.azure.settings import ExecutorSettings, SettingsError, is_emulator
+from snakemake.azure.sources import LARGE_ARCHIVE, SourceArchive, pack
+
+if TYPE_CHECKING:
+    from snakemake.azure.blob.account import BlobAccount
+
+DEFAULT_IMAGE = "snakemake-azbatch"
+"""Name of the image that `make image` builds; its tag is Snakemake's version."""
+
+
+def container_image(settings: ExecutorSettings, given: str | None) -> str:
+    """The image for the tasks. Upstream's default is no choice: it has no `snakemake.azure` in it.
+
+    On the emulator, whose engine has the images of this machine, the image of `make image` is the default.
+    """
+    from snakemake.common import __version__, get_container_image
+
+    if given and given != get_container_image():
+        parse_image_reference(given)
+        return given
+    if settings.account_url and is_emulator(settings.account_url):
+        return f"{DEFAULT_IMAGE}:{__version__.replace('+', '-')}"
+    raise SettingsError(
+        "The image for the tasks is missing: give --container-image with an image that has this Snakemake in it "
+        "(docker build -t REGISTRY/NAME . in the source tree, then docker push)."
+    )
+
+
+def blob_storage(provider: Any, prefix: str | None) -> "tuple[BlobAccount, str]":
+    """The storage account of the default storage provider, and the default prefix as `CONTAINER[/PATH]`."""
+    from snakemake.azure.blob.provider import StorageProvider
+
+    if not isinstance(provider, StorageProvider):
+        raise SettingsError(
+            "Azure Batch runs need Azure Blob Storage: set --default-storage-provider azblob and "
+            "--default-storage-prefix az://CONTAINER/PREFIX."
+        )
+    return provider.account, blob_prefix(prefix)
+
+
+def blob_prefix(prefix: str | None) -> str:
+    """`CONTAINER[/PATH]` of an az:// prefix, without a slash at the end."""
+    bare = (prefix or "").removeprefix("az://").rstrip("/")
+    container = bare.partition("/")[0]
+    if not (prefix or "").startswith("az://") or not container:
+        raise SettingsError(
+            f"--default-storage-prefix {prefix or ''} is malformed: give az://CONTAINER or az://CONTAINER/PREFIX."
+        )
+    if fault := container_name_fault(container):
+        raise SettingsError(f"Azure refuses the container of --default-storage-prefix {prefix}: {fault}.")
+    return bare
+
+
+def pack_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], None]) -> SourceArchive:
+    archive = pack(files, workdir)
+    if len(archive.data) > LARGE_ARCHIVE:
+        warn(
+            f"The workflow's sources are {len(archive.data) / 1e6:.0f} MB packed; large files in the workflow's "
+            "directory or its git repository are sent to every node. Data belongs into input files."
+        )
+    return archive
+
+
+@dataclass(frozen=True)
+class OsImages:
+    """The images that the account's Batch service supports now."""
+
+    supported: tuple[Any, ...]
+    now: datetime
+    wanted: str | None
+
+    def for_vm(self, vm: vm_sizes.VmSize) -> OsImage:
+        return choose_os_image(self.supported, self.now, self.wanted, generation2=vm.generation2)
+
+
+def os_images(batch: Batch, settings: ExecutorSettings, now: datetime) -> OsImages:
+    """Asks the service for its images. The first request of a run: it also checks account and credential."""
+    return OsImages(tuple(batch.supported_images()), now, settings.os_image)
+
+
+@dataclass(frozen=True)
+class ExistingPool:
+    """A pool that was there before the run and stays."""
+
+    id: str
+    vm: vm_sizes.VmSize
+    slots: int
+
+
+def existing_pool(batch: Batch, settings: ExecutorSettings) -> ExistingPool | None:
+    """The pool of --az-batch-pool-id, checked to be one that can run containers."""
+    if settings.pool_id is None:
+        return None
+    try:
+        pool = batch.get_pool(settings.pool_id)
+    except BatchError as e:
+        if e.status == 404:
+            raise PoolError(
+                f"There is no pool {settings.pool_id} in the Batch account {batch.account.name}: correct "
+                "--az-batch-pool-id, or leave it out to have a pool made."
+            ) from None
+        raise
+    if lower(pool.state) != "active":
+        raise PoolError(
+            f"The pool {settings.pool_id} is being deleted: set --az-batch-pool-id to another one."
+        )
+    configuration = pool.virtual_machine_configuration
+    if configuration is None or configuration.container_configuration is None:
+        raise PoolError(
+            f"The pool {settings.pool_id} has no container configuration, so its nodes cannot run the image: set "
+            "--az-batch-pool-id to a pool made with one, or leave it out."
+        )
+    return ExistingPool(pool.id, vm_sizes.vm_size(pool.vm_size), pool.task_slots_per_node or 1)
+
+
+def check_blob_access(account: "BlobAccount", prefix: str) -> None:
+    """One listing of the prefix: are the storage account, the credential and the container as they should be?
+
+    A container that is not there yet is fine: the first upload makes it.
+    """
+    from azure.core.exceptions import ResourceNotFoundError
+    from snakemake.azure.blob.errors import explained
+
+    container, _, path = prefix.partition("/")
+    with account.service() as service, explained(account, prefix):
+        pages = service.get_container_client(container).list_blobs(
+            name_starts_with=path or None, results_per_page=1
+        )
+        try:
+            next(pages.by_page(), None)
+        except ResourceNotFoundError as e:
+            if e.error_code != "ContainerNotFound":
+                raise
+
+
+class BlobSources:
+    """The source archive's place in blob storage: below the default prefix, named by run and digest."""
+
+    def __init__(self, account: "BlobAccount", prefix: str, run_id: str, archive: SourceArchive):
+        self.account = account
+        self.archive = archive
+        self.sha256 = archive.sha256
+        self.name = f"{prefix}/.snakemake-azbatch/{run_id}/sources.tar.gz"
+
+    def upload(self) -> None:
+        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+        from snakemake.azure.blob.errors import explained
+
+        container, _, blob = self.name.partition("/")
+        with self.account.service() as service, explained(self.account, self.name):
+            client = service.get_blob_client(container, blob)
+            try:
+                client.upload_blob(self.archive.data, overwrite=True)
+            except ResourceNotFoundError as e:
+                if e.error_code != "ContainerNotFound":
+                    raise
+                try:
+                    service.create_container(container)
+                except ResourceExistsError:
+                    pass
+                client.upload_blob(self.archive.data, overwrite=True)
+
+    def delete(self) -> None:
+        from azure.core.exceptions import ResourceNotFoundError
+        from snakemake.azure.blob.errors import explained
+
+        container, _, blob = self.name.partition("/")
+        with self.account.service() as service, explained(self.account, self.name):
+            try:
+                service.get_blob_client(container, blob).delete_blob()
+            except ResourceNotFoundError:
+                pass
