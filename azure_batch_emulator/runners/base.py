@@ -74,12 +74,14 @@ class TaskExit:
     """How a run ended.
 
     `exit_code` is 128 + N for a command that signal N ended, and None for one that never started: because of
-    `failure`, or, when `failure` is None too, because it was killed first.
+    `failure`, or, when `failure` is None too, because it was killed first. `details` are name and value pairs
+    that say more about a command that did run, such as that it ran out of memory.
     """
 
     exit_code: int | None
     failure: Failure | None
     container_id: str | None = None
+    details: tuple[tuple[str, str], ...] = ()
 
 
 class Runner(Protocol):
