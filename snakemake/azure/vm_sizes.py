@@ -72,8 +72,8 @@ class DoesNotFit(WorkflowError):
         self.resource, self.needed, self.available, self.vm = resource, needed, available, vm
         unit = "MiB of memory (mem_mb)" if resource == "mem_mib" else resource
         super().__init__(
-            f"A job needs {needed} {unit}, but a node of size {vm.name} has {available}: lower what the rule asks "
-            "for, or choose a larger size with --az-batch-vm-size or the rule's az_vm_size."
+            f"A job needs {needed} {unit}, but a node of size {vm.name} has {available}: lower what the "
+            "rule asks for, or choose a larger size with --az-batch-vm-size or the rule's az_vm_size."
         )
 
 
