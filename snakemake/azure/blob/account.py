@@ -1,0 +1,381 @@
+"""The account that blobs live in, and where its credentials come from.
+
+A credential is one of three: the account key, a SAS (shared access signature) or Entra ID
+(`DefaultAzureCredential`, which covers `az login`, a service principal in AZURE_CLIENT_ID, AZURE_TENANT_ID
+and AZURE_CLIENT_SECRET, and a managed identity). `BlobAccount.resolve` takes the first of these that says
+which account is meant:
+
+1. the settings `account_url` and `account_key`, or `connection_string` (`--storage-azblob-...`)
+2. AZ_BLOB_ACCOUNT_URL, which may carry a SAS in its query
+3. AZ_BLOB_CONNECTION_STRING, then AZURE_STORAGE_CONNECTION_STRING
+
+A URL's credential is its own SAS, else the setting `account_key`, else AZ_BLOB_ACCOUNT_KEY, else
+AZ_BLOB_CREDENTIAL (a key or a SAS; the name that Snakemake 7 used), else Entra ID.
+"""
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobServiceClient
+
+# Azurite's published account; https://learn.microsoft.com/azure/storage/common/storage-connect-azurite
+AZURITE_ACCOUNT = "devstoreaccount1"
+AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+AZURITE_PORT = 10000
+AZURITE_URL = f"http://127.0.0.1:{AZURITE_PORT}/{AZURITE_ACCOUNT}"
+
+ACCOUNT_URL = "AZ_BLOB_ACCOUNT_URL"
+ACCOUNT_KEY = "AZ_BLOB_ACCOUNT_KEY"
+CREDENTIAL = "AZ_BLOB_CREDENTIAL"
+CONNECTION_STRINGS = ("AZ_BLOB_CONNECTION_STRING", "AZURE_STORAGE_CONNECTION_STRING")
+
+# Every variable that a credential may sit in, Snakemake's own names for the provider's settings included. A
+# task gets what `BlobAccount.for_nodes` returns, and none of these otherwise.
+NOT_FOR_NODES = frozenset(
+    {ACCOUNT_URL, ACCOUNT_KEY, CREDENTIAL, *CONNECTION_STRINGS}
+    | {f"SNAKEMAKE_STORAGE_AZBLOB_{name}" for name in ("ACCOUNT_URL", "ACCOUNT_KEY", "CONNECTION_STRING")}
+)
+
+# The SDK's newest version of the API is often younger than the newest Azurite, which then refuses every
+# request. All that is used here is in this one.
+# https://learn.microsoft.com/rest/api/storageservices/versioning-for-the-azure-storage-services
+API_VERSION = "2023-11-03"
+
+MIB = 1024 * 1024
+CHUNK = 8 * MIB  # bytes per request, up and down
+CONNECTIONS = 32  # the transport keeps as many open; more than all transfers at once use
+
+# What a task needs: read, write (touch too), delete, list, create.
+NODE_PERMISSIONS = {"read": True, "write": True, "delete": True, "list": True, "create": True}
+# https://learn.microsoft.com/rest/api/storageservices/create-user-delegation-sas
+USER_DELEGATION_LIMIT = timedelta(days=7)
+CLOCK_SKEW = timedelta(minutes=15)
+
+SET_URL = f"set {ACCOUNT_URL} (or --storage-azblob-account-url)"
+ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
+
+
+class BlobAccountError(WorkflowError):
+    """The storage account or its credential is missing or malformed; one sentence that names what to set."""
+
+
+@dataclass(frozen=True)
+class BlobAccount:
+    """A storage account and the credential for it; with neither `key` nor `sas`, that is Entra ID.
+
+    `url` is the endpoint without a SAS and without a trailing slash, `source` the setting or variable that
+    named it.
+    """
+
+    url: str
+    name: str
+    key: str | None = field(default=None, repr=False)
+    sas: str | None = field(default=None, repr=False)
+    source: str = ACCOUNT_URL
+
+    @classmethod
+    def resolve(
+        cls,
+        account_url: str | None = None,
+        account_key: str | None = None,
+        connection_string: str | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> "BlobAccount":
+        """The account that settings and environment name, in the order that the module's docstring gives.
+
+        Raises BlobAccountError. Nothing is sent anywhere: a wrong key shows with the first request.
+        """
+        if account_url and connection_string:
+            raise BlobAccountError(
+                "Both --storage-azblob-account-url and --storage-azblob-connection-string are set; "
+                "give one of them."
+            )
+        if connection_string:
+            return _from_connection_string(connection_string, "--storage-azblob-connection-string")
+        if account_url:
+            return _from_url(account_url, account_key, "--storage-azblob-account-url", environ)
+        if url := environ.get(ACCOUNT_URL):
+            return _from_url(url, account_key, ACCOUNT_URL, environ)
+        for variable in CONNECTION_STRINGS:
+            if text := environ.get(variable):
+                return _from_connection_string(text, variable)
+        raise BlobAccountError(
+            f"No storage account is given; {SET_URL} to https://ACCOUNT.blob.core.windows.net, with a "
+            "SAS in its "
+            f"query or with {ACCOUNT_KEY}, or log in with `az login`."
+        )
+
+    @classmethod
+    def azurite(cls, port: int = AZURITE_PORT) -> "BlobAccount":
+        """The published account of an Azurite on this machine."""
+        url = f"http://127.0.0.1:{port}/{AZURITE_ACCOUNT}"
+        return cls(url=url, name=AZURITE_ACCOUNT, key=AZURITE_KEY, source="the emulator's default")
+
+    @property
+    def kind(self) -> str:
+        """`key`, `sas` or `token`."""
+        return "key" if self.key else "sas" if self.sas else "token"
+
+    @property
+    def url_without_secret(self) -> str:
+        return self.url
+
+    @property
+    def is_loopback(self) -> bool:
+        return (urlsplit(self.url).hostname or "") in ("127.0.0.1", "localhost", "::1")
+
+    def service(self, block_size: int = CHUNK) -> "BlobServiceClient":
+        """A client of the account with bounded buffers, time-outs and retries; nothing is sent yet.
+
+        Retries are the SDK's: connection failures, time-outs, 408, 429 and 5xx, with growing pauses, about
+        half a minute in all. A 4xx such as a wrong key fails at once. `block_size` is in bytes; a blob has
+        at most 50,000 blocks of at most 4,000 MiB.
+        """
+        import requests
+
+        from azure.core.pipeline.transport import RequestsTransport
+        from azure.storage.blob import BlobServiceClient, ExponentialRetry
+
+        session = requests.Session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS))
+        # The emulator runs here or it doesn't: no use in waiting for it.
+        connects = 1 if self.is_loopback else 3
+        return BlobServiceClient(
+            self.url,
+            credential=self._sdk_credential(),
+            api_version=API_VERSION,
+            retry_policy=ExponentialRetry(
+                initial_backoff=1,
+                increment_base=2,
+                random_jitter_range=1,
+                retry_total=5,
+                retry_connect=connects,
+                retry_read=3,
+                retry_status=5,
+            ),
+            transport=RequestsTransport(session=session, connection_timeout=10, read_timeout=60),
+            max_single_put_size=CHUNK,
+            max_block_size=block_size,
+            max_single_get_size=CHUNK,
+            max_chunk_get_size=CHUNK,
+        )
+
+    def _sdk_credential(self) -> Any:
+        if self.key:
+            return {"account_name": self.name, "account_key": self.key}
+        if self.sas:
+            from azure.core.credentials import AzureSasCredential
+
+            return AzureSasCredential(self.sas)
+        from azure.identity import DefaultAzureCredential
+
+        return DefaultAzureCredential()
+
+    @property
+    def sas_expiry(self) -> datetime | None:
+        """When the SAS ends (its `se`), or None when there is no SAS or a stored access policy decides."""
+        values = parse_qs(self.sas or "").get("se")
+        if not values:
+            return None
+        try:
+            end = datetime.fromisoformat(values[0])
+        except ValueError:
+            return None
+        return end if end.tzinfo else end.replace(tzinfo=UTC)
+
+    def expiry_warning(self, now: datetime, needed: timedelta = timedelta(days=1)) -> str | None:
+        """A sentence when the user's SAS ends before `now + needed`; tasks that run longer lose their storage."""
+        end = self.sas_expiry
+        if end is None or end >= now + needed:
+            return None
+        state = "expired" if end <= now else "expires"
+        return (
+            f"The SAS in {self.source} {state} at {end:%Y-%m-%d %H:%M} UTC; tasks that run past that cannot "
+            "read or write their files, so create one that lasts as long as the workflow."
+        )
+
+    def for_nodes(self, now: datetime, lifetime: timedelta, containers: Iterable[str]) -> dict[str, str]:
+        """Environment variables that give a task access to its blobs, and to nothing that outlives the run.
+
+        A SAS that the user gave is passed on as it is. From an account key a new account SAS is made for Blob
+        Storage alone, valid until `now + lifetime`; the key itself stays here. With Entra ID a user
+        delegation SAS for the one container is asked from the service: it ends after 7 days at the latest,
+        and one URL cannot carry the SAS of two containers. Remove `NOT_FOR_NODES` from whatever else the
+        task gets.
+        """
+        if self.sas:
+            token = self.sas
+        elif self.key:
+            token = self._account_sas(now + lifetime)
+        else:
+            token = self._user_delegation_sas(now, lifetime, sorted(set(containers)))
+        return {ACCOUNT_URL: f"{self.url}?{token}"}
+
+    @property
+    def _protocol(self) -> str:
+        return "https" if self.url.startswith("https:") else "https,http"
+
+    def _account_sas(self, expiry: datetime) -> str:
+        from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+
+        return generate_account_sas(
+            self.name,
+            self.key or "",
+            resource_types=ResourceTypes(container=True, object=True),
+            permission=AccountSasPermissions(**NODE_PERMISSIONS),
+            expiry=expiry,
+            protocol=self._protocol,
+        )
+
+    def _user_delegation_sas(self, now: datetime, lifetime: timedelta, containers: list[str]) -> str:
+        if len(containers) != 1:
+            raise BlobAccountError(
+                "With an Entra ID login a task can be given one container only, but the run uses "
+                f"{len(containers)} "
+                f"({', '.join(containers) or 'none'}); set {ACCOUNT_KEY}, or put a SAS into {ACCOUNT_URL}."
+            )
+        from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+        from snakemake.azure.blob.errors import explained
+
+        start = now - CLOCK_SKEW
+        expiry = min(now + lifetime, start + USER_DELEGATION_LIMIT)
+        with explained(self, containers[0]):
+            delegation_key = self.service().get_user_delegation_key(start, expiry)
+        return generate_container_sas(
+            self.name,
+            containers[0],
+            user_delegation_key=delegation_key,
+            permission=ContainerSasPermissions(**NODE_PERMISSIONS),
+            start=start,
+            expiry=expiry,
+            protocol=self._protocol,
+        )
+
+
+def _from_url(text: str, key: str | None, source: str, environ: Mapping[str, str]) -> BlobAccount:
+    url, name, sas = parse_account_url(text, source)
+    if sas:
+        return BlobAccount(url=url, name=name, sas=sas, source=source)
+    key_source = "--storage-azblob-account-key"
+    if not key and (key := environ.get(ACCOUNT_KEY)):
+        key_source = ACCOUNT_KEY
+    if not key and (credential := environ.get(CREDENTIAL)):
+        if "sig=" in credential:
+            return BlobAccount(
+                url=url, name=name, sas=_checked_sas(credential, CREDENTIAL), source=CREDENTIAL
+            )
+        key, key_source = credential, CREDENTIAL
+    if key:
+        return BlobAccount(url=url, name=name, key=_checked_key(key, key_source), source=source)
+    if not url.startswith("https:"):
+        raise BlobAccountError(
+            f"{source} is {url}, which is not https and therefore takes no Entra ID login; set "
+            f"{ACCOUNT_KEY}, or "
+            "add a SAS to the URL."
+        )
+    return BlobAccount(url=url, name=name, source=source)
+
+
+def parse_account_url(text: str, source: str) -> tuple[str, str, str | None]:
+    """(endpoint, account name, SAS or None) of `https://ACCOUNT.blob.SUFFIX[/CONTAINER][?SAS]`, the form of every
+    Azure cloud, or of `http://HOST:PORT/ACCOUNT[?SAS]`, the form of Azurite.
+
+    A container in the first form (as the portal writes a container's SAS URL) is left out of the endpoint.
+    """
+    example = "https://ACCOUNT.blob.core.windows.net"
+    try:
+        parts = urlsplit(text.strip())
+        host, netloc = parts.hostname, parts.netloc
+        parts.port  # noqa: B018  # raises on a malformed port
+    except ValueError:
+        host, netloc = None, ""
+    if not host or parts.scheme not in ("http", "https") or "@" in netloc:
+        raise BlobAccountError(f"{source} is not a URL such as {example}; correct it.")
+    label, dot, rest = host.partition(".")
+    segments = [s for s in parts.path.split("/") if s]
+    host_style = bool(dot) and (rest.startswith("blob.") or ".blob." in f".{rest}")
+    if host_style:
+        name, path = label.removesuffix("-secondary"), ""
+        if not ACCOUNT_NAME.fullmatch(name) or len(segments) > 1:
+            raise BlobAccountError(
+                f"{source} has no valid account name at its start (3 to 24 lower-case letters and "
+                "digits) or goes "
+                f"on after it; write it as {example}."
+            )
+    elif len(segments) == 1:
+        name, path = segments[0], f"/{segments[0]}"
+    else:
+        raise BlobAccountError(
+            f"{source} does not say which account is meant; write {example}, or "
+            "http://HOST:PORT/ACCOUNT for Azurite."
+        )
+    sas = _checked_sas(parts.query, source) if parts.query else None
+    return f"{parts.scheme}://{netloc}{path}", name, sas
+
+
+def _from_connection_string(text: str, source: str) -> BlobAccount:
+    """https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string"""
+    pairs = [item.partition("=") for item in text.strip().strip(";").split(";")]
+    values = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    if values.get("usedevelopmentstorage") == "true":
+        return BlobAccount(url=AZURITE_URL, name=AZURITE_ACCOUNT, key=AZURITE_KEY, source=source)
+    name = values.get("accountname", "")
+    endpoint = values.get("blobendpoint")
+    if not endpoint:
+        if not name:
+            raise BlobAccountError(
+                f"{source} is not a connection string with AccountName or BlobEndpoint; copy it from "
+                "the storage "
+                "account's page `Access keys`."
+            )
+        suffix = values.get("endpointsuffix", "core.windows.net")
+        endpoint = f"{values.get('defaultendpointsprotocol', 'https')}://{name}.blob.{suffix}"
+    key, sas = values.get("accountkey"), values.get("sharedaccesssignature")
+    if key and name:
+        # With the name given, the endpoint may be any, a custom domain included.
+        url = endpoint.partition("?")[0].rstrip("/")
+        return BlobAccount(url=url, name=name, key=_checked_key(key, source), source=source)
+    url, name, url_sas = parse_account_url(endpoint, source)
+    if sas or url_sas:
+        return BlobAccount(url=url, name=name, sas=_checked_sas(sas or url_sas or "", source), source=source)
+    raise BlobAccountError(
+        f"{source} has neither AccountName with AccountKey nor SharedAccessSignature; copy it whole "
+        "from the storage "
+        "account's page `Access keys`."
+    )
+
+
+def _checked_key(key: str, source: str) -> str:
+    key = key.strip()
+    try:
+        decoded = base64.b64decode(key, validate=True)
+    except (binascii.Error, ValueError):
+        decoded = b""
+    if not decoded:
+        raise BlobAccountError(
+            f"The account key in {source} is not base64; copy it whole from the storage account's page "
+            "`Access keys`."
+        )
+    return key
+
+
+def _checked_sas(text: str, source: str) -> str:
+    sas = text.strip().lstrip("?").rstrip("&")
+    if not parse_qs(sas).get("sig"):
+        raise BlobAccountError(
+            f"What follows `?` in {source} is not a SAS, since it has no `sig=`; quote the URL when you "
+            "set it in a "
+            "shell, or the shell cuts it at `&`."
+        )
+    return sas

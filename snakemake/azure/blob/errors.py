@@ -1,0 +1,183 @@
+"""What Azure Blob Storage refuses, put into one sentence each, with the way out and without any secret.
+
+The texts of the SDK's exceptions can hold request URLs with a SAS, so they are neither shown nor chained.
+Codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes and
+https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from snakemake.azure.blob.names import without_secret
+
+if TYPE_CHECKING:
+    from snakemake.azure.blob.account import BlobAccount
+
+
+class BlobError(WorkflowError):
+    """A request to Blob Storage failed; `status` and `code` are the service's, None when it gave no answer."""
+
+    def __init__(self, sentence: str, status: int | None = None, code: str | None = None) -> None:
+        super().__init__(without_secret(sentence))
+        self.status = status
+        self.code = code
+
+    @property
+    def is_missing(self) -> bool:
+        return self.status == 404
+
+
+@contextmanager
+def explained(account: "BlobAccount", what: str) -> Iterator[None]:
+    """Turns the SDK's exceptions into BlobError; `what` is the query, or the container, that it was about."""
+    from azure.core.exceptions import AzureError
+
+    try:
+        yield
+    except AzureError as error:
+        raise explain(error, account, what) from None
+
+
+def explain(error: Any, account: "BlobAccount", what: str) -> BlobError:
+    from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
+
+    status = getattr(error, "status_code", None)
+    if status is None and isinstance(error, ClientAuthenticationError):
+        return BlobError(
+            f"{what}: no Entra ID login was found for the storage account {account.name}; run `az "
+            "login`, or set "
+            "AZ_BLOB_ACCOUNT_KEY, or put a SAS into AZ_BLOB_ACCOUNT_URL.",
+        )
+    if status is None or not isinstance(error, HttpResponseError):
+        return BlobError(_unreachable(error, account, what))
+    code = error_code(error)
+    sentence = _sentence(code, account)
+    if sentence is None:
+        sentence = f"the storage account {account.name} answered {status}{f' {code}' if code else ''}."
+    return BlobError(f"{what}: {sentence}", status, code)
+
+
+def error_code(error: Any) -> str:
+    """The service's code of an HttpResponseError, or ""."""
+    code = getattr(error, "error_code", None)
+    headers = error.response.headers if error.response is not None else {}
+    return str(getattr(code, "value", code) or headers.get("x-ms-error-code") or "")
+
+
+def _unreachable(error: Any, account: "BlobAccount", what: str) -> str:
+    text = str(error)
+    if "Connection refused" in text:
+        hint = (
+            "is the emulator running?" if account.is_loopback else "does a firewall or proxy stand between?"
+        )
+        return f"{what}: nothing accepts connections at {account.url} (from {account.source}); {hint}"
+    if any(
+        t in text for t in ("Name or service not known", "Failed to resolve", "getaddrinfo", "nodename nor")
+    ):
+        return (
+            f"{what}: there is no host for {account.url}; check the account's name in {account.source}, "
+            "and this "
+            "machine's name service."
+        )
+    if "timed out" in text or "Timeout" in text:
+        return (
+            f"{what}: {account.url} did not answer in time, after retries; check the network and try again."
+        )
+    return f"{what}: no answer from {account.url} ({type(error).__name__}, after retries); check the network."
+
+
+def _authentication(account: "BlobAccount") -> str:
+    end = account.sas_expiry
+    if end is not None and end <= datetime.now(UTC):
+        return f"the SAS in {account.source} expired at {end:%Y-%m-%d %H:%M} UTC; create a new one and set it there."
+    if account.kind == "sas":
+        return (
+            f"the storage account {account.name} does not accept the SAS in {account.source}: it is "
+            "cut, not valid "
+            "yet, for another account, or signed with a key that was replaced; create a new one and "
+            "set it there."
+        )
+    if account.kind == "key":
+        return (
+            f"the account key is not one of the storage account {account.name}'s; set "
+            "AZ_BLOB_ACCOUNT_KEY (or the "
+            "connection string) to one from its page `Access keys`."
+        )
+    return f"the storage account {account.name} does not accept this Entra ID login; run `az login` again."
+
+
+def _no_permission(account: "BlobAccount") -> str:
+    if account.kind == "token":
+        return (
+            f"this Entra ID login lacks the role `Storage Blob Data Contributor` on the storage account "
+            f"{account.name} or the container; assign it, which takes some minutes to work."
+        )
+    return (
+        f"the SAS in {account.source} does not permit this; it needs read, write, delete, list and "
+        "create (sp=rwdlc), "
+        "for the service blob and the resource types container and object (ss=b, srt=co), or for this "
+        "container."
+    )
+
+
+def _sentence(code: str, account: "BlobAccount") -> str | None:
+    """The sentence for an error code, or None when the code is not among those with a known way out."""
+    name = account.name
+    match code:
+        case "BlobNotFound" | "ResourceNotFound":
+            return f"there is no such blob in the storage account {name}."
+        case "ContainerNotFound":
+            return (
+                f"there is no such container in the storage account {name}; create it, or correct the "
+                "query or "
+                "--default-storage-prefix."
+            )
+        case "ContainerBeingDeleted":
+            return "the container is being deleted; wait about a minute, or use another one."
+        case "AuthenticationFailed" | "InvalidAuthenticationInfo":
+            return _authentication(account)
+        case (
+            "AuthorizationPermissionMismatch"
+            | "AuthorizationFailure"
+            | "AuthorizationResourceTypeMismatch"
+            | "AuthorizationServiceMismatch"
+            | "InsufficientAccountPermissions"
+            | "UnauthorizedBlobOverwrite"
+        ):
+            return _no_permission(account)
+        case "AuthorizationProtocolMismatch":
+            return f"the SAS in {account.source} is for https only; write the URL with https."
+        case "AuthorizationSourceIPMismatch":
+            return f"the SAS in {account.source} is not valid from this machine's address; create one without sip=."
+        case "KeyBasedAuthenticationNotPermitted":
+            return (
+                f"the storage account {name} refuses account keys and SAS made from them; log in with "
+                "`az login` and "
+                "unset AZ_BLOB_ACCOUNT_KEY, or allow key access in the account's configuration."
+            )
+        case "NoAuthenticationInformation" | "PublicAccessNotPermitted":
+            return "the request had no credential; set AZ_BLOB_ACCOUNT_KEY or put a SAS into AZ_BLOB_ACCOUNT_URL."
+        case "AccountIsDisabled":
+            return f"the storage account {name} is disabled; see its state in the portal."
+        case "InvalidResourceName" | "OutOfRangeInput" | "InvalidUri":
+            return "Azure refuses the name of the container or blob; correct the query or --default-storage-prefix."
+        case "BlobArchived" | "BlobBeingRehydrated":
+            return (
+                "the blob lies in the archive tier; set its tier to hot or cool and wait until it is there."
+            )
+        case "BlobImmutableDueToPolicy":
+            return "an immutability policy or legal hold protects the blob; use another name or container."
+        case "LeaseIdMissing" | "LeaseLost":
+            return "someone holds a lease on the blob; break it, or wait for it to end."
+        case "InvalidBlobType":
+            return "there is an append or page blob of that name, which cannot be replaced; remove it."
+        case "ServerBusy" | "OperationTimedOut" | "InternalError":
+            return f"the storage account {name} is too busy ({code}, after retries); start again with fewer --jobs."
+        case "ConditionNotMet":
+            return "the blob was changed by someone else during the transfer; start again."
+        case _:
+            return None

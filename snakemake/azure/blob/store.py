@@ -1,0 +1,454 @@
+"""Blobs as files: look at them, list them, move them, in bounded memory and without half-done results.
+
+A file of up to 8 MiB goes up in one request; a larger one goes up in blocks, which become the blob all at
+once when their list is committed. A download goes to a temporary name beside its target, which it replaces
+in the end.
+
+A directory is all blobs below its name and a slash. Object stores have no directories, so that an empty one
+would not exist: an empty blob with the directory's own name and the metadata `hdi_isfolder=true` marks it,
+as in accounts with a hierarchical namespace and in Hadoop's driver. Such markers are understood wherever
+they come from.
+"""
+
+import mimetypes
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snakemake.azure.blob.account import CHUNK, MIB, BlobAccount
+from snakemake.azure.blob.errors import BlobError, error_code, explained
+from snakemake.azure.blob.names import SCHEME, blob_name_fault
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobServiceClient, ContainerClient
+
+FOLDER = {"hdi_isfolder": "true"}
+# Snakemake's own note of a local directory's age; the marker carries it in storage.
+LOCAL_ONLY = ".snakemake_timestamp"
+
+# https://learn.microsoft.com/azure/storage/blobs/scalability-targets
+MAX_BLOCKS = 50_000
+MAX_BLOCK_SIZE = 4000 * MIB
+
+# Requests at once for one file, and small files of a directory at once. Four transfers of files at once
+# (StorageProvider.workers) then hold at most 4 x 4 chunks of 8 MiB.
+CONCURRENCY = 4
+
+
+class TransferCancelled(Exception):
+    """Whoever waited for the transfer is gone; it stopped at the next chunk."""
+
+
+_cancelled: ContextVar[threading.Event | None] = ContextVar("cancelled", default=None)
+
+
+@contextmanager
+def cancellable(event: threading.Event) -> Iterator[None]:
+    """Transfers that start in this block stop with TransferCancelled at the next chunk once the event is set."""
+    token = _cancelled.set(event)
+    try:
+        yield
+    finally:
+        _cancelled.reset(token)
+
+
+def _progress_hook() -> Any:
+    """A hook for the SDK, which calls it from its own threads, after each chunk."""
+    event = _cancelled.get()
+
+    def hook(*_: Any) -> None:
+        if event is not None and event.is_set():
+            raise TransferCancelled
+
+    hook()
+    return hook
+
+
+@dataclass(frozen=True)
+class Blob:
+    """One entry of a listing, or one blob's properties. `mtime` is Last-Modified in seconds since 1970."""
+
+    name: str
+    size: int
+    mtime: float
+    is_folder: bool = False
+    md5: str | None = None
+
+
+def block_size(size: int) -> int:
+    """Bytes per block so that a file of `size` bytes fits into 50,000 blocks; whole MiB, 8 at least."""
+    needed = -(-size // MAX_BLOCKS)
+    wanted = max(CHUNK, -(-needed // MIB) * MIB)
+    if wanted > MAX_BLOCK_SIZE:
+        raise BlobError(
+            f"A file of {size:,} bytes is more than the {MAX_BLOCKS:,} blocks of {MAX_BLOCK_SIZE:,} bytes "
+            "that a blob can have; split it."
+        )
+    return wanted
+
+
+def content_type(name: str) -> str:
+    """The media type after the name. A compressed file is what it is, never a Content-Encoding to be undone."""
+    kind, encoding = mimetypes.guess_type(name, strict=False)
+    if encoding:
+        return f"application/{ {'gzip': 'gzip', 'bzip2': 'x-bzip2', 'xz': 'x-xz'}.get(encoding, 'octet-stream') }"
+    return kind or "application/octet-stream"
+
+
+class BlobStore:
+    """The blobs of one account. The client is made with the first request; all methods may be called from threads.
+
+    Methods raise BlobError, with the query `az://container/name` in the sentence.
+    """
+
+    def __init__(self, account: BlobAccount) -> None:
+        self.account = account
+        self._service: BlobServiceClient | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def service(self) -> "BlobServiceClient":
+        with self._lock:
+            if self._service is None:
+                self._service = self.account.service()
+            return self._service
+
+    def container(self, name: str) -> "ContainerClient":
+        return self.service.get_container_client(name)
+
+    # -- looking ---------------------------------------------------------------------------------------------
+
+    def head(self, container: str, name: str) -> Blob | None:
+        """The properties of the blob, or None when it or its container does not exist. One request."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with explained(self.account, f"{SCHEME}{container}/{name}"):
+            try:
+                return _entry(self.container(container).get_blob_client(name).get_blob_properties())
+            except ResourceNotFoundError:
+                return None
+
+    def pages(
+        self, container: str, prefix: str, recursive: bool = True
+    ) -> Iterator[tuple[list[Blob], list[str]]]:
+        """Pages of (blobs, directories) whose names start with `prefix`; up to 5,000 entries and one request each.
+
+        Not recursive, it stops at the next slash, and `directories` has the names up to there, without the
+        slash. Nothing comes out when the container does not exist.
+        """
+        from azure.storage.blob import BlobPrefix
+
+        client = self.container(container)
+        options: dict[str, Any] = {"name_starts_with": prefix or None, "include": ["metadata"]}
+        listing = client.list_blobs(**options) if recursive else client.walk_blobs(delimiter="/", **options)
+        try:
+            with explained(self.account, f"{SCHEME}{container}/{prefix}"):
+                for page in listing.by_page():
+                    blobs, directories = [], []
+                    for item in page:
+                        if isinstance(item, BlobPrefix):
+                            directories.append(item.name.removesuffix("/"))
+                        else:
+                            blobs.append(_entry(item))
+                    yield blobs, directories
+        except BlobError as error:
+            if not error.is_missing:
+                raise
+
+    def below(self, container: str, name: str) -> Iterator[Blob]:
+        """All blobs of the directory, its own marker not among them."""
+        for blobs, _ in self.pages(container, f"{name}/"):
+            yield from blobs
+
+    def has_below(self, container: str, name: str) -> bool:
+        """Whether there is any blob of the directory besides its marker. One request."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with explained(self.account, f"{SCHEME}{container}/{name}/"):
+            try:
+                names = self.container(container).list_blob_names(
+                    name_starts_with=f"{name}/", results_per_page=1
+                )
+                return next(iter(names), None) is not None
+            except ResourceNotFoundError:
+                return False
+
+    # -- down ------------------------------------------------------------------------------------------------
+
+    def fetch(self, container: str, name: str, path: Path) -> float:
+        """Writes the blob or directory to `path`, gives it its mtime in storage, and returns that.
+
+        A file takes one request for its first 8 MiB, and none to find out what it is.
+        """
+        with replacing(path) as partial:
+            mtime = self._download(container, name, partial)
+            if mtime is None:
+                mtime = self._download_directory(container, name, partial)
+            os.utime(partial, (mtime, mtime))
+        return mtime
+
+    def _download(
+        self, container: str, name: str, path: Path, concurrency: int = CONCURRENCY
+    ) -> float | None:
+        """The blob's mtime after its content is written to `path`; None when it is no file."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with explained(self.account, f"{SCHEME}{container}/{name}"):
+            hook = _progress_hook()
+            try:
+                stream = self.container(container).download_blob(
+                    name, max_concurrency=concurrency, progress_hook=hook
+                )
+            except ResourceNotFoundError as error:
+                if error_code(error) == "ContainerNotFound":
+                    raise
+                return None
+            blob = _entry(stream.properties)
+            if blob.is_folder:
+                return None
+            with path.open("wb") as file:
+                stream.readinto(file)
+        return blob.mtime
+
+    def _download_directory(self, container: str, name: str, path: Path) -> float:
+        """Makes the directory `path` of all blobs below `name`; the newest mtime among them and the marker."""
+        marker = self.head(container, name)
+        newest = marker.mtime if marker else 0.0
+        path.mkdir()
+        files: list[tuple[Blob, Path]] = []
+        for blob in self.below(container, name):
+            newest = max(newest, blob.mtime)
+            target = path / _inside(container, name, blob)
+            if blob.is_folder:
+                target.mkdir(parents=True, exist_ok=True)
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                files.append((blob, target))
+        if not newest:
+            raise BlobError(
+                f"{SCHEME}{container}/{name}: there is no such blob or directory in the storage account "
+                f"{self.account.name}.",
+                404,
+                "BlobNotFound",
+            )
+        each = max(1, CONCURRENCY // max(1, len(files)))
+
+        def get(job: tuple[Blob, Path]) -> None:
+            blob, target = job
+            mtime = self._download(container, blob.name, target, each)
+            if mtime is None:
+                raise BlobError(
+                    f"{SCHEME}{container}/{blob.name}: the blob was removed meanwhile; start again."
+                )
+            os.utime(target, (mtime, mtime))
+
+        in_parallel(get, files)
+        return newest
+
+    # -- up --------------------------------------------------------------------------------------------------
+
+    def upload(self, container: str, name: str, path: Path, concurrency: int = CONCURRENCY) -> None:
+        """Makes the file at `path` the blob, replacing what is there; creates a missing container."""
+        size = path.stat().st_size
+        blocks = block_size(size)
+        # The SDK takes the block size from the client, not from the call.
+        service = self.service if blocks == CHUNK else self.account.service(block_size=blocks)
+
+        def put() -> None:
+            from azure.storage.blob import ContentSettings
+
+            hook = _progress_hook()
+            with path.open("rb") as file:
+                service.get_blob_client(container, name).upload_blob(
+                    file,
+                    length=size,
+                    overwrite=True,
+                    max_concurrency=concurrency,
+                    content_settings=ContentSettings(content_type=content_type(name)),
+                    progress_hook=hook,
+                )
+
+        self._creating(container, name, put)
+
+    def upload_directory(self, container: str, name: str, path: Path) -> None:
+        """Makes the directory at `path` the one in storage: files, empty directories, and the marker last.
+
+        Blobs below `name` that have no file at `path` are removed, since an output is what the rule made.
+        Symbolic links are followed.
+        """
+        files, empty = walk(path)
+        jobs = [(f"{name}/{relative}", path / relative) for relative in files]
+        if blocked := next((n for n, _ in jobs if blob_name_fault(n)), None):
+            raise BlobError(f"{SCHEME}{container}/{blocked}: {blob_name_fault(blocked)}; rename the file.")
+        folders = [f"{name}/{relative}" for relative in empty]
+        each = max(1, CONCURRENCY // max(1, len(jobs)))
+        in_parallel(lambda job: self.upload(container, job[0], job[1], each), jobs)
+        in_parallel(lambda folder: self.mark_folder(container, folder), folders)
+        kept = {n for n, _ in jobs} | set(folders)
+        self.delete_all(container, [b.name for b in self.below(container, name) if b.name not in kept])
+        self.mark_folder(container, name)
+
+    def mark_folder(self, container: str, name: str) -> None:
+        def put() -> None:
+            client = self.container(container).get_blob_client(name)
+            client.upload_blob(b"", length=0, overwrite=True, metadata=FOLDER)
+
+        self._creating(container, name, put)
+
+    def _creating(self, container: str, name: str, put: Any) -> None:
+        """Runs `put`, and once more after creating the container when that was missing.
+
+        Asking first would cost a request for each file, and a permission that a container's SAS lacks.
+        """
+        from azure.core.exceptions import ResourceExistsError
+
+        what = f"{SCHEME}{container}/{name}"
+        try:
+            with explained(self.account, what):
+                put()
+        except BlobError as error:
+            if error.code != "ContainerNotFound":
+                raise
+            with explained(self.account, what):
+                try:
+                    self.container(container).create_container()
+                except ResourceExistsError as conflict:
+                    if error_code(conflict) != "ContainerAlreadyExists":
+                        raise
+                put()
+
+    # -- changing --------------------------------------------------------------------------------------------
+
+    def touch(self, container: str, name: str) -> None:
+        """Moves Last-Modified to now. Azure has no such operation: the metadata is written again as it is, which
+        leaves content, content type, tags and tier alone. A directory without a marker gets one.
+        """
+        from azure.core.exceptions import ResourceNotFoundError
+
+        client = self.container(container).get_blob_client(name)
+        with explained(self.account, f"{SCHEME}{container}/{name}"):
+            try:
+                client.set_blob_metadata(client.get_blob_properties().metadata or {})
+                return
+            except ResourceNotFoundError:
+                if not self.has_below(container, name):
+                    raise
+        self.mark_folder(container, name)
+
+    def delete(self, container: str, name: str) -> None:
+        """Removes the blob with its snapshots; one that isn't there is fine."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with explained(self.account, f"{SCHEME}{container}/{name}"):
+            try:
+                self.container(container).delete_blob(name, delete_snapshots="include")
+            except ResourceNotFoundError:
+                return
+
+    def delete_all(self, container: str, names: Iterable[str]) -> None:
+        """Removes the blobs, the deepest first: with a hierarchical namespace a directory must be empty by then."""
+        levels: dict[int, list[str]] = {}
+        for name in names:
+            levels.setdefault(name.count("/"), []).append(name)
+        for depth in sorted(levels, reverse=True):
+            in_parallel(lambda name: self.delete(container, name), levels[depth])
+
+    def remove(self, container: str, name: str) -> None:
+        """Removes the file or directory; one that isn't there is fine."""
+        blob = self.head(container, name)
+        if blob is None or blob.is_folder:
+            self.delete_all(container, [b.name for b in self.below(container, name)])
+        if blob is not None:
+            self.delete(container, name)
+
+
+def _entry(properties: Any) -> Blob:
+    metadata = {k.lower(): v for k, v in (properties.metadata or {}).items()}
+    md5 = properties.content_settings.content_md5
+    return Blob(
+        name=properties.name,
+        size=properties.size or 0,
+        mtime=properties.last_modified.timestamp(),
+        is_folder=str(metadata.get("hdi_isfolder", "")).lower() == "true",
+        md5=bytes(md5).hex() if md5 else None,
+    )
+
+
+def _inside(container: str, name: str, blob: Blob) -> str:
+    """The blob's path relative to the directory; names that would leave it, or are no paths, are refused."""
+    relative = blob.name.removeprefix(f"{name}/").removesuffix("/")
+    if any(part in ("", ".", "..") for part in relative.split("/")) or "\0" in relative:
+        raise BlobError(
+            f"{SCHEME}{container}/{blob.name}: this name cannot be a path below a local directory; "
+            "rename the blob."
+        )
+    return relative
+
+
+def walk(root: Path) -> tuple[list[str], list[str]]:
+    """(files, empty directories) below a local directory, as relative paths with slashes, sorted."""
+    files: list[str] = []
+    empty: list[str] = []
+
+    def visit(folder: Path, relative: str, above: tuple[Path, ...]) -> None:
+        real = folder.resolve()
+        if real in above:
+            raise BlobError(
+                f"{folder} is a symbolic link to a directory around it; remove it from the output."
+            )
+        entries = sorted(e.name for e in folder.iterdir() if e.name != LOCAL_ONLY)
+        if not entries and relative:
+            empty.append(relative)
+        for entry in entries:
+            path, below = folder / entry, f"{relative}/{entry}".lstrip("/")
+            if path.is_dir():
+                visit(path, below, (*above, real))
+            elif path.is_file():
+                files.append(below)
+            else:
+                raise BlobError(f"{path} is a broken link or no regular file; remove it from the output.")
+
+    visit(root, "", ())
+    return files, empty
+
+
+def in_parallel(work: Any, jobs: list[Any]) -> None:
+    """Runs `work` for each job, CONCURRENCY at once; the first failure ends it and is raised."""
+    if len(jobs) < 2:
+        for job in jobs:
+            work(job)
+        return
+    with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="azblob") as pool:
+        futures = [pool.submit(copy_context().run, work, job) for job in jobs]
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A free name beside `path`; what lies there at the end takes the place of `path`, file or directory.
+
+    On failure nothing is left, and what was at `path` is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".azblob-", dir=path.parent))
+    try:
+        partial = scratch / "new"
+        yield partial
+        if path.is_dir() and not path.is_symlink():
+            path.rename(scratch / "old")
+        partial.replace(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
