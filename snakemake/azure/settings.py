@@ -183,7 +183,7 @@ def endpoint(account_url: str) -> str:
     SettingsError: the URL is malformed.
     """
     if is_emulator(account_url):
-        port = account_url.partition(":")[2] or str(EMULATOR_PORT)
+        port = account_url.partition(":")[2] if ":" in account_url else str(EMULATOR_PORT)
         if not re.fullmatch(r"\d{1,5}", port) or not 0 < int(port) < 65536:
             raise SettingsError(
                 f"--az-batch-account-url {account_url} is malformed: after 'emulator:' comes a port number."
@@ -237,7 +237,7 @@ def validate(settings: ExecutorSettings) -> None:
     try:
         vm = vm_sizes.vm_size(settings.vm_size or DEFAULT_VM_SIZE)
     except vm_sizes.UnknownVmSize as e:
-        raise SettingsError(str(e)) from None
+        raise SettingsError(f"{e} Set --az-batch-vm-size.") from None
     most = min(4 * vm.vcpus, MAX_SLOTS_PER_NODE)
     _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {vm.name}")
     _bounds(settings.nodes, 1, None, "nodes", "a pool needs")

@@ -1,7 +1,6 @@
 """From what a Snakemake job needs to a Batch task."""
 
 import base64
-import binascii
 import json
 import zlib
 from collections.abc import Mapping
@@ -46,7 +45,7 @@ class NodeOrder:
         try:
             data = json.loads(zlib.decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
             return cls(tuple(data["argv"]), data["sources"], data["sha256"])
-        except (binascii.Error, zlib.error, KeyError, TypeError, UnicodeError) as e:
+        except (ValueError, zlib.error, KeyError, TypeError) as e:
             raise ValueError(f"not an order for this node ({type(e).__name__})") from None
 
 

@@ -1,0 +1,131 @@
+"""What a pool's signs mean, and what a task's end means: pure tables."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from snakemake.azure.monitor import OVERLAP, QUIET_POLLS_BEFORE_CENSUS, Monitor, judge
+from snakemake.azure.pools import NodeView, PoolPlan, PoolView, assess, wants_retry
+
+PATIENCE = timedelta(minutes=30)
+
+
+def pool(*states, steady=True, target=2, errors=(), error=""):
+    nodes = tuple(NodeView(f"n{i}", state, error) for i, state in enumerate(states))
+    return PoolView("p", "Standard_D4ds_v5", steady, target, len(states), tuple(errors), nodes)
+
+
+@pytest.mark.parametrize(
+    "view, minutes, says",
+    [
+        (pool("idle", "unusable"), 99, None),
+        (pool("creating", "starting"), 5, None),
+        (pool("creating", "unusable", error="x"), 5, None),
+        (pool(steady=False, errors=[("AccountCoreQuotaReached", "old")]), 5, None),
+        (pool("creating", errors=[("AccountCoreQuotaReached", "m")]), 5, None),
+        (pool(errors=[("AllocationFailed", "m")]), 5, None),
+        (pool(errors=[("AccountCoreQuotaReached", "m")]), 0, "quota.*dedicated cores.*--az-batch-vm-size"),
+        (pool(errors=[("AccountVMSeriesCoreQuotaReached", "m")]), 0, "quota.*VM series"),
+        (pool(errors=[("UnsupportedVMSize", "m")]), 0, "does not offer Standard_D4ds_v5.*--az-batch-vm-size"),
+        (pool("unusable", error="ContainerInvalidImage: not found"), 0, "not found.*--container-image"),
+        (pool("starttaskfailed", error="exit 1"), 0, "exit 1"),
+        (pool("creating"), 30, "30 minutes.*--az-batch-node-timeout"),
+        (pool(errors=[("AllocationFailed", "no room")]), 31, "no room"),
+    ],
+)
+def test_assess(view, minutes, says):
+    problem = assess(view, timedelta(minutes=minutes), PATIENCE)
+    if says is None:
+        assert problem is None
+    else:
+        import re
+
+        assert problem is not None and re.search(says, problem) and "\n" not in problem
+
+
+def test_shortage_is_asked_again_and_a_stale_error_is_not():
+    shortage = [("AllocationFailed", "m")]
+    assert wants_retry(pool("idle", errors=shortage))
+    assert not wants_retry(pool("idle", steady=False, errors=shortage))
+    assert not wants_retry(pool("idle", "idle", errors=shortage))
+    assert not wants_retry(pool("idle", errors=[("AccountCoreQuotaReached", "m")]))
+
+
+@pytest.mark.parametrize("slots, nodes", [(1, 1), (4, 1), (5, 2), (40, 10), (41, 10), (400, 10)])
+def test_nodes_follow_slots_up_to_the_limit(slots, nodes):
+    plan = PoolPlan("p", "Standard_D4ds_v5", 4, 10, "image", None)  # type: ignore[arg-type]
+    assert plan.nodes_for(slots) == nodes
+
+
+def info(result=None, code=0, failure=None):
+    return SimpleNamespace(result=result, exit_code=code, failure_info=failure)
+
+
+def failure(code, message="m", details=()):
+    return SimpleNamespace(code=code, message=message, details=[SimpleNamespace(name=n, value=v) for n, v in details])
+
+
+def task(name="t", execution=None, at=None):
+    return SimpleNamespace(id=name, execution_info=execution, state_transition_time=at)
+
+
+@pytest.mark.parametrize(
+    "execution, success, says",
+    [
+        (info("success"), True, ""),
+        (info("Success"), True, ""),
+        (info("failure", 3, failure("FailureExitCode")), False, "exited with code 3"),
+        (info("Failure", None, failure("TaskEnded", "wall clock", [("Limit", "PT5M")])), False, "wall clock.*PT5M"),
+        (info(None), False, "without saying"),
+        (None, False, "without saying"),
+        (info("unheard"), False, "exited"),
+    ],
+)
+def test_judge(execution, success, says):
+    import re
+
+    verdict = judge(task(execution=execution))
+    assert verdict.success is success
+    assert re.search(says, verdict.reason)
+
+
+class Service:
+    """The two lists that a monitor asks for, as a table."""
+
+    def __init__(self):
+        self.completed, self.states, self.since = [], {}, []
+
+    def completed_tasks(self, job_id, since):
+        self.since.append(since)
+        return [t for t in self.completed if since is None or t.state_transition_time >= since]
+
+    def task_states(self, job_id):
+        return self.states
+
+
+def test_one_verdict_each_and_only_what_changed():
+    service = Service()
+    monitor = Monitor(service, "job")  # type: ignore[arg-type]
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    monitor.watch(["a", "b"])
+    service.completed = [task("a", info("success"), start), task("foreign", info("success"), start)]
+    assert [v.task_id for v in monitor.poll()] == ["a"]
+    assert monitor.poll() == []
+    # A completion that shows up late, with an earlier time than one already seen, is not missed.
+    service.completed.append(task("b", info("failure", 1), start - timedelta(seconds=30)))
+    assert [(v.task_id, v.success) for v in monitor.poll()] == [("b", False)]
+    assert monitor.open_tasks == 0
+    assert service.since == [None, start - OVERLAP, start - OVERLAP]
+    monitor.poll()
+    assert len(service.since) == 3, "nothing open, nothing asked"
+
+
+def test_a_task_that_somebody_deleted_gets_a_verdict_too():
+    service = Service()
+    monitor = Monitor(service, "job")  # type: ignore[arg-type]
+    monitor.watch(["a", "b"])
+    service.states = {"b": "running"}
+    verdicts = [v for _ in range(QUIET_POLLS_BEFORE_CENSUS) for v in monitor.poll()]
+    assert [(v.task_id, v.success) for v in verdicts] == [("a", False)]
+    assert monitor.open_tasks == 1

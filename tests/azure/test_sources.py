@@ -1,0 +1,136 @@
+"""The source archive: deterministic, complete, never from outside the working directory; once per node."""
+
+import io
+import os
+import tarfile
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snakemake.azure.node import locked, prepare_environment, sources_on_node
+from snakemake.azure.sources import SourcesError, pack, unpack
+from snakemake.azure.tasks import NodeOrder
+
+
+@pytest.fixture
+def workflow(tmp_path):
+    for name in ("Snakefile", "config/config.yaml", "scripts/a b#1.py", ".git/HEAD", ".snakemake/log/x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"content of {name}")
+    (tmp_path / "scripts/a b#1.py").chmod(0o755)
+    (tmp_path / "link").symlink_to("Snakefile")
+    return tmp_path
+
+
+FILES = ["scripts/a b#1.py", "Snakefile", "config/config.yaml", "./Snakefile", ".git/HEAD", ".snakemake/log/x", "link"]
+
+
+def names(archive):
+    with tarfile.open(fileobj=io.BytesIO(archive.data)) as tar:
+        return tar.getnames()
+
+
+def test_pack_and_unpack(workflow, tmp_path_factory):
+    archive = pack(FILES, workflow)
+    target = tmp_path_factory.mktemp("node")
+    unpack(archive.data, archive.sha256, target)
+    assert (target / "scripts/a b#1.py").read_text() == "content of scripts/a b#1.py"
+    assert os.access(target / "scripts/a b#1.py", os.X_OK)
+    assert (target / "link").readlink().as_posix() == "Snakefile"
+    assert names(archive) == ["Snakefile", "config/config.yaml", "link", "scripts/a b#1.py"]
+
+
+def test_same_content_same_digest(workflow):
+    first = pack(FILES, workflow)
+    os.utime(workflow / "Snakefile", (1, 1))
+    assert pack(reversed(FILES), workflow).sha256 == first.sha256
+    (workflow / "Snakefile").write_text("other")
+    assert pack(FILES, workflow).sha256 != first.sha256
+
+
+@pytest.mark.parametrize("outside", ["../Snakefile", "/etc/hostname", "config/../../x"])
+def test_outside_is_refused(workflow, outside):
+    with pytest.raises(SourcesError, match="outside the working directory.*--directory"):
+        pack(["Snakefile", outside], workflow)
+
+
+def test_unreadable_is_refused(workflow):
+    with pytest.raises(SourcesError, match="Cannot read"):
+        pack(["missing.py"], workflow)
+
+
+def test_damaged_archive_is_refused(workflow, tmp_path_factory):
+    archive = pack(FILES, workflow)
+    with pytest.raises(SourcesError, match="damaged"):
+        unpack(archive.data[:-1], archive.sha256, tmp_path_factory.mktemp("node"))
+
+
+def test_a_node_fetches_once_however_many_tasks_ask(workflow, tmp_path_factory):
+    archive = pack(FILES, workflow)
+    shared = tmp_path_factory.mktemp("shared")
+    order = NodeOrder((), "container/blob", archive.sha256)
+    fetched, copies, barrier = [], [], threading.Barrier(8)
+
+    def fetch(name):
+        fetched.append(name)
+        return archive.data
+
+    def task():
+        barrier.wait()
+        copies.append(sources_on_node(shared, order, fetch))
+
+    threads = [threading.Thread(target=task) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert fetched == ["container/blob"]
+    assert len(set(copies)) == 1 and (copies[0] / "Snakefile").exists()
+    assert [p.name for p in copies[0].parent.iterdir() if p.is_dir()] == [archive.sha256]
+
+
+def test_a_failed_fetch_leaves_nothing_and_the_next_succeeds(workflow, tmp_path_factory):
+    archive = pack(FILES, workflow)
+    shared = tmp_path_factory.mktemp("shared")
+    order = NodeOrder((), "container/blob", archive.sha256)
+    with pytest.raises(SourcesError):
+        sources_on_node(shared, order, lambda name: b"broken")
+    assert [p for p in (shared / "snakemake-sources").iterdir() if p.is_dir()] == []
+    assert (sources_on_node(shared, order, lambda name: archive.data) / "Snakefile").exists()
+
+
+def test_lock_excludes_other_processes(tmp_path):
+    import subprocess
+    import sys
+
+    lock = tmp_path / "lock"
+    probe = "import fcntl,sys; f=open(sys.argv[1],'a'); fcntl.flock(f, fcntl.LOCK_EX|fcntl.LOCK_NB)"
+    with locked(lock):
+        assert subprocess.run([sys.executable, "-c", probe, lock], stderr=subprocess.DEVNULL).returncode != 0
+    assert subprocess.run([sys.executable, "-c", probe, lock]).returncode == 0
+
+
+def test_environment_without_a_home(tmp_path):
+    assert prepare_environment({}, tmp_path)["HOME"] == str(tmp_path)
+    assert prepare_environment({"HOME": "/nonexistent"}, tmp_path)["HOME"] == str(tmp_path)
+    assert "HOME" not in prepare_environment({"HOME": str(tmp_path)}, tmp_path / "wd")
+
+
+orders = st.builds(
+    NodeOrder, st.lists(st.text()).map(tuple), st.text(), st.text(alphabet="0123456789abcdef", min_size=64, max_size=64)
+)
+
+
+@given(orders)
+def test_orders_travel_as_one_word(order):
+    word = order.encode()
+    assert word.replace("-", "").replace("_", "").isalnum() and word.isascii()
+    assert NodeOrder.decode(word) == order
+
+
+@pytest.mark.parametrize("word", ["", "abc", "eJwDAAAAAAE", "%%%", "ünicode"])
+def test_other_words_are_no_orders(word):
+    with pytest.raises(ValueError, match="not an order"):
+        NodeOrder.decode(word)

@@ -1,0 +1,89 @@
+"""The walls of the house: who may import whom, and what a start of Snakemake must not load."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHIMS = ("snakemake_executor_plugin_az_batch", "snakemake_storage_plugin_azblob")
+
+
+def imports(path):
+    """All modules that a file names in an import, at any depth, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def files(folder):
+    found = sorted((ROOT / folder).rglob("*.py"))
+    assert found, f"{folder} holds no modules"
+    return found
+
+
+def below(name, *packages):
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+RULES = [
+    ("snakemake/azure", ("snakemake.executors", "azure_batch_emulator", *SHIMS)),
+    ("snakemake/executors", ("azure_batch_emulator", "azure.batch", "azure.storage", *SHIMS)),
+    ("azure_batch_emulator", ("snakemake", "snakemake_interface_common", "azure.batch", *SHIMS)),
+    (
+        "azure_batch_emulator/core",
+        ("threading", "socket", "subprocess", "time", "random", "asyncio", "starlette", "uvicorn", "docker", "requests"),
+    ),
+]
+
+
+@pytest.mark.parametrize("folder, forbidden", RULES, ids=[rule[0] for rule in RULES])
+def test_arrows(folder, forbidden):
+    broken = [f"{p.relative_to(ROOT)}: {n}" for p in files(folder) for n in imports(p) if below(n, *forbidden)]
+    assert not broken
+
+
+@pytest.mark.parametrize("shim", SHIMS)
+def test_shims_only_re_export(shim):
+    tree = ast.parse((ROOT / shim / "__init__.py").read_text(encoding="utf-8"))
+    allowed = (ast.ImportFrom, ast.Expr, ast.Assign)
+    assert all(isinstance(node, allowed) for node in tree.body)
+
+
+def test_upstream_is_never_in_the_tree():
+    """The repository holds the delta; upstream's files come in at build time."""
+    assert {p.name for p in (ROOT / "snakemake").iterdir() if p.name != "__pycache__"} == {"azure", "executors"}
+    own = {p.name for p in (ROOT / "snakemake" / "executors").iterdir() if p.name != "__pycache__"}
+    assert own == {"azure_batch.py"}
+
+
+def test_starting_snakemake_loads_no_batch_sdk():
+    """Every task starts a Snakemake; what it does not use must not cost it a start."""
+    code = (
+        "import sys; from snakemake.cli import get_argument_parser; get_argument_parser();"
+        "print([m for m in sys.modules if m.split('.')[:2] in (['azure', 'batch'], ['azure', 'identity'])"
+        " or m.startswith(('azure.storage', 'azure_batch_emulator'))])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert loaded == "[]"
+
+
+def test_no_path_of_a_machine_in_the_tree():
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    patterns = ["/" + "work/", "/" + "farm/", ".." + "/shared"]
+    hits = [
+        name
+        for name in tracked.stdout.split("\0")
+        if name and (ROOT / name).is_file()
+        for text in [(ROOT / name).read_bytes().decode("utf-8", "ignore")]
+        if any(pattern in text for pattern in patterns)
+    ]
+    assert not hits
