@@ -119,7 +119,7 @@ def test_settings_and_account_print_no_key(tmp_path):
     "changes, option",
     [
         ({"account_url": None}, "--az-batch-account-url"),
-        ({"vm_size": "Standard_D4s_3"}, "--az-batch-vm-size"),
+        ({"vm_size": "Standard_Q4s_v3"}, "--az-batch-vm-size"),
         ({"vm_size": "big"}, "--az-batch-vm-size"),
         ({"nodes": 0}, "--az-batch-nodes"),
         ({"slots_per_node": 0}, "--az-batch-slots-per-node"),
