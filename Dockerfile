@@ -1,0 +1,63 @@
+# The image that every task runs in: this tree's Snakemake on a base of your choice.
+#
+#   docker build -t IMAGE .                      on Miniforge, for workflows with --use-conda
+#   docker build -t IMAGE --build-arg BASE=... . on any base with Python >= 3.11 and its venv module
+#
+# It needs BuildKit, which is the default since Docker 23. What to know about bases, private package indexes
+# and registries is in misc/docker/README.md.
+ARG BASE=condaforge/miniforge3:26.7.2-0
+
+FROM ${BASE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off
+WORKDIR /src
+# First what changes seldom: the pinned upstream release with its requirements, and ours.
+#
+# Both secrets are optional: pip's configuration and the certificates that its index is checked with. They are
+# there only while this step runs. Modules are compiled without time stamps: no task compiles or checks any.
+COPY pyproject.toml ./
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip,target=/run/secrets/pip.conf \
+    --mount=type=secret,id=ca,target=/run/secrets/ca.pem \
+    if [ -s /run/secrets/pip.conf ]; then export PIP_CONFIG_FILE=/run/secrets/pip.conf; fi \
+    && if [ -s /run/secrets/ca.pem ]; then export PIP_CERT=/run/secrets/ca.pem; fi \
+    && python3 -m venv /opt/snakemake \
+    && /opt/snakemake/bin/python -c 'import tomllib; c = tomllib.load(open("pyproject.toml", "rb")); \
+print(*c["build-system"]["requires"], *c["tool"]["azbatch"]["requires"], sep="\n")' > requirements.txt \
+    && /opt/snakemake/bin/pip install -q --no-compile -r requirements.txt \
+    && find /opt/snakemake -name __pycache__ -prune -exec rm -r {} + \
+    && /opt/snakemake/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/snakemake/lib
+
+# Then this tree, which is built on that release and takes its place.
+COPY setup.py README.md LICENSE ./
+COPY snakemake snakemake
+COPY azure_batch_emulator azure_batch_emulator
+COPY snakemake_executor_plugin_az_batch snakemake_executor_plugin_az_batch
+COPY snakemake_storage_plugin_azblob snakemake_storage_plugin_azblob
+RUN export PATH=/opt/snakemake/bin:$PATH \
+    && pip wheel -q --no-index --no-deps --no-build-isolation -w wheels . \
+    && pip install -q --no-index --no-deps --no-compile wheels/*.whl \
+    && pip check \
+    && pip uninstall -q -y setuptools \
+    && cd /opt/snakemake/lib/python3*/site-packages \
+    && python -m compileall -q -j 0 --invalidation-mode unchecked-hash snakemake azure_batch_emulator \
+        snakemake_executor_plugin_az_batch snakemake_storage_plugin_azblob \
+    && python -c 'import snakemake; print(snakemake.__version__)' > /opt/snakemake/version
+
+FROM ${BASE}
+COPY --from=build /opt/snakemake /opt/snakemake
+# A task runs with the user id that the node gives it, which no one in the image has heard of: it gets a home
+# that anybody can write to, and a name.
+ENV PATH=/opt/snakemake/bin:${PATH} \
+    HOME=/tmp/home \
+    LOGNAME=snakemake \
+    XDG_CACHE_HOME=/tmp/home/.cache
+ARG VERSION=9.27.1+azbatch.1
+RUN mkdir -m 1777 /tmp/home \
+    && test "$(cat /opt/snakemake/version)" = "$VERSION" \
+    || { echo "This is Snakemake $(cat /opt/snakemake/version), but VERSION says $VERSION." >&2; exit 1; }
+LABEL org.opencontainers.image.title="snakemake-azbatch" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.licenses="MIT"
+# The command line of a task is the whole command, whatever entry point the base has.
+ENTRYPOINT []
+CMD ["snakemake", "--version"]
