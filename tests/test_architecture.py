@@ -39,7 +39,7 @@ RULES = [
     ("azure_batch_emulator", ("snakemake", "snakemake_interface_common", "azure.batch", *SHIMS)),
     (
         "azure_batch_emulator/core",
-        ("threading", "socket", "subprocess", "time", "random", "asyncio", "starlette", "uvicorn", "docker", "requests"),
+        ("threading", "socket", "subprocess", "time", "asyncio", "starlette", "uvicorn", "docker", "requests"),
     ),
 ]
 

@@ -46,14 +46,14 @@ def container_image(settings: ExecutorSettings, given: str | None) -> str:
 
 def blob_storage(provider: Any, prefix: str | None) -> "tuple[BlobAccount, str]":
     """The storage account of the default storage provider, and the default prefix as `CONTAINER[/PATH]`."""
-    from snakemake.azure.blob.provider import StorageProvider
+    from snakemake.azure.blob.storage import StorageProvider
 
     if not isinstance(provider, StorageProvider):
         raise SettingsError(
             "Azure Batch runs need Azure Blob Storage: set --default-storage-provider azblob and "
             "--default-storage-prefix az://CONTAINER/PREFIX."
         )
-    return provider.account, blob_prefix(prefix)
+    return provider.store.account, blob_prefix(prefix)
 
 
 def blob_prefix(prefix: str | None) -> str:
