@@ -1,1 +1,1 @@
-pytest_plugins = ["support.azurite", "support.emulator"]
+pytest_plugins = ["support.azurite", "support.emulator", "support.docker_engine"]

@@ -4,39 +4,16 @@ import json
 import os
 import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from support.running import Running, wait_until
 
 from azure_batch_emulator.runners import ContainerSpec, NodeSpec, TaskExit, make_runner
 from azure_batch_emulator.runners.base import Kills
 from azure_batch_emulator.runners.process import ProcessRunner
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    tick = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, "The condition did not come true in time."
-        tick.wait(0.02)
-
-
-class Running:
-    """A run in a thread of its own, as the emulator has it."""
-
-    def __init__(self, runner, launch):
-        self.exits: list[TaskExit] = []
-        self.thread = threading.Thread(target=lambda: self.exits.append(runner.run(launch)), daemon=True)
-        self.thread.start()
-
-    def join(self, seconds: float = 20) -> TaskExit:
-        self.thread.join(seconds)
-        assert self.exits, "The run did not return in time."
-        return self.exits[0]
 
 
 @pytest.fixture

@@ -1,0 +1,29 @@
+"""Waiting for what happens elsewhere, and runs of tasks in threads."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from azure_batch_emulator.runners import Runner, TaskExit, TaskLaunch
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    tick = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, "The condition did not come true in time."
+        tick.wait(0.02)
+
+
+class Running:
+    """A run in a thread of its own, as the emulator has it."""
+
+    def __init__(self, runner: Runner, launch: TaskLaunch):
+        self.exits: list[TaskExit] = []
+        self.thread = threading.Thread(target=lambda: self.exits.append(runner.run(launch)), daemon=True)
+        self.thread.start()
+
+    def join(self, seconds: float = 20) -> TaskExit:
+        self.thread.join(seconds)
+        assert self.exits, "The run did not return in time."
+        return self.exits[0]
