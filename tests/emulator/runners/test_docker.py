@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
+from support.registry import private_registry
 from support.running import Running, wait_until
 
 from azure_batch_emulator.runners import ContainerSpec, NodeSpec, TaskExit, make_runner
@@ -283,6 +284,29 @@ def test_boot_with_an_image_that_cannot_be_pulled(runner, tmp_path):
     assert details["Image"] == f"{registry}/no/image:1"
     assert registry in details["Message"]
     assert "never-shown" not in repr(failure)
+
+
+def test_boot_pulls_with_the_pools_login(runner, tmp_path, docker_engine):
+    with private_registry("team/tool", "me", "right-password") as host:
+        image = f"{host}/team/tool:1"
+
+        def boot(*logins: dict):
+            return runner.boot_node(NodeSpec("n", tmp_path, 1, 1024, 1, (image,), logins))
+
+        for logins in [
+            (),
+            ({"registryServer": host, "username": "me", "password": "wrong-password"},),
+            ({"registryServer": "other.example", "username": "me", "password": "right-password"},),
+        ]:
+            failure = boot(*logins)
+            assert failure.code == "ContainerInvalidImage"
+            assert "password" not in repr(failure)
+        try:
+            assert boot({"registryServer": host, "username": "me", "password": "right-password"}) is None
+            assert docker_engine.images.get(image).tags == [image]
+            assert boot() is None, "an image that the engine has is not pulled again"
+        finally:
+            docker_engine.images.remove(image)
 
 
 def test_task_with_an_image_that_cannot_be_pulled(runner, launch):
