@@ -54,6 +54,7 @@ def test_marks_tell_the_living_from_the_dead():
 def test_no_engine_makes_the_node_unusable(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
     failure = make_runner("docker").boot_node(NodeSpec("n", tmp_path, 1, 1024, 1, ("busybox",), ()))
+    assert failure
     assert failure.code == "ContainerEngineUnavailable"
     assert f"{tmp_path}/nothing.sock" in failure.message
     assert "--runner process" in failure.message

@@ -51,4 +51,5 @@ def test_refused(text, word):
 
 def test_environment_goes_over_the_tasks():
     options = parse_run_options("-e A=1 -e B -e C")
+    assert isinstance(options, RunOptions)
     assert options.environment_over({"A": "0", "B": "2"}) == {"A": "1", "B": "2"}
