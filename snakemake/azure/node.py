@@ -108,6 +108,9 @@ def main(argv: list[str]) -> None:
     except OSError as e:
         fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).")
 
+    from snakemake.azure.node_startup import lean
+
+    lean()
     from snakemake.cli import main as snakemake
 
     snakemake(list(order.argv))

@@ -245,6 +245,8 @@ class AzBatchExecutor(RemoteExecutor):
             # One job and its group: nothing for a solver to weigh.
             "--scheduler",
             "greedy",
+            # Records of finished jobs are kept by the main process.
+            "--drop-metadata",
         ]
         if not self.workflow.output_settings.verbose:
             argv += ["--quiet", "rules", "progress", "host"]

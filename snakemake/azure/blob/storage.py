@@ -7,6 +7,7 @@ snakemake_interface_storage_plugins.
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ class StorageProvider(StorageProviderBase):
         self._lock = threading.Lock()
         self._store: BlobStore | None = None
         self._workers: ThreadPoolExecutor | None = None
-        self._cache: IOCacheStorageInterface | None = None
+        self.cache: IOCacheStorageInterface | None = None
         self.plan = ListingPlan()
 
     @property
@@ -94,8 +95,8 @@ class StorageProvider(StorageProviderBase):
 
     def plan_for(self, cache: IOCacheStorageInterface) -> ListingPlan:
         """What is listed already in this cache; another cache starts anew."""
-        if self._cache is not cache:
-            self._cache, self.plan = cache, ListingPlan()
+        if self.cache is not cache:
+            self.cache, self.plan = cache, ListingPlan()
         return self.plan
 
     async def off_loop(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -180,12 +181,17 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         return self.cache_key(f"{self.container}/{name}" if name else self.container)
 
     async def inventory(self, cache: IOCacheStorageInterface) -> None:
-        """Fills the cache from listings around this object, see snakemake.azure.blob.inventory."""
-        plan = self.provider.plan_for(cache)
-        while listing := plan.next(self.container, parent_of(self.name)):
-            plan.done(listing, self._list_into(cache, listing))
+        """Fills the cache from listings around this object, see snakemake.azure.blob.inventory.
 
-    def _list_into(self, cache: IOCacheStorageInterface, listing: Listing) -> bool:
+        Within the time of --max-inventory-time, which Snakemake sets to 0 in tasks: a task looks at the few files
+        of its own job, for which a listing is too much.
+        """
+        plan, budget = self.provider.plan_for(cache), _Budget(cache)
+        while not budget.spent and (listing := plan.next(self.container, parent_of(self.name))):
+            with budget:
+                plan.done(listing, self._list_into(cache, listing, budget))
+
+    def _list_into(self, cache: IOCacheStorageInterface, listing: Listing, budget: "_Budget") -> bool:
         """Whether the listing came to its end."""
         blobs: list[Blob] = []
         directories: set[str] = set()
@@ -193,7 +199,7 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         for number, (found, folders) in enumerate(
             self.store.pages(listing.container, listing.prefix, listing.recursive)
         ):
-            if number == MAX_PAGES:
+            if number == MAX_PAGES or (number and budget.spent):
                 complete = False
                 break
             blobs += found
@@ -226,6 +232,18 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
 
     def _head(self) -> Blob | None:
         return self.store.head(self.container, self.name)
+
+    async def managed_exists(self) -> bool:
+        """Snakemake asks for an inventory only around the inputs of the target rules (DAG.update does not hand
+        `create_inventory` down), and file by file for the rest. Once it has asked for one, and while its cache is
+        in use, the first such question about a directory is answered by an inventory too.
+        """
+        cache: Any = self.provider.cache
+        if cache is not None and cache.active and not self._overwrite_local_path:
+            await self.inventory(cache)
+            if self.get_inventory_parent() in cache.exists_in_storage.has_inventory:
+                return cache.exists_in_storage[self.cache_key()]
+        return await super().managed_exists()
 
     def exists(self) -> bool:
         return self._head() is not None or self.store.has_below(self.container, self.name)
@@ -313,3 +331,23 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
 
 def _checksum(blob: Blob) -> str | None:
     return f"md5:{blob.md5}" if blob.md5 and not blob.is_folder else None
+
+
+class _Budget:
+    """The time that --max-inventory-time leaves for listings, kept where Snakemake keeps it: in its cache."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+        self._since: float | None = None
+
+    @property
+    def spent(self) -> bool:
+        used = 0.0 if self._since is None else time.monotonic() - self._since
+        return self._cache.remaining_wait_time <= used
+
+    def __enter__(self) -> None:
+        self._since = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._cache.remaining_wait_time -= time.monotonic() - (self._since or 0.0)
+        self._since = None

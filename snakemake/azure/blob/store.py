@@ -15,7 +15,8 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -41,6 +42,8 @@ MAX_BLOCK_SIZE = 4000 * MIB
 # Requests at once for one file, and small files of a directory at once. Four transfers of files at once
 # (StorageProvider.workers) then hold at most 4 x 4 chunks of 8 MiB.
 CONCURRENCY = 4
+
+SEEN_SECONDS = 1.0
 
 
 class TransferCancelled(Exception):
@@ -109,10 +112,12 @@ class BlobStore:
     Methods raise BlobError, with the query `az://container/name` in the sentence.
     """
 
-    def __init__(self, account: BlobAccount) -> None:
+    def __init__(self, account: BlobAccount, clock: Callable[[], float] = time.monotonic) -> None:
         self.account = account
+        self._clock = clock
         self._service: BlobServiceClient | None = None
         self._lock = threading.Lock()
+        self._seen: dict[tuple[str, str], tuple[float, Blob]] = {}
 
     @property
     def service(self) -> "BlobServiceClient":
@@ -127,14 +132,29 @@ class BlobStore:
     # -- looking ---------------------------------------------------------------------------------------------
 
     def head(self, container: str, name: str) -> Blob | None:
-        """The properties of the blob, or None when it or its container does not exist. One request."""
+        """The properties of the blob, or None when it or its container does not exist. At most one request.
+
+        Snakemake asks for existence, age and size in separate calls; what was seen within the last second, which
+        is as fine as Last-Modified goes, and not changed through this object since, is not asked for again.
+        """
         from azure.core.exceptions import ResourceNotFoundError
 
+        seen = self._seen.get((container, name))
+        if seen and self._clock() - seen[0] < SEEN_SECONDS:
+            return seen[1]
         with explained(self.account, f"{SCHEME}{container}/{name}"):
             try:
-                return _entry(self.container(container).get_blob_client(name).get_blob_properties())
+                asked = self._clock()
+                blob = _entry(self.container(container).get_blob_client(name).get_blob_properties())
             except ResourceNotFoundError:
                 return None
+        if len(self._seen) > 1000:
+            self._seen.clear()
+        self._seen[container, name] = (asked, blob)
+        return blob
+
+    def _forget(self, container: str, name: str) -> None:
+        self._seen.pop((container, name), None)
 
     def pages(
         self, container: str, prefix: str, recursive: bool = True
@@ -314,6 +334,7 @@ class BlobStore:
         try:
             with explained(self.account, what):
                 put()
+            self._forget(container, name)
         except BlobError as error:
             if error.code != "ContainerNotFound":
                 raise
@@ -334,6 +355,7 @@ class BlobStore:
         from azure.core.exceptions import ResourceNotFoundError
 
         client = self.container(container).get_blob_client(name)
+        self._forget(container, name)
         with explained(self.account, f"{SCHEME}{container}/{name}"):
             try:
                 client.set_blob_metadata(client.get_blob_properties().metadata or {})
@@ -347,6 +369,7 @@ class BlobStore:
         """Removes the blob with its snapshots; one that isn't there is fine."""
         from azure.core.exceptions import ResourceNotFoundError
 
+        self._forget(container, name)
         with explained(self.account, f"{SCHEME}{container}/{name}"):
             try:
                 self.container(container).delete_blob(name, delete_snapshots="include")

@@ -1,0 +1,83 @@
+"""Starts Snakemake inside a task without what a task never uses.
+
+More than half of the time that `import snakemake.cli` takes goes into an SQL toolkit, for keeping the provenance of
+finished jobs in a database, and into what renders HTML reports. Both are the business of the main process: a task is
+told to keep no records (`--drop-metadata`), and writes no report. So, in the task's process alone,
+
+- the registry of report plugins is empty;
+- the record class of `snakemake.persistence` is built on a plain base class in place of SQLModel's, and the database
+  backend of that package is a class that says so when it is used.
+
+The stand-ins for `sqlmodel` and `sqlalchemy` exist only while `snakemake.persistence` is imported. A rule whose Python
+code runs in the task's process gets the real ones.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+
+class Record:
+    """What `MetadataRecord` needs of SQLModel: attributes with defaults, to and from a mapping."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__()
+
+    def __init__(self, **values: Any) -> None:
+        for name in type(self).__annotations__:
+            default = getattr(type(self), name, None)
+            setattr(self, name, values.get(name, default() if isinstance(default, type) else default))
+
+    @classmethod
+    def model_validate(cls, values: Any) -> "Record":
+        return cls(**dict(values))
+
+    def model_dump(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in type(self).__annotations__}
+
+
+class NoDatabase:
+    """In place of the persistence backend that keeps records in a database."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise NotImplementedError("A task on Azure Batch keeps no records in a database; the main process does.")
+
+
+def _field(default: Any = None, default_factory: Any = None, **_: Any) -> Any:
+    return default_factory or default
+
+
+def _module(name: str, **content: Any) -> ModuleType:
+    module = ModuleType(name)
+    module.__dict__.update(content)
+    return module
+
+
+@contextmanager
+def _stand_ins(*modules: ModuleType) -> Iterator[None]:
+    """Puts modules in place of ones that are not loaded, and takes them away again."""
+    placed = [m for m in modules if m.__name__ not in sys.modules]
+    sys.modules.update({m.__name__: m for m in placed})
+    try:
+        yield
+    finally:
+        for module in placed:
+            del sys.modules[module.__name__]
+
+
+def lean() -> None:
+    """To be called before Snakemake's own modules are imported; later it changes nothing."""
+    from snakemake_interface_report_plugins.registry import ReportPluginRegistry
+
+    if "snakemake.persistence" in sys.modules:
+        return
+    ReportPluginRegistry.collect_plugins = lambda self: setattr(self, "plugins", {})  # type: ignore[method-assign]
+    with _stand_ins(
+        _module("sqlmodel", SQLModel=Record, Field=_field),
+        _module("sqlalchemy", Column=lambda *_: None, JSON=None),
+    ):
+        import snakemake.persistence  # noqa: F401
+    database = "snakemake.persistence.db"
+    sys.modules[database] = _module(database, DbPersistence=NoDatabase)

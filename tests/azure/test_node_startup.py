@@ -1,0 +1,54 @@
+"""A task starts a Snakemake without databases and reports, and that Snakemake is otherwise the same."""
+
+import json
+import subprocess
+import sys
+
+
+def run(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+RECORD = """
+import json
+{start}
+from snakemake.persistence import MetadataRecord
+empty = MetadataRecord()
+full = MetadataRecord.model_validate({{"rule": "a", "input": ["x"], "starttime": 1.5, "input_checksums": {{"x": "md5:0"}}}})
+other = MetadataRecord()
+empty.input_checksums["y"] = 1
+print(json.dumps([dict(empty.items()), dict(full.items()), dict(other.items()), sorted(full.keys()), full["rule"],
+                  full.get("nothing", 7)]))
+"""
+
+
+def test_records_behave_as_upstreams():
+    lean = run(RECORD.format(start="from snakemake.azure.node_startup import lean; lean()"))
+    assert lean == run(RECORD.format(start=""))
+
+
+def test_nothing_heavy_is_loaded_and_no_stand_in_stays():
+    loaded = run(
+        "import json, sys; from snakemake.azure.node_startup import lean; lean(); import snakemake.cli;"
+        "snakemake.cli.get_argument_parser();"
+        "print(json.dumps([n for n in ('sqlalchemy', 'sqlmodel', 'pydantic', 'jinja2', 'docutils', 'yte') if n in sys.modules]))"
+    )
+    assert loaded == []
+
+
+def test_a_rule_can_use_the_real_sqlalchemy():
+    version = run(
+        "import json; from snakemake.azure.node_startup import lean; lean(); import snakemake.workflow;"
+        "import sqlalchemy, sqlmodel; print(json.dumps([sqlalchemy.__version__, sqlmodel.SQLModel.__module__]))"
+    )
+    assert version[0] and version[1].startswith("sqlmodel")
+
+
+def test_too_late_changes_nothing():
+    backends = run(
+        "import json, snakemake.workflow as w; from snakemake.azure.node_startup import lean; lean();"
+        "print(json.dumps(w.DbPersistence.__module__))"
+    )
+    assert backends == "snakemake.persistence.db"
