@@ -40,7 +40,7 @@ def test_nothing_heavy_is_loaded_and_no_stand_in_stays():
 
 def test_a_rule_can_use_the_real_sqlalchemy():
     version = run(
-        "import json; from snakemake.azure.node_startup import lean; lean(); import snakemake.workflow;"
+        "import json; from snakemake.azure.node_startup import lean; lean(); import snakemake.cli;"
         "import sqlalchemy, sqlmodel; print(json.dumps([sqlalchemy.__version__, sqlmodel.SQLModel.__module__]))"
     )
     assert version[0] and version[1].startswith("sqlmodel")
@@ -48,7 +48,7 @@ def test_a_rule_can_use_the_real_sqlalchemy():
 
 def test_too_late_changes_nothing():
     backends = run(
-        "import json, snakemake.workflow as w; from snakemake.azure.node_startup import lean; lean();"
+        "import json, snakemake.cli, snakemake.workflow as w; from snakemake.azure.node_startup import lean; lean();"
         "print(json.dumps(w.DbPersistence.__module__))"
     )
     assert backends == "snakemake.persistence.db"
