@@ -1,0 +1,7 @@
+"""`python -m azure_batch_emulator`, the same as the command `azure-batch-emulator`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

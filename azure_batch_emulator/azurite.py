@@ -1,0 +1,123 @@
+"""Azurite beside the emulator: the blob service that tasks and clients use."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+ACCOUNT = "devstoreaccount1"
+# Azurite's published development key.
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+START_SECONDS = 60
+
+
+class AzuriteError(RuntimeError):
+    """Azurite could not be found or did not start; the message says what to do."""
+
+
+def find() -> str:
+    """The executable: $AZURITE, then beside this interpreter, then on the PATH."""
+    beside = Path(sys.executable).parent / "azurite"
+    for candidate in (
+        os.environ.get("AZURITE"),
+        str(beside) if beside.exists() else None,
+        shutil.which("azurite"),
+    ):
+        if candidate:
+            return candidate
+    raise AzuriteError(
+        "Azurite is not installed: run `make azurite`, set AZURITE to it, or leave out --blob-port."
+    )
+
+
+def account_url(port: int) -> str:
+    return f"http://127.0.0.1:{port}/{ACCOUNT}"
+
+
+def account_url_with_sas(port: int, days: int = 30) -> str:
+    """The blob account's URL with a SAS for everything, valid for `days`."""
+    from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+
+    sas = generate_account_sas(
+        ACCOUNT,
+        KEY,
+        ResourceTypes(service=True, container=True, object=True),
+        AccountSasPermissions(
+            read=True, write=True, delete=True, list=True, add=True, create=True, update=True, tag=True
+        ),
+        expiry=datetime.now(UTC) + timedelta(days=days),
+        start=datetime.now(UTC) - timedelta(minutes=15),
+    )
+    return f"{account_url(port)}?{sas}"
+
+
+class Azurite:
+    """Azurite's blob service on loopback, with its data in `directory`."""
+
+    def __init__(self, port: int, directory: Path) -> None:
+        self.port, self._directory = port, directory
+        self._process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        executable = find()
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self.port))
+            except OSError:
+                raise AzuriteError(f"Port {self.port} is taken; choose another with --blob-port.") from None
+            self.port = probe.getsockname()[1]
+        self._directory.mkdir(parents=True, exist_ok=True)
+        command = Path(executable).name.removesuffix(".cmd")
+        blob_only = command == "azurite-blob"
+        arguments = [executable, "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+        arguments += [
+            "--location",
+            str(self._directory),
+            "--blobHost",
+            "127.0.0.1",
+            "--blobPort",
+            str(self.port),
+        ]
+        if not blob_only:
+            arguments += ["--queuePort", "0", "--tablePort", "0"]
+        self._process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._await()
+
+    def _await(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                assert self._process.stderr is not None
+                message = self._process.stderr.read().decode(errors="replace").strip()
+                raise AzuriteError(
+                    f"Azurite ended at once with exit code {self._process.returncode}: {message[-500:]}"
+                )
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        self.stop()
+        raise AzuriteError(f"Azurite did not answer on port {self.port} within {START_SECONDS} seconds.")
+
+    def stop(self) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -1,0 +1,134 @@
+"""The command `azure-batch-emulator`: `start` serves until it is told to stop, `env` prints a client's settings."""
+
+import argparse
+import contextlib
+import logging
+import shlex
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from . import DEFAULT_PORT, DEV_ACCOUNT, DEV_KEY, azurite
+from .clock import RealClock
+from .profile import ProfileError, load_profile
+from .runners import RUNNERS
+from .server import HOST, Emulator
+
+DEFAULT_BLOB_PORT = 10000
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="azure-batch-emulator", description="A local Azure Batch service, on loopback only."
+    )
+    commands = top.add_subparsers(dest="command", required=True)
+    start = commands.add_parser("start", help="serve until Ctrl-C or SIGTERM")
+    start.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="port of the Batch service; 0 takes a free one"
+    )
+    start.add_argument(
+        "--blob-port", type=int, help="also start Azurite's blob service, on this port; 0 takes a free one"
+    )
+    start.add_argument(
+        "--location", type=Path, help="directory for the nodes' files and blobs (default: a temporary one)"
+    )
+    start.add_argument("--profile", default="fast", help="delays and quotas: fast, realistic, or a JSON file")
+    start.add_argument("--runner", choices=RUNNERS, default="process", help="what carries out the tasks")
+    start.add_argument(
+        "--time-scale", type=_scale, default=1.0, metavar="N", help="run the service's clock N times as fast"
+    )
+    start.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"],
+                       help="debug logs every request")  # fmt: skip
+    env = commands.add_parser("env", help="print export lines for clients of a running emulator")
+    env.add_argument("--port", type=int, default=DEFAULT_PORT)
+    env.add_argument("--blob-port", type=int, default=DEFAULT_BLOB_PORT)
+    return top
+
+
+def _scale(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("the time scale is a positive number")
+    return value
+
+
+def environment(port: int, blob_port: int) -> dict[str, str]:
+    """What clients read: the SDK's callers and Snakemake, blob storage, and the az CLI."""
+    url = f"http://{HOST}:{port}"
+    return {
+        "AZ_BATCH_ACCOUNT_URL": url,
+        "AZ_BATCH_ACCOUNT_NAME": DEV_ACCOUNT,
+        "AZ_BATCH_ACCOUNT_KEY": DEV_KEY,
+        "AZ_BLOB_ACCOUNT_URL": azurite.account_url_with_sas(blob_port),
+        "AZURE_BATCH_ACCOUNT": DEV_ACCOUNT,
+        "AZURE_BATCH_ACCESS_KEY": DEV_KEY,
+        "AZURE_BATCH_ENDPOINT": url,
+    }
+
+
+def start(options: argparse.Namespace) -> int:
+    logging.basicConfig(
+        level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    try:
+        profile = load_profile(options.profile)
+    except ProfileError as error:
+        return _refuse(str(error))
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with contextlib.ExitStack() as cleanup:
+        location = options.location
+        if location is None:
+            location = Path(
+                cleanup.enter_context(tempfile.TemporaryDirectory(prefix="abe-", ignore_cleanup_errors=True))
+            )
+        ready = ""
+        if options.blob_port is not None:
+            blobs = azurite.Azurite(options.blob_port, location / "azurite")
+            try:
+                blobs.start()
+            except azurite.AzuriteError as error:
+                return _refuse(str(error))
+            cleanup.callback(blobs.stop)
+            ready = f", blobs at {azurite.account_url(blobs.port)}"
+        emulator = Emulator(
+            profile,
+            runner=options.runner,
+            port=options.port,
+            location=location / "nodes",
+            clock=RealClock(options.time_scale),
+        )
+        try:
+            emulator.start()
+        except OSError as error:
+            return _refuse(
+                f"Port {options.port} can't be used ({error.strerror}); choose another with --port."
+            )
+        cleanup.callback(emulator.stop)
+        print(
+            f"azure-batch-emulator ready at {emulator.url} (account {DEV_ACCOUNT}, runner {options.runner}){ready}",
+            flush=True,
+        )
+        stop.wait()
+    return 0
+
+
+def _refuse(message: str) -> int:
+    print(f"azure-batch-emulator: {message}", file=sys.stderr)
+    return 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    if options.command == "start":
+        return start(options)
+    for name, value in environment(options.port, options.blob_port).items():
+        print(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,300 @@
+"""What the service fills in where a request is silent, as recorded in its answers, and the rules that go beyond
+the shape of a body."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..errors import BatchError, invalid_property
+from ..wire import INFINITE, is_id, parse_duration
+
+AUTO_USER = {"autoUser": {"scope": "pool", "elevationLevel": "nonadmin"}}
+
+
+@dataclass(frozen=True)
+class VmSize:
+    cores: int
+    memory_gib: float
+    temp_disk_gib: float
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What the region offers: VM sizes by lower-case name, and images as in supportedimages."""
+
+    sizes: dict[str, VmSize]
+    images: tuple[dict, ...]
+
+
+def check_id(name: str, value: str) -> None:
+    if not is_id(value):
+        raise invalid_property(name, value, "An id has 1 to 64 letters, digits, hyphens and underscores.")
+
+
+def check_display_name(spec: dict) -> None:
+    if len(spec.get("displayName", "")) > 1024:
+        raise invalid_property("displayName", spec["displayName"][:20] + "...", "At most 1024 characters.")
+
+
+def check_range(name: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise invalid_property(name, value, f"The value must be from {least} to {most}.")
+
+
+def not_yet(what: str, value: object = "") -> BatchError:
+    return BatchError(
+        "NotImplementedByEmulator", [("Feature", what)] + ([("Value", str(value))] if value else [])
+    )
+
+
+def refuse(spec: dict, *names: str) -> None:
+    """Properties that the emulator would have to ignore are refused instead."""
+    for name in names:
+        if spec.get(name):
+            raise not_yet(name)
+
+
+def pool_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
+    check_id("id", body["id"])
+    check_display_name(body)
+    if body.get("enableAutoScale"):
+        raise not_yet("enableAutoScale")
+    for name in ("autoScaleFormula", "autoScaleEvaluationInterval"):
+        if name in body:
+            raise invalid_property(name, body[name], "Only for pools with enableAutoScale set to true.")
+    refuse(body, "applicationPackageReferences", "mountConfiguration", "enableInterNodeCommunication")
+    size = catalogue.sizes.get(body["vmSize"].lower())
+    if size is None:
+        raise invalid_property(
+            "vmSize", body["vmSize"], "The specified vmSize is not supported in this region."
+        )
+    if "virtualMachineConfiguration" not in body:
+        raise invalid_property(
+            "virtualMachineConfiguration", "", "A pool needs a virtualMachineConfiguration."
+        )
+    check_image(body["virtualMachineConfiguration"], catalogue, now_text)
+    slots = body.get("taskSlotsPerNode", 1)
+    check_range("taskSlotsPerNode", slots, 1, min(4 * size.cores, 256))
+    timeout = body.get("resizeTimeout", "PT15M")
+    if parse_duration(timeout) < parse_duration("PT5M"):
+        raise invalid_property("resizeTimeout", timeout, "The least value is 5 minutes.")
+    for name in ("targetDedicatedNodes", "targetLowPriorityNodes"):
+        check_range(name, body.get(name, 0), 0, 2**31 - 1)
+    if "startTask" in body:
+        body["startTask"] = start_task(body["startTask"])
+        check_containers(body["startTask"], body, "startTask/", needed=False)
+    policy = {"nodeFillType": "spread"} | body.get("taskSchedulingPolicy", {})
+    defaults = {
+        "resizeTimeout": timeout,
+        "taskSlotsPerNode": slots,
+        "taskSchedulingPolicy": policy,
+        "enableAutoScale": False,
+        "enableInterNodeCommunication": False,
+    }
+    targets = {"targetDedicatedNodes": 0, "targetLowPriorityNodes": 0}
+    return targets | body | defaults
+
+
+def check_image(config: dict, catalogue: Catalogue, now_text: str) -> None:
+    reference, agent = config["imageReference"], config["nodeAgentSKUId"]
+    custom = any(
+        name in reference
+        for name in ("virtualMachineImageId", "sharedGalleryImageId", "communityGalleryImageId")
+    )
+    if custom:
+        if agent not in {image["nodeAgentSKUId"] for image in catalogue.images}:
+            raise invalid_property("nodeAgentSKUId", agent, "There is no such node agent.")
+        return
+    wanted = tuple(reference.get(name, "").lower() for name in ("publisher", "offer", "sku"))
+    for image in catalogue.images:
+        known = image["imageReference"]
+        if wanted == tuple(known[name].lower() for name in ("publisher", "offer", "sku")):
+            break
+    else:
+        raise invalid_property(
+            "imageReference", ":".join(wanted), "The image is not among the supported images."
+        )
+    if image["nodeAgentSKUId"] != agent:
+        raise invalid_property("nodeAgentSKUId", agent, f"This image needs '{image['nodeAgentSKUId']}'.")
+    if (end := image.get("batchSupportEndOfLife")) and end < now_text:
+        raise invalid_property(
+            "imageReference", ":".join(wanted), f"The support of this image ended on {end}."
+        )
+    if image["osType"] != "linux":
+        raise not_yet("nodes with Windows", ":".join(wanted))
+    if "containerConfiguration" in config and "DockerCompatible" not in image.get("capabilities", ()):
+        raise invalid_property(
+            "containerConfiguration", ":".join(wanted), "The image has no container capability."
+        )
+
+
+def start_task(task: dict) -> dict:
+    check_files(task, "startTask/")
+    return {"userIdentity": AUTO_USER, "maxTaskRetryCount": 0, "waitForSuccess": True} | task
+
+
+def job_spec(body: dict) -> dict:
+    check_id("id", body["id"])
+    check_display_name(body)
+    refuse(body, "jobManagerTask", "networkConfiguration", "allowTaskPreemption")
+    spec = {
+        "priority": 0,
+        "maxParallelTasks": -1,
+        "allowTaskPreemption": False,
+        "usesTaskDependencies": False,
+        "onAllTasksComplete": "noaction",
+        "onTaskFailure": "noaction",
+    } | body
+    if "jobPreparationTask" in spec:
+        check_files(spec["jobPreparationTask"], "jobPreparationTask/")
+        spec["jobPreparationTask"] = {
+            "id": "jobpreparation",
+            "waitForSuccess": True,
+            "rerunOnNodeRebootAfterSuccess": True,
+            "userIdentity": AUTO_USER,
+        } | spec["jobPreparationTask"]
+        spec["jobPreparationTask"]["constraints"] = task_constraints(
+            spec["jobPreparationTask"].get("constraints", {})
+        )
+    if "jobReleaseTask" in spec:
+        if "jobPreparationTask" not in spec:
+            raise invalid_property("jobReleaseTask", "", "A job release task needs a job preparation task.")
+        check_files(spec["jobReleaseTask"], "jobReleaseTask/")
+        spec["jobReleaseTask"] = {
+            "id": "jobrelease",
+            "maxWallClockTime": "PT15M",
+            "retentionTime": "P7D",
+            "userIdentity": AUTO_USER,
+        } | spec["jobReleaseTask"]
+    spec["constraints"] = job_constraints(spec.get("constraints", {}))
+    check_job(spec)
+    return spec
+
+
+def check_job(spec: dict) -> None:
+    check_range("priority", spec["priority"], -1000, 1000)
+    if spec["maxParallelTasks"] != -1:
+        check_range("maxParallelTasks", spec["maxParallelTasks"], 1, 2**31 - 1)
+    pool = spec["poolInfo"]
+    if "autoPoolSpecification" in pool:
+        raise not_yet("poolInfo/autoPoolSpecification")
+    if "poolId" not in pool:
+        raise invalid_property("poolInfo", "", "Either poolId or autoPoolSpecification is needed.")
+    check_id("poolInfo/poolId", pool["poolId"])
+
+
+def job_constraints(given: dict) -> dict:
+    constraints = {"maxWallClockTime": INFINITE, "maxTaskRetryCount": 0} | given
+    check_range("constraints/maxTaskRetryCount", constraints["maxTaskRetryCount"], -1, 2**31 - 1)
+    return constraints
+
+
+def task_constraints(given: dict, retries: int = 0) -> dict:
+    constraints = {"maxWallClockTime": INFINITE, "retentionTime": "P7D", "maxTaskRetryCount": retries} | given
+    check_range("constraints/maxTaskRetryCount", constraints["maxTaskRetryCount"], -1, 2**31 - 1)
+    return constraints
+
+
+def task_spec(body: dict, job: dict) -> dict:
+    check_id("id", body["id"])
+    check_display_name(body)
+    refuse(body, "multiInstanceSettings", "applicationPackageReferences")
+    check_files(body, "")
+    check_range("requiredSlots", body.get("requiredSlots", 1), 1, 256)
+    if not body["commandLine"] and "containerSettings" not in body:
+        raise invalid_property("commandLine", "", "Only a container task may have an empty command line.")
+    if body.get("dependsOn"):
+        if not job["usesTaskDependencies"]:
+            raise BatchError("TaskDependenciesNotSpecifiedOnJob")
+        if sum(map(len, body["dependsOn"].get("taskIds", []))) > 64_000:
+            raise BatchError("TaskDependencyListTooLong")
+        for span in body["dependsOn"].get("taskIdRanges", []):
+            if span["start"] > span["end"]:
+                raise invalid_property("dependsOn/taskIdRanges", span["start"], "The start is above the end.")
+    check_exit_conditions(body.get("exitConditions", {}), job)
+    retries = job["constraints"]["maxTaskRetryCount"]
+    return (
+        {"requiredSlots": 1, "userIdentity": AUTO_USER}
+        | body
+        | {"constraints": task_constraints(body.get("constraints", {}), retries)}
+    )
+
+
+def check_exit_conditions(conditions: dict, job: dict) -> None:
+    options = [
+        entry["exitOptions"] for name in ("exitCodes", "exitCodeRanges") for entry in conditions.get(name, [])
+    ]
+    options += [
+        conditions[name]
+        for name in ("preProcessingError", "fileUploadError", "default")
+        if name in conditions
+    ]
+    if job["onTaskFailure"] == "noaction":
+        for option in options:
+            if option.get("jobAction"):
+                raise invalid_property(
+                    "exitConditions",
+                    option["jobAction"],
+                    "A jobAction needs the job's onTaskFailure to be set.",
+                )
+    if not job["usesTaskDependencies"]:
+        for option in options:
+            if option.get("dependencyAction"):
+                raise invalid_property(
+                    "exitConditions", option["dependencyAction"], "The job does not use task dependencies."
+                )
+
+
+def check_files(task: dict, path: str) -> None:
+    """The rules of resourceFiles and outputFiles."""
+    sources = ("httpUrl", "storageContainerUrl", "autoStorageContainerName")
+    for i, file in enumerate(task.get("resourceFiles", [])):
+        where = f"{path}resourceFiles[{i}]"
+        if sum(name in file for name in sources) != 1:
+            raise invalid_property(where, "", f"Exactly one of {', '.join(sources)} is needed.")
+        if "httpUrl" in file and not file.get("filePath"):
+            raise invalid_property(where + "/filePath", "", "A file from httpUrl needs a filePath.")
+        if "httpUrl" in file and "blobPrefix" in file:
+            raise invalid_property(where + "/blobPrefix", file["blobPrefix"], "Not allowed with httpUrl.")
+        if "autoStorageContainerName" in file:
+            raise not_yet(where + "/autoStorageContainerName")
+        if "identityReference" in file:
+            raise not_yet(where + "/identityReference")
+        if "fileMode" in file:
+            _check(
+                lambda text: 0 <= int(text, 8) <= 0o7777,
+                file["fileMode"],
+                where + "/fileMode",
+                "An octal mode is needed.",
+            )
+    for i, file in enumerate(task.get("outputFiles", [])):
+        where = f"{path}outputFiles[{i}]"
+        if "container" not in file["destination"]:
+            raise invalid_property(where + "/destination", "", "A container is needed.")
+        if "identityReference" in file["destination"]["container"]:
+            raise not_yet(where + "/destination/container/identityReference")
+
+
+def _check(test: Callable[[str], bool], value: str, name: str, reason: str) -> None:
+    try:
+        good = test(value)
+    except ValueError:
+        good = False
+    if not good:
+        raise invalid_property(name, value, reason)
+
+
+def check_containers(task: dict, pool: dict, path: str = "", *, needed: bool = True) -> None:
+    """containerSettings are needed where the pool has a containerConfiguration, and refused where it has none."""
+    container_pool = "containerConfiguration" in pool["virtualMachineConfiguration"]
+    if container_pool and needed and "containerSettings" not in task:
+        raise invalid_property(
+            path + "containerSettings",
+            "",
+            "Tasks on a pool with containerConfiguration need containerSettings.",
+        )
+    if not container_pool and "containerSettings" in task:
+        raise invalid_property(
+            path + "containerSettings",
+            task["containerSettings"]["imageName"],
+            "The pool has no containerConfiguration.",
+        )

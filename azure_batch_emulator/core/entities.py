@@ -1,0 +1,231 @@
+"""What the service knows: pools with their nodes, jobs with their tasks, and the runs under way.
+
+`spec` is a validated request body with the service's defaults filled in, in wire names; the other attributes are
+what the service adds. Keys are ids in lower case, because ids are unique without regard to case.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from .scheduler import ReadyQueue
+from .states import Stateful
+
+Spec = dict
+
+
+@dataclass
+class Failed:
+    """A failureInfo: why a task, a start task or a node failed."""
+
+    category: str
+    code: str
+    message: str
+    details: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class Execution:
+    """What the service tells of the runs of one task of any kind."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    exit_code: int | None = None
+    failure: Failed | None = None
+    result: str | None = None
+    container_id: str | None = None
+    retries: int = 0
+    last_retry: datetime | None = None
+    requeues: int = 0
+    last_requeue: datetime | None = None
+
+
+RunKind = Literal["task", "start", "prep", "release"]
+
+
+@dataclass
+class Run:
+    """One launch of a command on a node. Reports that name a run which is no longer here are ignored, so a late
+    exit can't touch a task that has gone elsewhere.
+
+    `phase`: waiting (for the preparation task), launching, running, uploading.
+    `intent`: what a kill is for: end, requeue, delete; None while nobody wants it to stop.
+    """
+
+    id: str
+    kind: RunKind
+    pool: str
+    node: str
+    slots: int
+    job: str | None = None
+    task: "Task | None" = None
+    phase: str = "launching"
+    intent: str | None = None
+    expired: bool = False
+
+
+@dataclass
+class Auxiliary:
+    """A start, preparation or release task on one node."""
+
+    id: str
+    spec: Spec
+    state: str = "running"
+    execution: Execution = field(default_factory=Execution)
+    waiting: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Node:
+    id: str
+    pool: str
+    number: int
+    dedicated: bool
+    slots: int
+    lifecycle: Stateful
+    allocated: datetime
+    booted: datetime | None = None
+    schedulable: bool = True
+    runs: dict[str, int] = field(default_factory=dict)
+    leaving: bool = False
+    start: Auxiliary | None = None
+    preps: dict[str, Auxiliary] = field(default_factory=dict)
+    releases: dict[str, Auxiliary] = field(default_factory=dict)
+    errors: list[Failed] = field(default_factory=list)
+    recent: list["Task"] = field(default_factory=list)
+    total_run: int = 0
+    total_succeeded: int = 0
+
+    @property
+    def state(self) -> str:
+        return self.lifecycle.state
+
+    @property
+    def free(self) -> int:
+        return self.slots - sum(self.runs.values())
+
+    @property
+    def usable(self) -> bool:
+        return self.state in ("idle", "running") and self.schedulable and not self.leaving
+
+    @property
+    def alive(self) -> bool:
+        """Whether its files can be read."""
+        return self.state not in ("creating", "unusable", "leavingpool")
+
+    def __str__(self) -> str:
+        return f"node {self.id}"
+
+
+@dataclass
+class Pool:
+    id: str
+    spec: Spec
+    created: datetime
+    modified: datetime
+    etag: str
+    lifecycle: Stateful
+    allocation: Stateful
+    nodes: dict[str, Node] = field(default_factory=dict)
+    dedicated: int = 0
+    low_priority: int = 0
+    resize: int = 0
+    pending: bool = False
+    errors: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        return self.id.lower()
+
+    @property
+    def state(self) -> str:
+        return self.lifecycle.state
+
+    def __str__(self) -> str:
+        return f"pool {self.id}"
+
+
+@dataclass
+class Task:
+    id: str
+    seq: int
+    spec: Spec
+    created: datetime
+    modified: datetime
+    etag: str
+    lifecycle: Stateful
+    execution: Execution = field(default_factory=Execution)
+    node: tuple[str, str] | None = None
+    run: str | None = None
+    files: Literal["none", "kept", "cleaned"] = "none"
+    unmet: set[str] = field(default_factory=set)
+    satisfied: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.id.lower()
+
+    @property
+    def state(self) -> str:
+        return self.lifecycle.state
+
+    @property
+    def slots(self) -> int:
+        return self.spec["requiredSlots"]
+
+    def __str__(self) -> str:
+        return f"task {self.id}"
+
+
+@dataclass
+class RangeWait:
+    """A task's dependency on the integer ids from start to end: how many of them are still to come."""
+
+    task: str
+    name: str
+    start: int
+    end: int
+    missing: int
+
+
+@dataclass
+class Job:
+    id: str
+    seq: int
+    spec: Spec
+    created: datetime
+    modified: datetime
+    etag: str
+    lifecycle: Stateful
+    started: datetime
+    ended: datetime | None = None
+    reason: str | None = None
+    tasks: dict[str, Task] = field(default_factory=dict)
+    ready: ReadyQueue = field(default_factory=ReadyQueue)
+    runs: set[str] = field(default_factory=set)
+    dying: set[str] = field(default_factory=set)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    slot_counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    waiting_on: dict[str, set[str]] = field(default_factory=dict)
+    range_waits: list[RangeWait] = field(default_factory=list)
+    satisfied_numbers: set[int] = field(default_factory=set)
+    disable_option: str = "requeue"
+    released: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.id.lower()
+
+    @property
+    def state(self) -> str:
+        return self.lifecycle.state
+
+    @property
+    def pool(self) -> str:
+        return self.spec["poolInfo"]["poolId"].lower()
+
+    def __str__(self) -> str:
+        return f"job {self.id}"
+
+
+COUNTS = ("active", "running", "completed", "succeeded", "failed")

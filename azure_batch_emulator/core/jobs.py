@@ -1,0 +1,146 @@
+"""Jobs. https://learn.microsoft.com/rest/api/batchservice/jobs"""
+
+from ..errors import BatchError
+from ..wire import finite
+from . import runs
+from .defaults import check_containers, check_job, job_constraints, job_spec, refuse
+from .entities import Job
+from .machine import Machine
+from .states import JOB, Stateful
+
+
+def create(m: Machine, body: dict) -> Job:
+    spec = job_spec(body)
+    if spec["id"].lower() in m.jobs:
+        raise BatchError("JobExists")
+    pool = m.pools.get(spec["poolInfo"]["poolId"].lower())
+    if pool is not None and "jobPreparationTask" in spec:
+        check_containers(spec["jobPreparationTask"], pool.spec, "jobPreparationTask/")
+    if pool is not None and "jobReleaseTask" in spec:
+        check_containers(spec["jobReleaseTask"], pool.spec, "jobReleaseTask/")
+    job = Job(
+        spec["id"], m.next_seq(), spec, m.now, m.now, m.new_etag(), Stateful(JOB, "active", m.now), m.now
+    )
+    m.jobs[job.key] = job
+    set_limit(m, job)
+    end_if_all_complete(m, job)
+    return job
+
+
+def set_limit(m: Machine, job: Job) -> None:
+    limit = finite(job.spec["constraints"]["maxWallClockTime"])
+    if limit is not None:
+        m.set_timer(
+            job.created + limit - m.now,
+            "job-limit",
+            job.key,
+            job.seq,
+            job.spec["constraints"]["maxWallClockTime"],
+        )
+
+
+def limit_reached(m: Machine, job_key: str, seq: int, limit: str) -> None:
+    job = m.jobs.get(job_key)
+    if job is None or job.seq != seq or job.spec["constraints"]["maxWallClockTime"] != limit:
+        return
+    if job.state not in ("terminating", "completed", "deleting"):
+        begin_termination(m, job, "MaxWallClockTimeExpiry")
+
+
+def check_not_ending(job: Job, *, completed: bool = True) -> None:
+    if job.state == "deleting":
+        raise BatchError("JobBeingDeleted")
+    if job.state == "terminating":
+        raise BatchError("JobBeingTerminated")
+    if job.state == "completed" and completed:
+        raise BatchError("JobCompleted")
+
+
+def change(m: Machine, job: Job, body: dict, *, replace: bool) -> None:
+    """PATCH (each property given replaces the job's, as a whole) or PUT (what is not given is reset)."""
+    check_not_ending(job, completed=replace)
+    refuse(body, "networkConfiguration", "allowTaskPreemption")
+    spec = dict(job.spec)
+    if replace:
+        spec |= {
+            "priority": 0,
+            "maxParallelTasks": -1,
+            "onAllTasksComplete": "noaction",
+            "constraints": job_constraints({}),
+        }
+        spec.pop("metadata", None)
+    spec |= body
+    spec["constraints"] = job_constraints(spec["constraints"])
+    check_job(spec)
+    if spec["poolInfo"] != job.spec["poolInfo"] and job.state != "disabled":
+        raise BatchError(
+            "JobNotActive" if job.state == "disabling" else "OperationInvalidForCurrentState",
+            [("Reason", "The pool of a job can be changed only while the job is disabled.")],
+        )
+    limit_changed = spec["constraints"]["maxWallClockTime"] != job.spec["constraints"]["maxWallClockTime"]
+    job.spec = spec
+    m.touch(job)
+    m.dirty.add(job.pool)
+    if limit_changed:
+        set_limit(m, job)
+    end_if_all_complete(m, job)
+
+
+def delete(m: Machine, job: Job) -> None:
+    if job.state == "deleting":
+        raise BatchError("JobBeingDeleted")
+    job.lifecycle.move(job, "deleting", m.now)
+    m.touch(job)
+    for run_id in list(job.runs):
+        runs.kill(m, m.runs[run_id], "end")
+    runs.settle_job(m, job)
+
+
+def terminate(m: Machine, job: Job, body: dict) -> None:
+    check_not_ending(job)
+    begin_termination(m, job, body.get("terminateReason", "UserTerminate"))
+
+
+def begin_termination(m: Machine, job: Job, reason: str) -> None:
+    if job.state == "enabling":
+        job.lifecycle.move(job, "active", m.now)
+    job.lifecycle.move(job, "terminating", m.now)
+    job.reason = reason
+    m.touch(job)
+    for run_id in list(job.runs):
+        runs.kill(m, m.runs[run_id], "end")
+    runs.settle_job(m, job)
+
+
+def disable(m: Machine, job: Job, option: str) -> None:
+    check_not_ending(job)
+    if job.state != "active":
+        raise BatchError("JobDisabled")
+    job.lifecycle.move(job, "disabling", m.now)
+    job.disable_option = option
+    m.touch(job)
+    if option != "wait":
+        for run_id in list(job.runs):
+            runs.kill(m, m.runs[run_id], "end" if option == "terminate" else "requeue")
+    runs.settle_job(m, job)
+
+
+def enable(m: Machine, job: Job) -> None:
+    check_not_ending(job)
+    if job.state == "active":
+        return
+    if job.state == "disabling":
+        raise BatchError("OperationInvalidForCurrentState", [("Reason", "The job is still being disabled.")])
+    job.lifecycle.move(job, "enabling", m.now)
+    job.lifecycle.move(job, "active", m.now)
+    m.touch(job)
+    m.dirty.add(job.pool)
+    end_if_all_complete(m, job)
+
+
+def end_if_all_complete(m: Machine, job: Job) -> None:
+    """onAllTasksComplete=terminatejob; a job without tasks has all of them complete."""
+    if job.spec["onAllTasksComplete"] != "terminatejob" or job.state != "active":
+        return
+    if job.counts["active"] == job.counts["running"] == 0:
+        begin_termination(m, job, "AllTasksComplete")

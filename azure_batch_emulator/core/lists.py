@@ -1,0 +1,121 @@
+"""What each list can be filtered by, and how to get it from an entity.
+
+https://learn.microsoft.com/rest/api/batchservice/odata-filters-in-batch
+"""
+
+from ..odata import EQUAL, ORDERED, TEXT, Field
+from .entities import Auxiliary, Job, Node, Pool, Task
+
+
+def _started(task: Task):
+    return task.execution.start if task.state in ("running", "completed") else None
+
+
+def _finished(task: Task, name: str):
+    return getattr(task.execution, name) if task.state == "completed" else None
+
+
+TASKS = {
+    "id": Field("string", lambda t: t.id, TEXT),
+    "state": Field("string", lambda t: t.state, EQUAL),
+    "stateTransitionTime": Field("time", lambda t: t.lifecycle.since, ORDERED),
+    "creationTime": Field("time", lambda t: t.created, ORDERED),
+    "lastModifiedTime": Field("time", lambda t: t.modified, ORDERED),
+    "lastModified": Field("time", lambda t: t.modified, ORDERED),
+    "executionInfo/startTime": Field("time", _started, ORDERED),
+    "executionInfo/endTime": Field("time", lambda t: _finished(t, "end"), ORDERED),
+    "executionInfo/exitCode": Field("number", lambda t: _finished(t, "exit_code"), ORDERED),
+    "executionInfo/result": Field("string", lambda t: _finished(t, "result"), EQUAL),
+}
+
+
+def _job_pool(job: Job) -> str:
+    return job.spec["poolInfo"]["poolId"]
+
+
+JOBS = {
+    "id": Field("string", lambda j: j.id, TEXT),
+    "state": Field("string", lambda j: j.state, EQUAL),
+    "stateTransitionTime": Field("time", lambda j: j.lifecycle.since, ORDERED),
+    "creationTime": Field("time", lambda j: j.created, ORDERED),
+    "lastModified": Field("time", lambda j: j.modified, ORDERED),
+    "executionInfo/startTime": Field("time", lambda j: j.started, ORDERED),
+    "executionInfo/endTime": Field("time", lambda j: j.ended, ORDERED),
+    "executionInfo/poolId": Field("string", _job_pool, TEXT),
+}
+
+
+def _pool_spec(name: str):
+    def get(pool: Pool):
+        return pool.spec.get(name)
+
+    return get
+
+
+POOLS = {
+    "id": Field("string", lambda p: p.id, TEXT),
+    "state": Field("string", lambda p: p.state, EQUAL),
+    "stateTransitionTime": Field("time", lambda p: p.lifecycle.since, ORDERED),
+    "allocationState": Field("string", lambda p: p.allocation.state, EQUAL),
+    "allocationStateTransitionTime": Field("time", lambda p: p.allocation.since, ORDERED),
+    "creationTime": Field("time", lambda p: p.created, ORDERED),
+    "lastModified": Field("time", lambda p: p.modified, ORDERED),
+    "enableAutoScale": Field("boolean", _pool_spec("enableAutoScale"), EQUAL),
+    "enableInterNodeCommunication": Field("boolean", _pool_spec("enableInterNodeCommunication"), EQUAL),
+    "vmSize": Field("string", _pool_spec("vmSize"), TEXT),
+}
+
+
+def _start(read):
+    def get(node: Node):
+        return read(node.start) if node.start else None
+
+    return get
+
+
+NODES = {
+    "state": Field("string", lambda n: n.state, EQUAL),
+    "stateTransitionTime": Field("time", lambda n: n.lifecycle.since, ORDERED),
+    "lastBootTime": Field("time", lambda n: n.booted, ORDERED),
+    "allocationTime": Field("time", lambda n: n.allocated, ORDERED),
+    "startTaskInfo/state": Field("string", _start(lambda a: a.state), EQUAL),
+    "startTaskInfo/result": Field("string", _start(lambda a: a.execution.result), EQUAL),
+    "startTaskInfo/exitCode": Field("number", _start(lambda a: a.execution.exit_code), ORDERED),
+    "startTaskInfo/startTime": Field("time", _start(lambda a: a.execution.start), ORDERED),
+    "startTaskInfo/endTime": Field("time", _start(lambda a: a.execution.end), ORDERED),
+}
+
+NODE_COUNTS = {"poolId": Field("string", lambda p: p.id, frozenset({"eq"}))}
+
+FILES = {"name": Field("string", lambda entry: entry.name, frozenset({"startswith"}))}
+
+IMAGES = {
+    "osType": Field("string", lambda i: i["osType"], EQUAL),
+    "verificationType": Field("string", lambda i: i["verificationType"], EQUAL),
+    "nodeAgentSKUId": Field("string", lambda i: i["nodeAgentSKUId"], TEXT),
+}
+
+
+def _of(which: int, read):
+    """From rows (job key, pool, node): the preparation (0) or release (1) task of the job on the node."""
+
+    def get(row):
+        job, _, node = row
+        one: Auxiliary | None = (node.preps, node.releases)[which].get(job)
+        return read(one) if one else None
+
+    return get
+
+
+PREPARATIONS = {
+    "poolId": Field("string", lambda row: row[1].id, TEXT),
+    "nodeId": Field("string", lambda row: row[2].id, TEXT),
+}
+for _which, _name in enumerate(("jobPreparationTaskExecutionInfo", "jobReleaseTaskExecutionInfo")):
+    PREPARATIONS |= {
+        f"{_name}/state": Field("string", _of(_which, lambda a: a.state), EQUAL),
+        f"{_name}/result": Field("string", _of(_which, lambda a: a.execution.result), EQUAL),
+        f"{_name}/exitCode": Field("number", _of(_which, lambda a: a.execution.exit_code), ORDERED),
+        f"{_name}/startTime": Field("time", _of(_which, lambda a: a.execution.start), ORDERED),
+        f"{_name}/endTime": Field("time", _of(_which, lambda a: a.execution.end), ORDERED),
+    }

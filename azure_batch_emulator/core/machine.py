@@ -1,0 +1,90 @@
+"""The machine: all entities, the time of the present stimulus, and the outbox."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, TypeVar
+
+from ..errors import BatchError
+from ..profile import Profile
+from .entities import Job, Node, Pool, Run, Task
+from .instructions import Instruction, SetTimer
+
+T = TypeVar("T")
+
+
+class Machine:
+    """The state of one Batch account. `random` is the source of all ids, entity tags and delays."""
+
+    def __init__(self, profile: Profile, random: Random, now: datetime) -> None:
+        self.profile = profile
+        self.random = random
+        self.now = now
+        self.pools: dict[str, Pool] = {}
+        self.jobs: dict[str, Job] = {}
+        self.runs: dict[str, Run] = {}
+        self.dirty: set[str] = set()
+        self._out: list[Instruction] = []
+        self._seq = 0
+
+    def apply(self, now: datetime, stimulus: Callable[..., T], *args: Any) -> tuple[T, list[Instruction]]:
+        """Runs a stimulus at a time, schedules what it made possible, and hands over the instructions."""
+        from .dispatch import dispatch
+
+        self.now = max(now, self.now)
+        result = stimulus(self, *args)
+        while self.dirty:
+            dispatch(self, self.dirty.pop())
+        instructions, self._out = self._out, []
+        return result, instructions
+
+    def emit(self, instruction: Instruction) -> None:
+        self._out.append(instruction)
+
+    def set_timer(self, after: timedelta | float, *key: Any) -> None:
+        delay = after if isinstance(after, timedelta) else timedelta(seconds=after)
+        try:
+            at = self.now + delay
+        except OverflowError:
+            return  # beyond the calendar: as good as never
+        self.emit(SetTimer(at, key))
+
+    def next_seq(self) -> int:
+        self._seq += 1
+        return self._seq
+
+    def new_etag(self) -> str:
+        # The service's are ticks in hexadecimal; here the last digits count, so that no two are alike.
+        return f"0x8D{int(self.now.timestamp() * 1000):X}{self.next_seq():X}"
+
+    def hex(self, digits: int) -> str:
+        return f"{self.random.getrandbits(digits * 4):0{digits}x}"
+
+    def touch(self, entity: Pool | Job | Task) -> None:
+        """A change that clients see in the entity tag."""
+        entity.modified, entity.etag = self.now, self.new_etag()
+
+    def pool(self, pool_id: str) -> Pool:
+        return _found(self.pools.get(pool_id.lower()), "PoolNotFound")
+
+    def node(self, pool_id: str, node_id: str) -> Node:
+        return _found(self.pool(pool_id).nodes.get(node_id.lower()), "NodeNotFound")
+
+    def job(self, job_id: str) -> Job:
+        return _found(self.jobs.get(job_id.lower()), "JobNotFound")
+
+    def task(self, job_id: str, task_id: str) -> Task:
+        return _found(self.job(job_id).tasks.get(task_id.lower()), "TaskNotFound")
+
+    def find_node(self, pool_key: str, node_id: str) -> Node | None:
+        pool = self.pools.get(pool_key)
+        return pool.nodes.get(node_id) if pool else None
+
+    def jobs_on(self, pool_key: str) -> list[Job]:
+        return [job for job in self.jobs.values() if job.pool == pool_key]
+
+
+def _found(entity: T | None, code: str) -> T:
+    if entity is None:
+        raise BatchError(code)
+    return entity

@@ -1,0 +1,120 @@
+"""How a run's end is judged: success or failure, exit conditions, dependencies, counts.
+
+https://learn.microsoft.com/azure/batch/batch-task-dependencies,
+https://learn.microsoft.com/azure/batch/error-handling
+"""
+
+from .entities import Failed, Job, RangeWait, Task
+
+PRE_PROCESSING = "pre-processing"
+UPLOAD = "upload"
+
+
+def exit_code_failure() -> Failed:
+    return Failed(
+        "UserError",
+        "FailureExitCode",
+        "The task exited with an exit code representing a failure",
+        (
+            ("Message", "The task process exited with an unexpected exit code"),
+            ("AdditionalErrorCode", "FailureExitCode"),
+        ),
+    )
+
+
+def ended_by_user() -> Failed:
+    return Failed("UserError", "TaskEnded", "Task Was Ended by User Request")
+
+
+def time_is_up() -> Failed:
+    return Failed(
+        "UserError",
+        "TaskEnded",
+        "Task Was Ended by User Request",
+        (("Message", "The maximum execution time configured on the task was exceeded"),),
+    )
+
+
+def unfit(reason: str) -> Failed:
+    return Failed(
+        "UserError",
+        "TaskSchedulingConstraintFailed",
+        "Task cannot be scheduled on the pool associated with the job",
+        (("Message", reason),),
+    )
+
+
+def exit_options(task: Task, stage: str | None) -> dict:
+    """The jobAction and dependencyAction of how the task ended: `stage` is PRE_PROCESSING, UPLOAD, or None
+    where the exit code decides."""
+    code = task.execution.exit_code
+    success = task.execution.result == "success"
+    defaults = {
+        "jobAction": "none" if success else "terminate",
+        "dependencyAction": "satisfy" if success else "block",
+    }
+    return defaults | _matching(task.spec.get("exitConditions", {}), code, stage, success)
+
+
+def _matching(conditions: dict, code: int | None, stage: str | None, success: bool) -> dict:
+    if stage == PRE_PROCESSING and "preProcessingError" in conditions:
+        return conditions["preProcessingError"]
+    if stage == UPLOAD and "fileUploadError" in conditions:
+        return conditions["fileUploadError"]
+    if stage is None and code is not None:
+        for entry in conditions.get("exitCodes", []):
+            if entry["code"] == code:
+                return entry["exitOptions"]
+        for entry in conditions.get("exitCodeRanges", []):
+            if entry["start"] <= code <= entry["end"]:
+                return entry["exitOptions"]
+    return {} if success else conditions.get("default", {})
+
+
+def count(job: Job, task: Task, step: int) -> None:
+    """Adds a task to the counts of its state, or takes it out."""
+    names = ["running" if task.state == "preparing" else task.state]
+    if task.state == "completed":
+        names.append("succeeded" if task.execution.result == "success" else "failed")
+    for name in names:
+        job.counts[name] += step
+        job.slot_counts[name] += step * task.slots
+
+
+def await_dependencies(job: Job, task: Task) -> None:
+    """Notes what the task waits for that has not been satisfied yet. Ids that don't exist yet are waited for too."""
+    depends = task.spec.get("dependsOn", {})
+    for task_id in depends.get("taskIds", []):
+        key = task_id.lower()
+        known = job.tasks.get(key)
+        if known is None or not known.satisfied:
+            task.unmet.add(key)
+            job.waiting_on.setdefault(key, set()).add(task.key)
+    for i, span in enumerate(depends.get("taskIdRanges", [])):
+        start, end = span["start"], span["end"]
+        done = sum(1 for number in job.satisfied_numbers if start <= number <= end)
+        if missing := end - start + 1 - done:
+            name = f"range {i}"
+            task.unmet.add(name)
+            job.range_waits.append(RangeWait(task.key, name, start, end, missing))
+
+
+def satisfy(job: Job, task: Task) -> list[Task]:
+    """Marks a task's dependents as served; those that wait for nothing else are returned."""
+    task.satisfied = True
+    touched = []
+    for key in job.waiting_on.pop(task.key, set()):
+        if dependent := job.tasks.get(key):
+            dependent.unmet.discard(task.key)
+            touched.append(dependent)
+    if task.id.isascii() and task.id.isdigit() and int(task.id) not in job.satisfied_numbers:
+        number = int(task.id)
+        job.satisfied_numbers.add(number)
+        for wait in job.range_waits:
+            if wait.start <= number <= wait.end:
+                wait.missing -= 1
+                if wait.missing == 0 and (dependent := job.tasks.get(wait.task)):
+                    dependent.unmet.discard(wait.name)
+                    touched.append(dependent)
+        job.range_waits = [wait for wait in job.range_waits if wait.missing and wait.task in job.tasks]
+    return [dependent for dependent in touched if not dependent.unmet]

@@ -1,0 +1,286 @@
+"""Pools and their allocation.
+
+A resize sets targets; nodes that are missing come after the profile's allocation delay, all at once; nodes that are too
+many leave, each when its tasks allow it. The allocation is steady again when nothing is missing and nobody is leaving.
+https://learn.microsoft.com/rest/api/batchservice/pools
+"""
+
+from ..errors import BatchError, invalid_property
+from ..wire import format_time, parse_duration
+from . import nodes, runs
+from .defaults import (
+    Catalogue,
+    check_containers,
+    check_display_name,
+    check_image,
+    check_range,
+    not_yet,
+    pool_spec,
+    refuse,
+    start_task,
+)
+from .entities import Node, Pool
+from .machine import Machine
+from .states import ALLOCATION, POOL, Stateful
+
+MAX_REMOVALS = 100  # "nodeList" of BatchNodeRemoveOptions
+_TARGETS = {True: "dedicated", False: "low priority"}
+
+
+def create(m: Machine, body: dict, catalogue: Catalogue) -> Pool:
+    spec = pool_spec(body, catalogue, format_time(m.now))
+    if m.profile.pools is not None and len(m.pools) >= m.profile.pools:
+        raise BatchError("PoolQuotaReached")
+    if spec["id"].lower() in m.pools:
+        raise BatchError("PoolExists")
+    spec["cores"] = catalogue.sizes[spec["vmSize"].lower()].cores
+    pool = Pool(
+        spec["id"],
+        spec,
+        m.now,
+        m.now,
+        m.new_etag(),
+        Stateful(POOL, "active", m.now),
+        Stateful(ALLOCATION, "steady", m.now),
+    )
+    m.pools[pool.key] = pool
+    set_targets(m, pool, spec.pop("targetDedicatedNodes"), spec.pop("targetLowPriorityNodes"), "requeue")
+    return pool
+
+
+def set_targets(m: Machine, pool: Pool, dedicated: int, low_priority: int, option: str) -> None:
+    pool.dedicated, pool.low_priority = dedicated, low_priority
+    pool.errors = []
+    if missing(pool, True) == 0 == missing(pool, False):
+        return
+    start_resize(m, pool)
+    for kind in (True, False):
+        if (surplus := -missing(pool, kind)) > 0:
+            for node in pick_surplus(pool, kind, surplus):
+                nodes.leave(m, node, option)
+    if missing(pool, True) > 0 or missing(pool, False) > 0:
+        pool.pending = True
+        m.set_timer(m.profile.delay("allocation", m.random), "allocate", pool.key, pool.resize)
+
+
+def start_resize(m: Machine, pool: Pool) -> None:
+    pool.allocation.move(pool, "resizing", m.now)
+    pool.resize = m.next_seq()
+    m.set_timer(parse_duration(pool.spec["resizeTimeout"]), "resize-timeout", pool.key, pool.resize)
+
+
+def missing(pool: Pool, dedicated: bool) -> int:
+    """How many nodes of a kind the pool is short of; negative when it has too many."""
+    target = pool.dedicated if dedicated else pool.low_priority
+    return target - sum(1 for node in pool.nodes.values() if node.dedicated == dedicated and not node.leaving)
+
+
+def pick_surplus(pool: Pool, dedicated: bool, count: int) -> list[Node]:
+    """Which nodes go first: those that are no use, then the idle, then those with the fewest tasks, youngest first."""
+    candidates = [node for node in pool.nodes.values() if node.dedicated == dedicated and not node.leaving]
+    candidates.sort(key=lambda node: (node.usable, len(node.runs), -node.number))
+    return candidates[:count]
+
+
+def allocate(m: Machine, pool_key: str, resize: int) -> None:
+    """The allocation delay is over."""
+    pool = m.pools.get(pool_key)
+    if pool is None or not pool.pending or pool.resize != resize:
+        return
+    pool.pending = False
+    for kind in (True, False):
+        want = missing(pool, kind)
+        granted = min(want, affordable(m, pool, kind))
+        for _ in range(granted):
+            nodes.create(m, pool, kind)
+        if granted < want:
+            code = "AccountCoreQuotaReached" if kind else "AccountLowPriorityCoreQuotaReached"
+            text = (
+                "The specified account has reached core quota"
+                if kind
+                else ("The specified account has reached the quota of low priority cores")
+            )
+            pool.errors.append((code, text))
+    settle(m, pool)
+
+
+def affordable(m: Machine, pool: Pool, dedicated: bool) -> int:
+    quota = m.profile.dedicated_cores if dedicated else m.profile.low_priority_cores
+    if quota is None:
+        return 2**31
+    used = sum(
+        other.spec["cores"]
+        for other in m.pools.values()
+        for node in other.nodes.values()
+        if node.dedicated == dedicated
+    )
+    return max(0, (quota - used) // pool.spec["cores"])
+
+
+def settle(m: Machine, pool: Pool) -> None:
+    """Ends a resize, or a pool that is being deleted, when nothing is under way any more."""
+    if any(node.leaving for node in pool.nodes.values()):
+        return
+    if pool.state == "deleting":
+        if not pool.nodes:
+            del m.pools[pool.key]
+    elif pool.allocation.state != "steady" and not pool.pending:
+        pool.allocation.move(pool, "steady", m.now)
+
+
+def resize_timed_out(m: Machine, pool_key: str, resize: int) -> None:
+    pool = m.pools.get(pool_key)
+    if pool is None or pool.resize != resize or pool.allocation.state == "steady" or pool.state != "active":
+        return
+    if pool.pending:
+        pool.pending = False
+        pool.errors.append(
+            ("AllocationTimedOut", "Desired number of dedicated nodes could not be allocated in time")
+        )
+    pool.allocation.move(pool, "steady", m.now)
+
+
+def resize(m: Machine, pool: Pool, body: dict) -> None:
+    check_active(pool)
+    if "targetDedicatedNodes" not in body and "targetLowPriorityNodes" not in body:
+        raise invalid_property("targetDedicatedNodes", "", "At least one of the two targets is needed.")
+    for name in ("targetDedicatedNodes", "targetLowPriorityNodes"):
+        check_range(name, body.get(name, 0), 0, 2**31 - 1)
+    timeout = check_timeout(body)
+    check_option(body)
+    check_steady(pool)
+    if timeout:
+        pool.spec["resizeTimeout"] = timeout
+    m.touch(pool)
+    set_targets(
+        m,
+        pool,
+        body.get("targetDedicatedNodes", pool.dedicated),
+        body.get("targetLowPriorityNodes", pool.low_priority),
+        body.get("nodeDeallocationOption", "requeue"),
+    )
+
+
+def stop_resize(m: Machine, pool: Pool) -> None:
+    check_active(pool)
+    if pool.allocation.state != "resizing":
+        raise BatchError("OperationInvalidForCurrentState", [("Reason", "The pool is not being resized.")])
+    pool.allocation.move(pool, "stopping", m.now)
+    m.touch(pool)
+    for kind in (True, False):
+        if missing(pool, kind) > 0:
+            text = f"Desired number of {_TARGETS[kind]} nodes could not be allocated due to a stop resize operation"
+            pool.errors.append(("ResizeStopped", text))
+    pool.pending = False
+    settle(m, pool)
+
+
+def remove_nodes(m: Machine, pool: Pool, body: dict) -> None:
+    check_active(pool)
+    wanted = body["nodeList"]
+    if not 1 <= len(wanted) <= MAX_REMOVALS:
+        raise invalid_property(
+            "nodeList", len(wanted), f"From 1 to {MAX_REMOVALS} nodes can be removed at once."
+        )
+    timeout = check_timeout(body)
+    check_option(body)
+    check_steady(pool)
+    chosen = [pool.nodes.get(node_id.lower()) for node_id in dict.fromkeys(wanted)]
+    if None in chosen:
+        raise BatchError("NodeNotFound")
+    if timeout:
+        pool.spec["resizeTimeout"] = timeout
+    m.touch(pool)
+    pool.errors = []
+    start_resize(m, pool)
+    for node in chosen:
+        assert node is not None
+        if node.dedicated:
+            pool.dedicated -= 1
+        else:
+            pool.low_priority -= 1
+        nodes.leave(m, node, body.get("nodeDeallocationOption", "requeue"))
+    pool.dedicated, pool.low_priority = max(0, pool.dedicated), max(0, pool.low_priority)
+    settle(m, pool)
+
+
+def delete(m: Machine, pool: Pool) -> None:
+    check_active(pool)
+    pool.lifecycle.move(pool, "deleting", m.now)
+    m.touch(pool)
+    pool.pending = False
+    pool.dedicated = pool.low_priority = 0
+    if pool.allocation.state == "steady" and pool.nodes:
+        start_resize(m, pool)
+    for node in list(pool.nodes.values()):
+        if not node.leaving:
+            nodes.leave(m, node, "requeue")
+        else:
+            runs.kill_node_runs(m, node, "requeue")
+    settle(m, pool)
+
+
+def update(m: Machine, pool: Pool, body: dict, catalogue: Catalogue) -> None:
+    """PATCH: each property given replaces the pool's."""
+    check_active(pool)
+    check_display_name(body)
+    refuse(body, "applicationPackageReferences", "mountConfiguration", "enableInterNodeCommunication")
+    # The service takes these only while the pool has no nodes.
+    on_empty = {"vmSize", "virtualMachineConfiguration", "taskSlotsPerNode", "taskSchedulingPolicy"}
+    if on_empty & set(body) and pool.nodes:
+        raise BatchError("OperationInvalidForCurrentState", [("Reason", "The pool still has nodes.")])
+    size = catalogue.sizes.get(body.get("vmSize", pool.spec["vmSize"]).lower())
+    if size is None:
+        raise invalid_property(
+            "vmSize", body["vmSize"], "The specified vmSize is not supported in this region."
+        )
+    if "virtualMachineConfiguration" in body:
+        check_image(body["virtualMachineConfiguration"], catalogue, format_time(m.now))
+    check_range(
+        "taskSlotsPerNode",
+        body.get("taskSlotsPerNode", pool.spec["taskSlotsPerNode"]),
+        1,
+        min(4 * size.cores, 256),
+    )
+    if "startTask" in body:
+        body["startTask"] = start_task(body["startTask"])
+        check_containers(body["startTask"], pool.spec | body, "startTask/", needed=False)
+    pool.spec.update(body, cores=size.cores)
+    m.touch(pool)
+
+
+def replace_properties(m: Machine, pool: Pool, body: dict) -> None:
+    """POST updateproperties: what is not given is removed."""
+    check_active(pool)
+    if body["applicationPackageReferences"]:
+        raise not_yet("applicationPackageReferences")
+    task = start_task(body["startTask"]) if "startTask" in body else None
+    if task:
+        check_containers(task, pool.spec, "startTask/", needed=False)
+    pool.spec.pop("startTask", None)
+    if task:
+        pool.spec["startTask"] = task
+    pool.spec["metadata"] = body["metadata"]
+    m.touch(pool)
+
+
+def check_active(pool: Pool) -> None:
+    if pool.state == "deleting":
+        raise BatchError("PoolBeingDeleted")
+
+
+def check_steady(pool: Pool) -> None:
+    if pool.allocation.state != "steady":
+        raise BatchError("PoolBeingResized")
+
+
+def check_timeout(body: dict) -> str | None:
+    timeout = body.get("resizeTimeout")
+    if timeout and parse_duration(timeout) < parse_duration("PT5M"):
+        raise invalid_property("resizeTimeout", timeout, "The least value is 5 minutes.")
+    return timeout
+
+
+def check_option(body: dict) -> None:
+    if body.get("nodeDeallocationOption") == "retaineddata":
+        raise not_yet("nodeDeallocationOption", "retaineddata")

@@ -1,0 +1,84 @@
+"""The states of pools, nodes, jobs and tasks, and every move between them.
+
+One table per entity. `move` is the only way to change a state: a move that is not in the table raises
+`IllegalTransition`, which tells the entity's story, and changes nothing.
+
+A pool has two machines: its own state, and that of its allocation. A node's `idle` and `running` differ only in
+whether a task is on it. A task that is retried or requeued goes back to `active` or stays where it is; only
+`reactivate` leads out of `completed`. A job that is deleted, and a node that has left, is no longer there, which
+is not a state.
+https://learn.microsoft.com/azure/batch/jobs-and-tasks, https://learn.microsoft.com/azure/batch/nodes-and-pools
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+POOL = {
+    "active": {"deleting"},
+    "deleting": set(),
+}
+
+ALLOCATION = {
+    "steady": {"resizing"},
+    "resizing": {"steady", "stopping"},
+    "stopping": {"steady"},
+}
+
+NODE = {
+    "creating": {"starting", "unusable", "leavingpool"},
+    "starting": {"idle", "waitingforstarttask", "unusable", "leavingpool"},
+    "waitingforstarttask": {"idle", "starttaskfailed", "unusable", "leavingpool"},
+    "idle": {"running", "offline", "unusable", "leavingpool"},
+    "running": {"idle", "offline", "unusable", "leavingpool"},
+    "offline": {"idle", "running", "unusable", "leavingpool"},
+    "starttaskfailed": {"leavingpool"},
+    "unusable": {"leavingpool"},
+    "leavingpool": set(),
+}
+
+JOB = {
+    "active": {"disabling", "terminating", "deleting"},
+    "disabling": {"disabled", "terminating", "deleting"},
+    "disabled": {"enabling", "terminating", "deleting"},
+    "enabling": {"active"},
+    "terminating": {"completed", "deleting"},
+    "completed": {"deleting"},
+    "deleting": set(),
+}
+
+TASK = {
+    "active": {"preparing", "completed"},
+    "preparing": {"running", "active", "completed"},
+    "running": {"active", "completed"},
+    "completed": {"active"},
+}
+
+
+class IllegalTransition(Exception):
+    """A move that the tables don't have: a defect of the emulator, told with the entity's story."""
+
+    def __init__(self, entity: object, machine: str, old: str, new: str, story: list[str]) -> None:
+        super().__init__(f"{entity} can't go from {machine} {old!r} to {new!r}; so far: {' '.join(story)}")
+
+
+@dataclass
+class Stateful:
+    """A state, since when, the one before, and the last few moves (for IllegalTransition)."""
+
+    table: dict[str, set[str]]
+    state: str
+    since: datetime
+    previous: str | None = None
+    previous_since: datetime | None = None
+    story: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.story.append(self.state)
+
+    def move(self, entity: object, new: str, now: datetime) -> None:
+        if new not in self.table[self.state]:
+            raise IllegalTransition(entity, type(entity).__name__, self.state, new, self.story)
+        self.previous, self.previous_since = self.state, self.since
+        self.state, self.since = new, now
+        self.story.append(new)
+        del self.story[:-12]

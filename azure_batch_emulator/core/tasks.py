@@ -1,0 +1,139 @@
+"""Tasks. https://learn.microsoft.com/rest/api/batchservice/tasks"""
+
+from ..errors import BatchError
+from ..wire import finite
+from . import jobs, outcomes, runs
+from .defaults import check_containers, task_constraints, task_spec
+from .entities import Execution, Job, Task
+from .instructions import DeleteFiles
+from .machine import Machine
+from .scheduler import Waiting
+from .states import TASK, Stateful
+
+MAX_COLLECTION = 100
+
+
+def create(m: Machine, job: Job, body: dict) -> Task:
+    jobs.check_not_ending(job)
+    spec = task_spec(body, job.spec)
+    key = spec["id"].lower()
+    if key == job.spec.get("jobPreparationTask", {}).get("id", "").lower():
+        raise BatchError("TaskIdSameAsJobPreparationTask")
+    if key == job.spec.get("jobReleaseTask", {}).get("id", "").lower():
+        raise BatchError("TaskIdSameAsJobReleaseTask")
+    if key in job.tasks:
+        raise BatchError("TaskExists")
+    pool = m.pools.get(job.pool)
+    if pool is not None:
+        check_containers(spec, pool.spec)
+    task = Task(spec["id"], m.next_seq(), spec, m.now, m.now, m.new_etag(), Stateful(TASK, "active", m.now))
+    job.tasks[key] = task
+    outcomes.count(job, task, +1)
+    outcomes.await_dependencies(job, task)
+    make_ready(m, job, task)
+    return task
+
+
+def create_collection(
+    m: Machine, job: Job, bodies: list[dict | BatchError]
+) -> list[tuple[str, Task | BatchError]]:
+    """Adds each task on its own; one that is refused does not keep the others out."""
+    jobs.check_not_ending(job)
+    results: list[tuple[str, Task | BatchError]] = []
+    for body in bodies:
+        if isinstance(body, BatchError):
+            results.append(("", body))
+            continue
+        try:
+            results.append((body["id"], create(m, job, body)))
+        except BatchError as error:
+            results.append((body["id"], error))
+    return results
+
+
+def make_ready(m: Machine, job: Job, task: Task) -> None:
+    """Queues the task if nothing holds it back."""
+    if task.state != "active" or task.unmet or task.run is not None or task.key in job.dying:
+        return
+    job.ready.add(Waiting(task.key, task.seq, task.slots, _affinity(task)))
+    m.dirty.add(job.pool)
+
+
+def _affinity(task: Task) -> str | None:
+    wanted = task.spec.get("affinityInfo", {}).get("affinityId", "")
+    return wanted.removeprefix("TVM:").lower() or None
+
+
+def replace(m: Machine, job: Job, task: Task, body: dict) -> None:
+    """PUT: only the constraints can change, and those not given are reset."""
+    jobs.check_not_ending(job)
+    if task.state == "completed":
+        raise BatchError("TaskCompleted")
+    task.spec["constraints"] = task_constraints(
+        body.get("constraints", {}), job.spec["constraints"]["maxTaskRetryCount"]
+    )
+    m.touch(task)
+
+
+def terminate(m: Machine, job: Job, task: Task) -> None:
+    if task.state == "completed":
+        raise BatchError("TaskCompleted")
+    if task.run is not None:
+        runs.kill(m, m.runs[task.run], "end")
+    else:
+        job.ready.discard(task.key)
+        runs.complete(m, job, task, None, outcomes.ended_by_user())
+
+
+def reactivate(m: Machine, job: Job, task: Task) -> None:
+    jobs.check_not_ending(job)
+    if task.state != "completed":
+        raise BatchError("TaskNotCompleted")
+    if task.execution.result == "success":
+        raise BatchError("TaskSucceeded")
+    outcomes.count(job, task, -1)
+    task.lifecycle.move(task, "active", m.now)
+    task.execution = Execution(requeues=task.execution.requeues, last_requeue=task.execution.last_requeue)
+    outcomes.count(job, task, +1)
+    m.touch(task)
+    make_ready(m, job, task)
+
+
+def delete(m: Machine, job: Job, task: Task) -> None:
+    """The task is gone at once; what still runs of it is killed, and its files go with it."""
+    if job.state == "deleting":
+        raise BatchError("JobBeingDeleted")
+    job.ready.discard(task.key)
+    outcomes.count(job, task, -1)
+    del job.tasks[task.key]
+    if task.run is not None:
+        job.dying.add(task.key)
+        runs.kill(m, m.runs[task.run], "delete")
+    else:
+        delete_files(m, job, task)
+    jobs.end_if_all_complete(m, job)
+
+
+def delete_files(m: Machine, job: Job, task: Task) -> None:
+    if task.files == "kept" and task.node is not None and m.find_node(*task.node) is not None:
+        m.emit(DeleteFiles(task.node[1], job.id, task.id))
+    task.files = "cleaned" if task.files == "kept" else task.files
+
+
+def retention_over(m: Machine, job_key: str, task_key: str, seq: int, ended) -> None:
+    job = m.jobs.get(job_key)
+    task = job.tasks.get(task_key) if job else None
+    if (
+        job is None
+        or task is None
+        or (task.seq, task.execution.end) != (seq, ended)
+        or task.state != "completed"
+    ):
+        return
+    delete_files(m, job, task)
+
+
+def set_retention(m: Machine, job: Job, task: Task) -> None:
+    keep = finite(task.spec["constraints"]["retentionTime"])
+    if keep is not None:
+        m.set_timer(keep, "retention", job.key, task.key, task.seq, task.execution.end)

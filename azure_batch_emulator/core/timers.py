@@ -1,0 +1,19 @@
+"""Timers, by the first word of their key."""
+
+from . import jobs, nodes, pools, runs, tasks
+from .machine import Machine
+
+
+def fire(m: Machine, kind: str, *args) -> None:
+    _HANDLERS[kind](m, *args)
+
+
+_HANDLERS = {
+    "allocate": pools.allocate,
+    "resize-timeout": pools.resize_timed_out,
+    "boot": nodes.boot,
+    "remove-node": nodes.take_down,
+    "run-limit": runs.limit_reached,
+    "job-limit": jobs.limit_reached,
+    "retention": tasks.retention_over,
+}

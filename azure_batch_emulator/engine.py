@@ -1,0 +1,280 @@
+"""The loop around the core: one lock that owns the machine, a delay queue for its timers, and threads that carry
+out what it asks for and report back.
+
+Whoever has a stimulus (the HTTP rim, a timer, a thread that watched a task end) takes the lock, lets the machine change,
+and hands its instructions out before letting go, so they are handed out in the order in which they were given.
+"""
+
+import heapq
+import logging
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+from . import transfer, workspace
+from .clock import Clock
+from .core import nodes, runs, timers
+from .core.entities import Failed
+from .core.instructions import (
+    BootNode,
+    DeleteFiles,
+    Instruction,
+    KillRun,
+    RemoveNode,
+    SetTimer,
+    StartRun,
+    UploadOutputs,
+)
+from .core.machine import Machine
+from .profile import Profile
+from .region import catalogue
+from .runners import ContainerSpec, Failure, NodeSpec, Runner, TaskExit, TaskLaunch
+from .workspace import Workspace
+
+log = logging.getLogger("azure_batch_emulator.engine")
+T = TypeVar("T")
+
+
+@dataclass
+class _Run:
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    environment: dict[str, str] = field(default_factory=dict)
+    directory: Path = Path()
+
+
+class Engine:
+    """A running service; `start` and `close` it. `account_url` is what tasks see as AZ_BATCH_ACCOUNT_URL."""
+
+    def __init__(
+        self, profile: Profile, runner: Runner, clock: Clock, random: Random, location: Path, account: str
+    ) -> None:
+        self.account, self.account_url = account, ""
+        self.clock = clock
+        self.workspace = Workspace(location)
+        self._machine = Machine(profile, random, clock.now())
+        self._runner = runner
+        self._lock = threading.RLock()
+        self._wake = threading.Condition()
+        self._timers: list[tuple[Any, int, tuple]] = []
+        self._timer_seq = 0
+        self._stopping = False
+        self._nodes: dict[str, NodeSpec] = {}
+        self._boots: dict[str, Future] = {}
+        self._runs: dict[str, _Run] = {}
+        self._pool = ThreadPoolExecutor(max_workers=4096, thread_name_prefix="batch")
+        self._timer_thread = threading.Thread(target=self._run_timers, name="batch-timers", daemon=True)
+
+    def start(self) -> None:
+        self.workspace.location.mkdir(parents=True, exist_ok=True)
+        self._timer_thread.start()
+
+    def close(self) -> None:
+        """Ends all tasks and waits for the threads; nothing is reported to the machine any more."""
+        with self._lock:
+            self._stopping = True
+            for run in self._runs.values():
+                run.cancelled.set()
+        with self._wake:
+            self._wake.notify_all()
+        self._runner.close()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._timer_thread.is_alive():
+            self._timer_thread.join(timeout=5)
+        for spec in self._nodes.values():
+            shutil.rmtree(spec.root_dir, ignore_errors=True)
+        shutil.rmtree(self.workspace.location / "trash", ignore_errors=True)
+
+    def call(self, stimulus: Callable[..., T], *args: Any) -> T:
+        """Applies a stimulus to the machine and hands out what follows from it. Also for reading."""
+        with self._lock:
+            result, instructions = self._machine.apply(self.clock.now(), stimulus, *args)
+            for instruction in instructions:
+                self._carry_out(instruction)
+            return result
+
+    def node_root(self, node_id: str) -> Path | None:
+        """The directory of a node that is up."""
+        spec = self._nodes.get(node_id)
+        return spec.root_dir if spec else None
+
+    # Instructions
+
+    def _carry_out(self, instruction: Instruction) -> None:
+        if self._stopping:
+            return
+        match instruction:
+            case SetTimer():
+                with self._wake:
+                    self._timer_seq += 1
+                    heapq.heappush(self._timers, (instruction.at, self._timer_seq, instruction.key))
+                    self._wake.notify_all()
+            case BootNode():
+                self._boots[instruction.node] = self._submit(self._boot, instruction)
+            case RemoveNode():
+                self._submit(self._remove, instruction)
+            case StartRun():
+                self._runs[instruction.run] = _Run()
+                future = self._submit(self._run, instruction)
+                future.add_done_callback(lambda done: self._report_crash(done, instruction.run))
+            case KillRun():
+                if run := self._runs.get(instruction.run):
+                    run.cancelled.set()
+                    self._submit(self._runner.kill, instruction.run)
+            case UploadOutputs():
+                future = self._submit(self._upload, instruction)
+                future.add_done_callback(lambda done: self._report_crash(done, instruction.run))
+            case DeleteFiles():
+                if root := self.node_root(instruction.node):
+                    path = root / "workitems" / instruction.job
+                    if instruction.task is not None:
+                        path = path / "job-1" / instruction.task
+                    self._submit(self.workspace.delete, self.workspace.discard(path))
+
+    def _submit(self, work: Callable[..., None], *args: Any) -> Future:
+        future = self._pool.submit(work, *args)
+        future.add_done_callback(_log_crash)
+        return future
+
+    def _report_crash(self, done: Future, run_id: str) -> None:
+        """A defect of ours must not lose a task: it ends with the service's error."""
+        if done.cancelled() or done.exception() is None:
+            return
+        failure = Failed(
+            "ServerError", "InternalError", f"The emulator failed: {type(done.exception()).__name__}."
+        )
+        self._report(runs.exited, run_id, None, failure, None)
+        self._report(runs.uploaded, run_id, failure)
+
+    def _report(self, stimulus: Callable[..., None], *args: Any) -> None:
+        with self._lock:
+            if not self._stopping:
+                self.call(stimulus, *args)
+
+    # Nodes
+
+    def _boot(self, order: BootNode) -> None:
+        size = catalogue().sizes[order.vm_size.lower()]
+        root = self.workspace.make_node(order.number)
+        spec = NodeSpec(
+            order.node,
+            root,
+            size.cores,
+            int(size.memory_gib * 1024),
+            order.slots,
+            order.images,
+            order.registries,
+        )
+        failure = self._runner.boot_node(spec)
+        with self._lock:
+            self._nodes[order.node] = spec
+        self._report(nodes.booted, order.pool, order.node, _core_failure(failure))
+
+    def _remove(self, order: RemoveNode) -> None:
+        if boot := self._boots.pop(order.node, None):
+            boot.exception()  # waits for it; a crash has been logged
+        with self._lock:
+            spec = self._nodes.pop(order.node, None)
+        if spec is not None:
+            self._runner.remove_node(spec)
+            self.workspace.delete(self.workspace.discard(spec.root_dir))
+        self._report(nodes.removed, order.pool, order.node)
+
+    # Runs
+
+    def _run(self, order: StartRun) -> None:
+        run = self._runs[order.run]
+        try:
+            outcome = self._launch(order, run)
+        except OSError as error:
+            failure = Failure(
+                "ServerError", "ResourceDirectoryCreateFailed", f"The node's disk failed: {error}."
+            )
+            outcome = TaskExit(None, failure)
+        log.debug("run %s of %s %s ended: %s", order.run, order.kind, order.task, outcome)
+        self._report(
+            runs.exited, order.run, outcome.exit_code, _core_failure(outcome.failure), outcome.container_id
+        )
+        self._forget(order.run)
+
+    def _launch(self, order: StartRun, run: _Run) -> TaskExit:
+        node = self._nodes[order.node]
+        run.directory = self.workspace.make_task(node.root_dir, order)
+        run.environment = workspace.environment(order, node.root_dir, self.account, self.account_url)
+        if order.fetch:
+            resources = order.spec.get("resourceFiles", ())
+            if failed := transfer.fetch(resources, run.directory / "wd", run.cancelled.is_set):
+                return TaskExit(None, Failure(failed.category, failed.code, failed.message, failed.details))
+        if run.cancelled.is_set():
+            return TaskExit(None, None)
+        self._report(runs.running, order.run)
+        return self._runner.run(
+            TaskLaunch(
+                order.run,
+                node,
+                run.directory,
+                order.spec["commandLine"],
+                run.environment,
+                _container(order.spec.get("containerSettings")),
+                workspace.is_elevated(order),
+                order.slots,
+            )
+        )
+
+    def _upload(self, order: UploadOutputs) -> None:
+        node = self._nodes[order.node]
+        directory = workspace.task_directory(node.root_dir, order.job, order.task)
+        environment = dict(self._environment_of(node.root_dir, order))
+        failure = transfer.upload(order.files, directory, environment)
+        self._report(runs.uploaded, order.run, failure)
+
+    def _environment_of(self, root: Path, order: UploadOutputs) -> dict[str, str]:
+        directory = workspace.task_directory(root, order.job, order.task)
+        return {
+            "AZ_BATCH_NODE_ROOT_DIR": str(root),
+            "AZ_BATCH_TASK_DIR": str(directory),
+            "AZ_BATCH_TASK_WORKING_DIR": str(directory / "wd"),
+            "AZ_BATCH_JOB_ID": order.job,
+            "AZ_BATCH_TASK_ID": order.task,
+            "AZ_BATCH_NODE_ID": order.node,
+        }
+
+    def _forget(self, run_id: str) -> None:
+        with self._lock:
+            self._runs.pop(run_id, None)
+
+    # Timers
+
+    def _run_timers(self) -> None:
+        while True:
+            with self._wake:
+                if self._stopping:
+                    return
+                if not self._timers or self._timers[0][0] > self.clock.now():
+                    self.clock.wait(self._wake, self._timers[0][0] if self._timers else None)
+                    continue
+                _, _, key = heapq.heappop(self._timers)
+            self._report(timers.fire, *key)
+
+
+def _core_failure(failure: Failure | None) -> Failed | None:
+    return Failed(failure.category, failure.code, failure.message, failure.details) if failure else None
+
+
+def _container(settings: dict | None) -> ContainerSpec | None:
+    if settings is None:
+        return None
+    return ContainerSpec(
+        settings["imageName"],
+        settings.get("containerRunOptions", ""),
+        settings.get("workingDirectory", "taskWorkingDirectory"),
+    )
+
+
+def _log_crash(done: Future) -> None:
+    if not done.cancelled() and (error := done.exception()):
+        log.error("a defect of the emulator", exc_info=error)

@@ -1,0 +1,148 @@
+"""Request bodies against the models of the service: `data/api.json`, made from the published SDK.
+
+A body comes out as the service would store it: known properties only, numbers as numbers (clients also send
+them as strings), enum values in the service's spelling, durations normalised, nulls dropped.
+"""
+
+import json
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from .errors import BatchError, invalid_property, missing_property
+from .wire import format_duration, format_time, parse_duration, parse_time
+
+
+@cache
+def api() -> dict:
+    """The operations, models and enums of api-version 2025-06-01."""
+    return json.loads(files(__package__).joinpath("data/api.json").read_text(encoding="utf-8"))
+
+
+def parse_body(model: str, raw: bytes) -> dict:
+    """The JSON text `raw` as a value of `model`; a BatchError names the property that is wrong."""
+    try:
+        value = json.loads(raw)
+    except ValueError as error:
+        raise BatchError("InvalidRequestBody", [("Reason", f"The body is not JSON: {error}")]) from None
+    if not isinstance(value, dict):
+        raise BatchError("InvalidRequestBody", [("Reason", "The body is not a JSON object.")])
+    return check_model(model, value, "")
+
+
+def check_model(model: str, value: dict, path: str) -> dict:
+    fields = api()["models"][model]
+    for name in value:
+        if name not in fields and not name.startswith(("odata.", "@odata.")):
+            raise BatchError(
+                "InvalidRequestBody",
+                [
+                    ("Reason", f"The property '{path}{name}' does not exist on type '{model}'."),
+                    ("PropertyName", path + name),
+                ],
+            )
+    result = {}
+    for name, kind in fields.items():
+        kind, _, mode = kind.partition(" ")
+        given = value.get(name)
+        if mode == "read":
+            if given is not None:
+                raise BatchError(
+                    "InvalidRequestBody",
+                    [
+                        ("Reason", f"The property '{path}{name}' is read-only here."),
+                        ("PropertyName", path + name),
+                    ],
+                )
+        elif given is not None:
+            result[name] = check_value(kind.rstrip("?"), given, path + name)
+        elif not kind.endswith("?"):
+            raise missing_property(path + name)
+    return result
+
+
+def check_value(kind: str, value: Any, path: str) -> Any:
+    if kind.startswith("["):
+        if not isinstance(value, list):
+            raise invalid_property(path, value, "A list is expected.")
+        return [check_value(kind[1:-1], item, f"{path}[{i}]") for i, item in enumerate(value)]
+    if kind.startswith("enum:"):
+        for known in api()["enums"][kind[5:]]:
+            if isinstance(value, str) and known.lower() == value.lower():
+                return known
+        raise invalid_property(path, value, f"One of {', '.join(api()['enums'][kind[5:]])} is expected.")
+    if check := _SCALARS.get(kind):
+        try:
+            return check(value)
+        except (TypeError, ValueError) as error:
+            raise invalid_property(path, value, f"{error}.") from None
+    if not isinstance(value, dict):
+        raise invalid_property(path, value, f"An object of type '{kind}' is expected.")
+    return check_model(kind, value, path + "/")
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("A string is expected")
+    return value
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("An integer is expected")
+    try:
+        number = int(value)
+    except ValueError:
+        raise ValueError("An integer is expected") from None
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("The integer is out of range")
+    return number
+
+
+def _int32(value: Any) -> int:
+    number = _integer(value)
+    if not -(2**31) <= number < 2**31:
+        raise ValueError("The integer is out of range")
+    return number
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise ValueError("A boolean is expected")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("A number is expected")
+    return float(value)
+
+
+def _duration(value: Any) -> str:
+    return format_duration(parse_duration(_string(value)))
+
+
+def _time(value: Any) -> str:
+    time: datetime = parse_time(_string(value))
+    return format_time(time)
+
+
+def _map(value: Any) -> dict:
+    if not isinstance(value, dict):
+        raise ValueError("An object is expected")
+    return {str(key): _string(item) for key, item in value.items()}
+
+
+_SCALARS = {
+    "str": _string,
+    "int": _int32,
+    "int64": _integer,
+    "bool": _boolean,
+    "float": _number,
+    "duration": _duration,
+    "datetime": _time,
+    "map": _map,
+}

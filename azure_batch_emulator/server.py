@@ -1,0 +1,105 @@
+"""The service as a whole: engine, application and a server thread on loopback."""
+
+import socket
+import tempfile
+import threading
+from pathlib import Path
+from random import Random
+
+import uvicorn
+
+from . import DEV_ACCOUNT, DEV_KEY
+from .auth import Authenticator
+from .clock import Clock, RealClock
+from .engine import Engine
+from .profile import Profile
+from .runners import make_runner
+from .web.app import Application
+
+HOST = "127.0.0.1"
+
+
+class Emulator:
+    """`start()` binds the port (0: any free one) and serves from a thread; `stop()` ends tasks and cleans up.
+
+    `location` holds the nodes' files; None means a temporary directory, removed by `stop()`.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        runner: str = "process",
+        port: int = 0,
+        location: Path | None = None,
+        clock: Clock | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.port = port
+        self._profile, self._runner, self._seed = profile, runner, seed
+        self._clock = clock or RealClock()
+        self._location = location
+        self._temporary: tempfile.TemporaryDirectory | None = None
+        self._engine: Engine | None = None
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def engine(self) -> Engine:
+        assert self._engine is not None, "the emulator has not been started"
+        return self._engine
+
+    def start(self) -> None:
+        """Raises OSError when the port can't be had."""
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        # (asyncio turns Nagle's delay off only for sockets that name their protocol.)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, self.port))
+        except OSError:
+            listener.close()
+            raise
+        listener.listen(512)
+        self.port = listener.getsockname()[1]
+        location = self._location
+        if location is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="azure-batch-", ignore_cleanup_errors=True)
+            location = Path(self._temporary.name)
+        self._engine = Engine(
+            self._profile,
+            make_runner(self._runner),
+            self._clock,
+            Random(self._seed),
+            location.resolve(),
+            DEV_ACCOUNT,
+        )
+        self._engine.account_url = self.url
+        self._engine.start()
+        config = uvicorn.Config(
+            Application(self._engine, Authenticator(DEV_ACCOUNT, DEV_KEY)),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="batch-http", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Kills what still runs, closes the port and removes the nodes' files."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(timeout=5)
+        if self._engine is not None:
+            self._engine.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()

@@ -1,0 +1,174 @@
+"""The ASGI application: authenticates, routes, checks, calls a handler, and shapes the answer."""
+
+import inspect
+import json
+import logging
+import uuid
+from datetime import UTC, datetime
+from functools import cache
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from .. import API_VERSIONS
+from ..auth import Authenticator
+from ..engine import Engine
+from ..errors import BatchError
+from ..schema import parse_body
+from ..wire import format_time
+from . import file_operations, job_operations, pool_operations, routing
+from .call import Call, Conditions, Reply
+
+log = logging.getLogger("azure_batch_emulator.requests")
+MAX_BODY = 1 << 20  # bytes of a request body, as addtaskcollection documents it
+JSON = "application/json;odata=minimalmetadata"
+COMMON = {
+    "Server": "Microsoft-HTTPAPI/2.0",
+    "DataServiceVersion": "3.0",
+    "X-Content-Type-Options": "nosniff",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+}
+
+
+@cache
+def handlers() -> dict:
+    """The operations that the emulator has, by name."""
+    found = {}
+    for operation in routing.operations():
+        for module in (pool_operations, job_operations, file_operations):
+            if handler := getattr(module, operation.name, None):
+                found[operation.name] = handler
+    return found
+
+
+class Application:
+    """One Batch account over HTTP."""
+
+    def __init__(self, engine: Engine, authenticator: Authenticator) -> None:
+        self._engine = engine
+        self._authenticator = authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        request_id = str(uuid.uuid4())
+        raw_path = scope["raw_path"].decode("ascii", "replace").partition("?")[0]
+        try:
+            response = await self._answer(request, raw_path, request_id)
+        except BatchError as error:
+            response = self._error(request, error, request_id)
+        except Exception as error:  # noqa: BLE001 - a defect becomes the service's own 500, and is logged
+            log.exception("a defect of the emulator in %s %s", request.method, raw_path, exc_info=error)
+            response = self._error(request, BatchError("InternalError"), request_id)
+        log.debug(
+            "%s %s?%s -> %s", request.method, raw_path, scope["query_string"].decode(), response.status_code
+        )
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, raw_path: str, request_id: str) -> Response:
+        # All of the body is read before anything is refused: the connection stays usable.
+        raw_body = await _read_body(request)
+        pairs = parse_qsl(request.scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self._authenticator.check(request.method, raw_path, pairs, headers, datetime.now(UTC))
+        query = {}
+        for name, value in pairs:
+            query.setdefault(name.lower(), value)
+        _check_version(query.pop("api-version", None))
+        if raw_body is None:
+            raise BatchError("RequestBodyTooLarge", [("MaxLimit", str(MAX_BODY))])
+        prefix = f"/{self._engine.account}"
+        path = raw_path.removeprefix(prefix) if raw_path.startswith(prefix + "/") else raw_path
+        operation, parameters = routing.find(request.method, path)
+        handler = handlers().get(operation.name)
+        if handler is None:
+            raise BatchError("NotImplementedByEmulator", [("Operation", operation.name)])
+        _check_query(operation, query)
+        base = f"{request.url.scheme}://{headers.get('host', '')}" + raw_path.removesuffix(path)
+        call = Call(
+            self._engine,
+            operation,
+            parameters,
+            query,
+            headers | {"x-request-id": request_id},
+            _body(operation, raw_body),
+            base,
+            path,
+            Conditions.parse(headers) if operation.conditions else Conditions(),
+        )
+        reply = handler(call)
+        if inspect.isawaitable(reply):
+            reply = await reply
+        return _response(reply, operation.status, _headers(request, request_id), request.method)
+
+    def _error(self, request: Request, error: BatchError, request_id: str) -> Response:
+        headers = _headers(request, request_id)
+        if error.status == 401:
+            headers["WWW-Authenticate"] = 'SharedKey realm="azure-batch-emulator"'
+        if request.method == "HEAD" or error.status == 304:
+            return Response(None, error.status, headers)
+        base = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        kind = "Microsoft.Azure.Batch.Protocol.Entities.Container.errors"
+        body = {"odata.metadata": f"{base}/$metadata#{kind}/@Element"}
+        body |= error.body(request_id, format_time(datetime.now(UTC)))
+        return Response(json.dumps(body), error.status, headers, JSON)
+
+
+def _headers(request: Request, request_id: str) -> dict[str, str]:
+    headers = COMMON | {"request-id": request_id}
+    client_id = request.headers.get("client-request-id") or request.headers.get("x-ms-client-request-id")
+    if client_id and request.headers.get("return-client-request-id", "").lower() == "true":
+        headers["client-request-id"] = client_id
+    return headers
+
+
+def _response(reply: Reply, status: int, headers: dict[str, str], method: str) -> Response:
+    headers |= reply.headers
+    if reply.stream is not None:
+        return StreamingResponse(reply.stream, status, headers)
+    if reply.body is not None:
+        return Response(json.dumps(reply.body), status, headers, JSON)
+    return Response(None, status, headers)
+
+
+async def _read_body(request: Request) -> bytes | None:
+    """The body, or None when it is too large to be kept."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= MAX_BODY:
+            chunks.append(chunk)
+    return b"".join(chunks) if size <= MAX_BODY else None
+
+
+def _check_version(version: str | None) -> None:
+    if version is None:
+        raise BatchError("MissingRequiredQueryParameter", [("QueryParameterName", "api-version")])
+    if version not in API_VERSIONS:
+        raise BatchError(
+            "UnsupportedRequestVersion", [("ApiVersion", version), ("Supported", ", ".join(API_VERSIONS))]
+        )
+
+
+def _check_query(operation: routing.Operation, query: dict[str, str]) -> None:
+    known = operation.query | {"timeout"}
+    if "maxresults" in known:
+        known |= {"$skiptoken"}
+    for name in query:
+        if name not in known:
+            raise BatchError("UnsupportedQueryParameter", [("QueryParameterName", name)])
+
+
+def _body(operation: routing.Operation, raw: bytes) -> dict:
+    if operation.body is None:
+        return {}
+    if not raw.strip():
+        if operation.body_optional:
+            return {}
+        raise BatchError("InvalidRequestBody", [("Reason", "The request needs a body.")])
+    if operation.name == "create_task_collection":
+        return job_operations.parse_collection(raw)
+    return parse_body(operation.body, raw)

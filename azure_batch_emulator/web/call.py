@@ -1,0 +1,132 @@
+"""One request on its way through: what handlers get, and what they give back."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from .. import odata
+from ..engine import Engine
+from ..errors import BatchError
+from ..schema import api
+from ..wire import http_date, parse_time
+from .routing import Operation
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The conditional headers of a request.
+
+    https://learn.microsoft.com/rest/api/batchservice/conditional-headers
+    """
+
+    match: str | None = None
+    none_match: str | None = None
+    modified_since: datetime | None = None
+    unmodified_since: datetime | None = None
+
+    @classmethod
+    def parse(cls, headers: Mapping[str, str]) -> "Conditions":
+        def time(name: str) -> datetime | None:
+            if name not in headers:
+                return None
+            try:
+                return parse_time(headers[name])
+            except ValueError:
+                raise BatchError(
+                    "InvalidHeaderValue", [("HeaderName", name), ("HeaderValue", headers[name])]
+                ) from None
+
+        def tag(name: str) -> str | None:
+            value = headers.get(name)
+            return value.removeprefix("W/").strip('"') if value is not None else None
+
+        return cls(
+            tag("if-match"), tag("if-none-match"), time("if-modified-since"), time("if-unmodified-since")
+        )
+
+    def check(self, method: str, etag: str | None, modified: datetime) -> None:
+        """412 where a condition is not met; 304 where that only says that a reader has the newest."""
+        modified = modified.replace(microsecond=0)
+        reading = 304 if method in ("GET", "HEAD") else 412
+        if self.match is not None and self.match not in ("*", etag):
+            raise BatchError("ConditionNotMet")
+        if self.unmodified_since is not None and modified > self.unmodified_since:
+            raise BatchError("ConditionNotMet")
+        if self.none_match is not None and self.none_match in ("*", etag):
+            raise BatchError("ConditionNotMet", status=reading)
+        if self.modified_since is not None and modified <= self.modified_since:
+            raise BatchError("ConditionNotMet", status=reading)
+
+
+@dataclass
+class Reply:
+    """An answer: JSON (`body`), a stream, or nothing but headers."""
+
+    body: dict | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    stream: AsyncIterator[bytes] | None = None
+
+
+@dataclass
+class Call:
+    engine: Engine
+    operation: Operation
+    path: dict[str, str]
+    query: dict[str, str]
+    headers: Mapping[str, str]
+    body: dict
+    base: str
+    url: str
+    conditions: Conditions
+
+    def check(self, entity: Any) -> None:
+        """Holds the request's conditions against an entity with `etag` and `modified`."""
+        self.conditions.check(self.operation.method, entity.etag, entity.modified)
+
+    def stamped(self, entity: Any, **more: str) -> Reply:
+        """An answer without a body, with the entity's tag."""
+        return Reply(None, stamps(entity) | {"DataServiceId": self.base + self.url} | more)
+
+    def item(self, shown: dict, kind: str, entity: Any = None) -> Reply:
+        """One thing as JSON, cut down to `$select`."""
+        selected = odata.parse_select(self.query.get("$select"), self._properties())
+        odata.check_expand(self.query.get("$expand"))
+        body = {"odata.metadata": f"{self.base}/$metadata#{kind}/@Element"} | _project(shown, selected)
+        return Reply(body, (stamps(entity) if entity is not None else {}))
+
+    def listing(
+        self,
+        rows: Iterable[tuple[str, Any]],
+        fields: Mapping[str, odata.Field],
+        show: Callable[[Any], dict],
+        kind: str,
+    ) -> Reply:
+        """A page of a list. `rows` come with their keys, in ascending order."""
+        selected = odata.parse_select(self.query.get("$select"), self._properties())
+        odata.check_expand(self.query.get("$expand"))
+        predicate = odata.compile_filter(self.query.get("$filter"), fields)
+        limit = odata.max_results(self.query.get("maxresults"))
+        found, token = odata.page(rows, predicate, limit, self.query.get("$skiptoken"))
+        body: dict = {
+            "odata.metadata": f"{self.base}/$metadata#{kind}",
+            "value": [_project(show(row), selected) for row in found],
+        }
+        if token:
+            query = {name: value for name, value in self.query.items() if name != "$skiptoken"} | {
+                "$skiptoken": token
+            }
+            body["odata.nextLink"] = f"{self.base}{self.url}?{urlencode(query, safe='$', quote_via=quote)}"
+        return Reply(body)
+
+    def _properties(self) -> list[str]:
+        return list(api()["models"].get(self.operation.returns or "", ()))
+
+
+def stamps(entity: Any) -> dict[str, str]:
+    return {"ETag": entity.etag, "Last-Modified": http_date(entity.modified)}
+
+
+def _project(shown: dict, selected: frozenset[str] | None) -> dict:
+    return shown if selected is None else {name: value for name, value in shown.items() if name in selected}

@@ -1,0 +1,206 @@
+"""Jobs and tasks."""
+
+import json
+
+from ..core import jobs, lists, tasks, views
+from ..core.machine import Machine
+from ..errors import BatchError, missing_property
+from ..schema import check_model
+from ..wire import format_time
+from .call import Call, Reply
+
+
+def create_job(call: Call) -> Reply:
+    job = call.engine.call(jobs.create, call.body)
+    # The service's own oddity: the location is always that of "job-1".
+    return call.stamped(job, Location=f"{call.base}/jobs/job-1")
+
+
+def get_job(call: Call) -> Reply:
+    def read(m: Machine) -> Reply:
+        job = m.job(call.path["jobId"])
+        call.check(job)
+        return call.item(views.job(job, call.base), "jobs", job)
+
+    return call.engine.call(read)
+
+
+def list_jobs(call: Call) -> Reply:
+    def read(m: Machine) -> Reply:
+        return call.listing(sorted(m.jobs.items()), lists.JOBS, lambda j: views.job(j, call.base), "jobs")
+
+    return call.engine.call(read)
+
+
+def _change(change):
+    def handler(call: Call) -> Reply:
+        def stimulus(m: Machine) -> Reply:
+            job = m.job(call.path["jobId"])
+            call.check(job)
+            change(m, job, call)
+            return call.stamped(job)
+
+        return call.engine.call(stimulus)
+
+    return handler
+
+
+update_job = _change(lambda m, job, call: jobs.change(m, job, call.body, replace=False))
+replace_job = _change(lambda m, job, call: jobs.change(m, job, call.body, replace=True))
+terminate_job = _change(lambda m, job, call: jobs.terminate(m, job, call.body))
+disable_job = _change(lambda m, job, call: jobs.disable(m, job, call.body["disableTasks"]))
+enable_job = _change(lambda m, job, call: jobs.enable(m, job))
+
+
+def delete_job(call: Call) -> Reply:
+    def stimulus(m: Machine) -> Reply:
+        job = m.job(call.path["jobId"])
+        call.check(job)
+        jobs.delete(m, job)
+        return Reply()
+
+    return call.engine.call(stimulus)
+
+
+def get_job_task_counts(call: Call) -> Reply:
+    def read(m: Machine) -> Reply:
+        return call.item(views.task_counts(m.job(call.path["jobId"])), "taskcountsresult")
+
+    return call.engine.call(read)
+
+
+def list_job_preparation_and_release_task_status(call: Call) -> Reply:
+    def read(m: Machine) -> Reply:
+        job = m.job(call.path["jobId"])
+        if "jobPreparationTask" not in job.spec:
+            raise BatchError("JobPreparationTaskNotSpecified")
+        pool = m.pools.get(job.pool)
+        rows = (
+            [(node.id, (job.key, pool, node)) for node in pool.nodes.values() if job.key in node.preps]
+            if pool
+            else []
+        )
+        return call.listing(
+            sorted(rows, key=lambda row: row[0]),
+            lists.PREPARATIONS,
+            lambda row: views.preparation_and_release(m, job, row[1], row[2], call.base),
+            "jobpreparationandreleasetaskstatuslist",
+        )
+
+    return call.engine.call(read)
+
+
+def create_task(call: Call) -> Reply:
+    def stimulus(m: Machine) -> Reply:
+        job = m.job(call.path["jobId"])
+        task = tasks.create(m, job, call.body)
+        return call.stamped(task, Location=f"{call.base}/jobs/{job.id}/tasks/{task.id}")
+
+    return call.engine.call(stimulus)
+
+
+def create_task_collection(call: Call) -> Reply:
+    """The body comes unchecked (`value` alone is known to be there), because each task has its own verdict."""
+    given = call.body.get("value")
+    if not isinstance(given, list):
+        raise missing_property("value")
+    if len(given) > tasks.MAX_COLLECTION:
+        raise BatchError("RequestBodyTooLarge", [("MaxLimit", f"{tasks.MAX_COLLECTION} tasks")])
+    bodies = [_checked(body) for body in given]
+    ids = [body.get("id") if isinstance(body, dict) else None for body in given]
+
+    def stimulus(m: Machine) -> Reply:
+        job = m.job(call.path["jobId"])
+        results = []
+        for task_id, (_, outcome) in zip(ids, tasks.create_collection(m, job, bodies), strict=True):
+            results.append(_verdict(call, job.id, str(task_id or ""), outcome, format_time(m.now)))
+        return Reply({"odata.metadata": f"{call.base}/$metadata#taskaddresult", "value": results})
+
+    return call.engine.call(stimulus)
+
+
+def _checked(body: object) -> dict | BatchError:
+    try:
+        if not isinstance(body, dict):
+            raise BatchError("InvalidRequestBody", [("Reason", "A task is an object.")])
+        return check_model("BatchTaskCreateOptions", body, "")
+    except BatchError as error:
+        return error
+
+
+def _verdict(call: Call, job_id: str, task_id: str, outcome: object, now: str) -> dict:
+    location = f"{call.base}/jobs/{job_id}/tasks/{task_id}"
+    if isinstance(outcome, BatchError):
+        request_id = call.headers.get("x-request-id", "")
+        return {
+            "status": "clienterror",
+            "taskId": task_id,
+            "error": outcome.body(request_id, now),
+            "location": location,
+        }
+    return {
+        "status": "success",
+        "taskId": task_id,
+        "eTag": outcome.etag,  # type: ignore[attr-defined]
+        "lastModified": format_time(outcome.modified),  # type: ignore[attr-defined]
+        "location": location,
+    }
+
+
+def parse_collection(raw: bytes) -> dict:
+    try:
+        body = json.loads(raw)
+    except ValueError as error:
+        raise BatchError("InvalidRequestBody", [("Reason", f"The body is not JSON: {error}")]) from None
+    if not isinstance(body, dict) or set(body) - {"value"}:
+        raise BatchError(
+            "InvalidRequestBody", [("Reason", "The body is not an object with the property 'value'.")]
+        )
+    return body
+
+
+def get_task(call: Call) -> Reply:
+    def read(m: Machine) -> Reply:
+        job, task = m.job(call.path["jobId"]), m.task(call.path["jobId"], call.path["taskId"])
+        call.check(task)
+        return call.item(views.task(m, job, task, call.base), "tasks", task)
+
+    return call.engine.call(read)
+
+
+def list_tasks(call: Call) -> Reply:
+    def read(m: Machine) -> Reply:
+        job = m.job(call.path["jobId"])
+        return call.listing(
+            sorted(job.tasks.items()), lists.TASKS, lambda t: views.task(m, job, t, call.base), "tasks"
+        )
+
+    return call.engine.call(read)
+
+
+def _change_task(change):
+    def handler(call: Call) -> Reply:
+        def stimulus(m: Machine) -> Reply:
+            job, task = m.job(call.path["jobId"]), m.task(call.path["jobId"], call.path["taskId"])
+            call.check(task)
+            change(m, job, task, call)
+            return call.stamped(task)
+
+        return call.engine.call(stimulus)
+
+    return handler
+
+
+replace_task = _change_task(lambda m, job, task, call: tasks.replace(m, job, task, call.body))
+terminate_task = _change_task(lambda m, job, task, call: tasks.terminate(m, job, task))
+reactivate_task = _change_task(lambda m, job, task, call: tasks.reactivate(m, job, task))
+
+
+def delete_task(call: Call) -> Reply:
+    def stimulus(m: Machine) -> Reply:
+        job, task = m.job(call.path["jobId"]), m.task(call.path["jobId"], call.path["taskId"])
+        call.check(task)
+        tasks.delete(m, job, task)
+        return Reply()
+
+    return call.engine.call(stimulus)

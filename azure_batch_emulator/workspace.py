@@ -1,0 +1,96 @@
+"""Directories and environments of nodes and tasks.
+
+https://learn.microsoft.com/azure/batch/files-and-directories,
+https://learn.microsoft.com/azure/batch/batch-compute-node-environment-variables
+"""
+
+import shutil
+import uuid
+from pathlib import Path
+
+from .core.instructions import StartRun
+
+NODE_DIRECTORIES = ("applications", "fsmounts", "shared", "startup", "volatile", "workitems")
+
+
+class Workspace:
+    """Everything below one directory, `location`. Node directories have short names, because tasks put sockets
+    and other things with short paths below them."""
+
+    def __init__(self, location: Path) -> None:
+        self.location = location
+
+    def make_node(self, number: int) -> Path:
+        root = self.node_root(number)
+        for name in NODE_DIRECTORIES:
+            (root / name).mkdir(parents=True, exist_ok=True)
+        return root
+
+    def node_root(self, number: int) -> Path:
+        return self.location / f"n{number}"
+
+    def make_task(self, root: Path, run: StartRun) -> Path:
+        """The task's directory with `wd`; a first run finds it empty, a retry finds what its predecessor left."""
+        directory = task_directory(root, run.job, run.task if run.kind != "start" else None)
+        if run.fetch and run.kind != "start":
+            self.discard(directory)
+        (directory / "wd").mkdir(parents=True, exist_ok=True)
+        return directory
+
+    def discard(self, path: Path) -> Path | None:
+        """Takes a directory out of sight at once; what is returned remains to be deleted."""
+        trash = self.location / "trash" / uuid.uuid4().hex
+        trash.parent.mkdir(exist_ok=True)
+        try:
+            path.rename(trash)
+        except FileNotFoundError:
+            return None
+        return trash
+
+    def delete(self, path: Path | None) -> None:
+        if path is not None:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def task_directory(root: Path, job: str | None, task: str | None) -> Path:
+    """Where a task's stdout.txt, stderr.txt and wd are; without a task, where the start task's are."""
+    if task is None or job is None:
+        return root / "startup"
+    return root / "workitems" / job / "job-1" / task
+
+
+def environment(run: StartRun, root: Path, account: str, account_url: str) -> dict[str, str]:
+    """The AZ_BATCH_* variables of a task, over those that the user set on the job and the task."""
+    directory = task_directory(root, run.job, run.task if run.kind != "start" else None)
+    variables = {entry["name"]: entry.get("value", "") for entry in run.common_environment}
+    variables |= {entry["name"]: entry.get("value", "") for entry in run.spec.get("environmentSettings", ())}
+    variables |= {
+        "AZ_BATCH_ACCOUNT_NAME": account,
+        "AZ_BATCH_ACCOUNT_URL": account_url + "/",
+        "AZ_BATCH_POOL_ID": run.pool,
+        "AZ_BATCH_NODE_ID": run.node,
+        "AZ_BATCH_NODE_IS_DEDICATED": "true" if run.dedicated else "false",
+        "AZ_BATCH_NODE_ROOT_DIR": str(root),
+        "AZ_BATCH_NODE_SHARED_DIR": str(root / "shared"),
+        "AZ_BATCH_NODE_MOUNTS_DIR": str(root / "fsmounts"),
+        "AZ_BATCH_NODE_STARTUP_DIR": str(root / "startup"),
+        "AZ_BATCH_NODE_STARTUP_WORKING_DIR": str(root / "startup" / "wd"),
+        "AZ_BATCH_TASK_DIR": str(directory),
+        "AZ_BATCH_TASK_WORKING_DIR": str(directory / "wd"),
+        "AZ_BATCH_CERTIFICATES_DIR": str(directory / "certs"),
+    }
+    if run.job is not None:
+        variables |= {"AZ_BATCH_JOB_ID": run.job, "AZ_BATCH_TASK_ID": run.task}
+    if run.prep_task is not None:
+        prep = task_directory(root, run.job, run.prep_task)
+        variables |= {"AZ_BATCH_JOB_PREP_DIR": str(prep), "AZ_BATCH_JOB_PREP_WORKING_DIR": str(prep / "wd")}
+    return variables
+
+
+def is_elevated(run: StartRun) -> bool:
+    """Whether the task's user identity has an administrator's rights."""
+    identity = run.spec.get("userIdentity", {})
+    if "username" in identity:
+        users = {user["name"]: user for user in run.users}
+        return users.get(identity["username"], {}).get("elevationLevel") == "admin"
+    return identity.get("autoUser", {}).get("elevationLevel") == "admin"
