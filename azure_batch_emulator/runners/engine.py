@@ -54,7 +54,9 @@ def is_alive(mark: str) -> bool:
     """Whether the process that a PROCESS_LABEL names still runs; its start tells it from a later one."""
     pid, _, started = mark.partition("@")
     try:
-        return abs(psutil.Process(int(pid)).create_time() - float(started)) < 5
+        process = psutil.Process(int(pid))
+        same = abs(process.create_time() - float(started)) < 5
+        return same and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, ValueError):
         return False
 
