@@ -3,12 +3,12 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +26,7 @@ from snakemake.azure.blob.account import AZURITE_ACCOUNT, AZURITE_KEY, BlobAccou
 
 # A line of Azurite's access log: address, time, "METHOD PATH HTTP/1.1", status, size.
 ACCESS = re.compile(r'"(?P<method>[A-Z]+) (?P<path>\S+) HTTP/[\d.]+" (?P<status>\d{3})')
-LISTENING = re.compile(r"Blob service is successfully listening at (http://\S+)")
+LISTENING = re.compile(r"Blob service is successfully listening at (https?://\S+)")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class Azurite:
 
     @property
     def connection_string(self) -> str:
-        return f"DefaultEndpointsProtocol=http;AccountName={self.account};AccountKey={self.key};BlobEndpoint={self.url};"
+        account = f"AccountName={self.account};AccountKey={self.key}"
+        return f"DefaultEndpointsProtocol=http;{account};BlobEndpoint={self.url};"
 
     def sas(
         self,
@@ -109,14 +110,14 @@ def find_azurite() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    folder = tmp_path_factory.mktemp("azurite")
+@contextmanager
+def running_azurite(folder: Path, *options: str) -> Iterator[Azurite]:
+    """An Azurite of its own in `folder`, with more options than the usual, on free ports."""
     log = folder / "log"
     ports = ["--blobPort", "0", "--queuePort", "0", "--tablePort", "0"]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [find_azurite(), *ports, "--inMemoryPersistence", "--disableTelemetry"],
+            [find_azurite(), *ports, "--inMemoryPersistence", "--disableTelemetry", *options],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -125,7 +126,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     try:
         yield Azurite(_endpoint(process, log), log)
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
@@ -140,3 +141,9 @@ def _endpoint(process: subprocess.Popen, log: Path, seconds: float = 60) -> str:
             return match[1]
         time.sleep(0.05)
     pytest.fail(f"Azurite did not start within {seconds} s:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    with running_azurite(tmp_path_factory.mktemp("azurite")) as running:
+        yield running

@@ -180,7 +180,7 @@ class BlobAccount:
             return AzureSasCredential(self.sas)
         from azure.identity import DefaultAzureCredential
 
-        return DefaultAzureCredential()
+        return _Login(DefaultAzureCredential(), self)
 
     @property
     def sas_expiry(self) -> datetime | None:
@@ -261,6 +261,25 @@ class BlobAccount:
             expiry=expiry,
             protocol=self._protocol,
         )
+
+
+class _Login:
+    """A credential whose failure ends the request at once; the SDK would try again for a minute."""
+
+    def __init__(self, credential: Any, account: BlobAccount) -> None:
+        self._credential = credential
+        self._account = account
+
+    def get_token(self, *scopes: str, **options: Any) -> Any:
+        from azure.core.exceptions import ClientAuthenticationError
+
+        try:
+            return self._credential.get_token(*scopes, **options)
+        except ClientAuthenticationError:
+            raise BlobAccountError(
+                f"No Entra ID login was found for the storage account {self._account.name}; run `az login`, set "
+                f"{ACCOUNT_KEY}, or put a SAS into {ACCOUNT_URL}."
+            ) from None
 
 
 def _from_url(text: str, key: str | None, source: str, environ: Mapping[str, str]) -> BlobAccount:

@@ -43,15 +43,9 @@ def explained(account: "BlobAccount", what: str) -> Iterator[None]:
 
 
 def explain(error: Any, account: "BlobAccount", what: str) -> BlobError:
-    from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
+    from azure.core.exceptions import HttpResponseError
 
     status = getattr(error, "status_code", None)
-    if status is None and isinstance(error, ClientAuthenticationError):
-        return BlobError(
-            f"{what}: no Entra ID login was found for the storage account {account.name}; run `az "
-            "login`, or set "
-            "AZ_BLOB_ACCOUNT_KEY, or put a SAS into AZ_BLOB_ACCOUNT_URL.",
-        )
     if status is None or not isinstance(error, HttpResponseError):
         return BlobError(_unreachable(error, account, what))
     code = error_code(error)

@@ -1,0 +1,123 @@
+"""Entra ID: `DefaultAzureCredential` finds a login, and tasks get a user delegation SAS for the container.
+
+Azurite takes OAuth tokens over https and checks their claims, but not their signature. So a stand-in for the `az`
+command hands one out, and everything else is real.
+"""
+
+import base64
+import ipaddress
+import json
+import os
+import shlex
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from support.azurite import running_azurite
+
+from snakemake.azure.blob.account import BlobAccount, BlobAccountError
+from snakemake.azure.blob.errors import BlobError
+from snakemake.azure.blob.store import BlobStore
+
+
+def certificate(folder):
+    """cert.pem and key.pem for 127.0.0.1, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    encoded = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    (folder / "key.pem").write_bytes(encoded)
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def token():
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+    now = int(time.time())
+    tenant = "dd0d0df1-06c3-436c-8034-4b9a153097ce"
+    claims = {
+        "aud": "https://storage.azure.com",
+        "iss": f"https://sts.windows.net/{tenant}/",
+        "iat": now,
+        "nbf": now - 60,
+        "exp": now + 3600,
+        "oid": "23657296-5cd5-45b0-a809-d972a7f4dfe1",
+        "tid": tenant,
+        "ver": "1.0",
+    }
+    return f"{part({'alg': 'RS256', 'typ': 'JWT'})}.{part(claims)}.c2ln"
+
+
+@pytest.fixture(scope="module")
+def secure_azurite(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("azurite-oauth")
+    cert, key = certificate(folder)
+    with running_azurite(folder, "--oauth", "basic", "--cert", str(cert), "--key", str(key)) as running:
+        yield running, cert
+
+
+@pytest.fixture
+def login(secure_azurite, tmp_path, monkeypatch):
+    """What `az login` leaves: an `az` that gives tokens. Returns the account's URL."""
+    running, cert = secure_azurite
+    answer = {
+        "accessToken": token(),
+        "expires_on": int(time.time()) + 3600,
+        "expiresOn": "2099-01-01 00:00:00.000000",
+    }
+    az = tmp_path / "bin" / "az"
+    az.parent.mkdir()
+    az.write_text(f"#!/bin/sh\necho {shlex.quote(json.dumps(answer))}\n")
+    az.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{az.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(cert))
+    return running.url
+
+
+def test_a_login_gives_access_and_a_delegated_sas_for_tasks(login, tmp_path):
+    account = BlobAccount.resolve(account_url=login, environ={})
+    assert account.kind == "token"
+    (tmp_path / "file").write_text("1")
+    BlobStore(account).upload("box", "x/y", tmp_path / "file")
+    now = datetime.now(UTC)
+
+    environ = account.for_nodes(now, timedelta(days=30), ["box"])
+    node = BlobAccount.resolve(environ=environ)
+    assert node.kind == "sas" and "skoid=" in node.sas and "sr=c" in node.sas
+    assert node.sas_expiry <= now + timedelta(days=7)
+    store = BlobStore(node)
+    store.upload("box", "z", tmp_path / "file")
+    assert [b.name for blobs, _ in store.pages("box", "") for b in blobs] == ["x/y", "z"]
+    store.remove("box", "x/y")
+    with pytest.raises(BlobError):
+        store.upload("other", "z", tmp_path / "file")
+
+
+def test_without_a_login_the_error_says_what_to_do(secure_azurite, monkeypatch, tmp_path):
+    running, cert = secure_azurite
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(cert))
+    with pytest.raises(BlobAccountError, match="^No Entra ID login was found .* run `az login`"):
+        BlobStore(BlobAccount.resolve(account_url=running.url, environ={})).head("box", "x")

@@ -1,0 +1,105 @@
+"""Names and queries, by table."""
+
+import pytest
+
+from snakemake.azure.blob.names import (
+    blob_name_fault,
+    container_name_fault,
+    parse_query,
+    query_fault,
+    without_secret,
+)
+
+
+@pytest.mark.parametrize("name", ["abc", "a-b", "a1-2b", "0ab", "a" * 63, "$root", "$web", "$logs"])
+def test_container_names_that_azure_takes(name):
+    assert container_name_fault(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("ab", "3 to 63"),
+        ("", "3 to 63"),
+        ("a" * 64, "3 to 63"),
+        ("Abc", "lower-case"),
+        ("a_b", "lower-case"),
+        ("a.b", "lower-case"),
+        ("äbc", "lower-case"),
+        ("$other", "lower-case"),
+        ("-abc", "hyphen"),
+        ("abc-", "hyphen"),
+        ("a--b", "hyphen"),
+    ],
+)
+def test_container_names_that_azure_refuses(name, reason):
+    assert reason in container_name_fault(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "a/b", "a b#c%20+?&=.txt", "日本/ü.txt", ".hidden", "a..b", "x" * 1024]
+)
+def test_blob_names_that_work(name):
+    assert blob_name_fault(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("", "1 to 1,024"),
+        ("x" * 1025, "1 to 1,024"),
+        ("a.", "ends with"),
+        ("a/", "ends with"),
+        ("a//b", "empty path segment"),
+        ("/a", "empty path segment"),
+        ("a/../b", "`..`"),
+        ("./a", "`.`"),
+        ("/".join("a" * 255), "255 path segments"),
+        ("a\\b", "backslash"),
+        ("a\nb", "control character"),
+    ],
+)
+def test_blob_names_that_do_not(name, reason):
+    assert reason in blob_name_fault(name)
+
+
+@pytest.mark.parametrize(
+    ("query", "parsed"),
+    [
+        ("az://abc/x", ("abc", "x")),
+        ("az://abc/x/y.txt", ("abc", "x/y.txt")),
+        ("az://abc/dir/", ("abc", "dir")),
+        ("az://abc/a b#c%20+?.txt", ("abc", "a b#c%20+?.txt")),
+        ("az://$web/index.html", ("$web", "index.html")),
+        ("az://abc/{sample}/{n,[0-9]+}.txt", ("abc", "{sample}/{n,[0-9]+}.txt")),
+        ("az://{c}/{sample,[^/]+}.txt", ("{c}", "{sample,[^/]+}.txt")),
+        ("az://abc/{dir,a/b|c}/x", ("abc", "{dir,a/b|c}/x")),
+    ],
+)
+def test_queries(query, parsed):
+    assert parse_query(query) == parsed
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("s3://abc/x", "must start with az://"),
+        ("abc/x", "must start with az://"),
+        ("az://abc", "no path in it"),
+        ("az://abc/", "no path in it"),
+        ("az:///x", "3 to 63"),
+        ("az://Abc/x", "lower-case"),
+        ("az://abc/x//y", "empty path segment"),
+        ("az://abc/x?sv=2023&sig=abc%3D", "SAS"),
+    ],
+)
+def test_queries_that_name_no_blob(query, reason):
+    assert reason in query_fault(query)
+    with pytest.raises(ValueError, match="^The query .* is not valid: .*\\.$") as error:
+        parse_query(query)
+    assert "abc%3D" not in str(error.value)
+
+
+def test_the_signature_is_blotted_out():
+    url = "http://h/c?se=2026&sig=ab%2Bc%3D&sp=r and Sig=xyz"
+    assert without_secret(url) == "http://h/c?se=2026&sig=***&sp=r and Sig=***"
