@@ -35,6 +35,7 @@ class Edit:
     file: str
     old: str
     new: str
+    live_only: bool = False
 
 
 EDITS = [
@@ -59,6 +60,14 @@ EDITS = [
         "    # handle legacy executor names\n",
         "    from snakemake.azure.cli import apply_arguments\n\n    apply_arguments(args)\n\n"
         "    # handle legacy executor names\n",
+    ),
+    Edit(
+        # Error messages leave out Snakemake's own frames; through a link, ours would not count as such.
+        "frames-of-links",
+        "snakemake/exceptions.py",
+        "is_snakemake_dir = lambda path: os.path.realpath(path).startswith(\n",
+        "is_snakemake_dir = lambda path: os.path.abspath(path).startswith(\n",
+        live_only=True,
     ),
 ]
 
@@ -89,9 +98,11 @@ def lay_upstream(dist: Distribution, stage: Path) -> None:
             shutil.copyfile(dist.locate_file(file), target)
 
 
-def apply_edits(stage: Path) -> None:
+def apply_edits(stage: Path, live: bool) -> None:
     misfits = []
     for edit in EDITS:
+        if edit.live_only and not live:
+            continue
         path = stage / edit.file
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         if (found := text.count(edit.old)) != 1:
@@ -130,7 +141,7 @@ def graft(live: bool) -> Path:
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir(parents=True)
     lay_upstream(dist, stage)
-    apply_edits(stage)
+    apply_edits(stage, live)
     lay_tree(stage, live)
     licence = next(f for f in dist.files or [] if f.name.startswith("LICENSE"))
     shutil.copyfile(dist.locate_file(licence), ROOT / "build" / "LICENSE.snakemake.md")
@@ -167,4 +178,6 @@ def main() -> None:
     )
 
 
-main()
+# `misc/upgrade` imports this file for its functions; the build back end runs it as a program.
+if __name__ == "__main__":
+    main()
