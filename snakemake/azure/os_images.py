@@ -92,14 +92,14 @@ def choose_os_image(
         return _wanted(images, wanted, now, generation2)
     usable = [i for i in images if i.verified and _obstacle(i, now, generation2) is None]
     if not usable:
-        raise NoOsImage(
-            f"None of the {len(images)} images that Batch supports runs Linux containers"
-            + (
-                ""
-                if generation2
-                else " on a VM size of generation 1, so choose another with --az-batch-vm-size,"
+        if not generation2:
+            raise NoOsImage(
+                "No image that Batch supports runs Linux containers on a VM size of generation 1: choose a newer "
+                f"size with --az-batch-vm-size, or name an image with {OPTION}."
             )
-            + f" and is verified and maintained: name one as publisher:offer:sku with {OPTION}."
+        raise NoOsImage(
+            f"None of the {len(images)} images that Batch supports runs Linux containers and is verified and "
+            f"maintained: name one as publisher:offer:sku with {OPTION}."
         )
     return max(usable, key=_rank)
 
