@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,15 +92,30 @@ class Azurite:
     def new_container(self) -> ContainerClient:
         return self.service().create_container(f"test-{uuid.uuid4().hex[:16]}")
 
-    def requests(self, since: int = 0) -> list[Request]:
-        """The requests that the access log has from byte `since` (a former `mark()`) on."""
-        with self.log.open("rb") as file:
-            file.seek(since)
-            text = file.read().decode("utf-8", "replace")
-        return [Request(m["method"], m["path"], int(m["status"])) for m in ACCESS.finditer(text)]
+    def mark(self) -> str:
+        """A place in the access log, for `requests`."""
+        return self._fence()
 
-    def mark(self) -> int:
-        return self.log.stat().st_size
+    def requests(self, since: str) -> list[Request]:
+        """The requests that Azurite answered between `since = mark()` and now, in its order."""
+        until = self._fence()
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        between = text[text.index(since) : text.index(until)].partition("\n")[2]
+        return [Request(m["method"], m["path"], int(m["status"])) for m in ACCESS.finditer(between)]
+
+    def _fence(self) -> str:
+        """Asks for a blob that nobody else asks for, and waits for its line in the log: all before is there then."""
+        name = f"fence-{uuid.uuid4().hex}"
+        try:
+            urllib.request.urlopen(f"{self.url}/fence/{name}", timeout=30).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+        deadline = time.monotonic() + 10
+        while name not in self.log.read_text(encoding="utf-8", errors="replace"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Azurite does not write its access log to {self.log}.")
+            time.sleep(0.01)
+        return name
 
 
 def find_azurite() -> str:
