@@ -1,8 +1,8 @@
 """The loop around the core: one lock that owns the machine, a delay queue for its timers, and threads that carry
 out what it asks for and report back.
 
-Whoever has a stimulus (the HTTP rim, a timer, a thread that watched a task end) takes the lock, lets the machine change,
-and hands its instructions out before letting go, so they are handed out in the order in which they were given.
+Whoever has a stimulus (the HTTP rim, a timer, a thread that watched a task end) takes the lock, lets the machine
+change, and hands its instructions out before letting go, so they are handed out in the order in which they were given.
 """
 
 import heapq
@@ -10,7 +10,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from . import transfer, workspace
 from .clock import Clock
 from .core import nodes, runs, timers
-from .core.entities import Failed
+from .core.entities import Ended, Failed
 from .core.instructions import (
     BootNode,
     DeleteFiles,
@@ -34,10 +34,12 @@ from .core.machine import Machine
 from .profile import Profile
 from .region import catalogue
 from .runners import ContainerSpec, Failure, NodeSpec, Runner, TaskExit, TaskLaunch
+from .workers import Workers
 from .workspace import Workspace
 
 log = logging.getLogger("azure_batch_emulator.engine")
 T = TypeVar("T")
+CLOSE_SECONDS = 5.0
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Engine:
         self._nodes: dict[str, NodeSpec] = {}
         self._boots: dict[str, Future] = {}
         self._runs: dict[str, _Run] = {}
-        self._pool = ThreadPoolExecutor(max_workers=4096, thread_name_prefix="batch")
+        self._workers = Workers()
         self._timer_thread = threading.Thread(target=self._run_timers, name="batch-timers", daemon=True)
 
     def start(self) -> None:
@@ -74,7 +76,7 @@ class Engine:
         self._timer_thread.start()
 
     def close(self) -> None:
-        """Ends all tasks and waits for the threads; nothing is reported to the machine any more."""
+        """Ends all tasks and waits a while for the threads; nothing is reported to the machine any more."""
         with self._lock:
             self._stopping = True
             for run in self._runs.values():
@@ -82,11 +84,9 @@ class Engine:
         with self._wake:
             self._wake.notify_all()
         self._runner.close()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._workers.close(CLOSE_SECONDS)
         if self._timer_thread.is_alive():
             self._timer_thread.join(timeout=5)
-        for spec in self._nodes.values():
-            shutil.rmtree(spec.root_dir, ignore_errors=True)
         shutil.rmtree(self.workspace.location / "trash", ignore_errors=True)
 
     def call(self, stimulus: Callable[..., T], *args: Any) -> T:
@@ -114,7 +114,8 @@ class Engine:
                     heapq.heappush(self._timers, (instruction.at, self._timer_seq, instruction.key))
                     self._wake.notify_all()
             case BootNode():
-                self._boots[instruction.node] = self._submit(self._boot, instruction)
+                boot = self._boots[instruction.node] = self._submit(self._boot, instruction)
+                boot.add_done_callback(lambda done: self._report_boot_crash(done, instruction))
             case RemoveNode():
                 self._submit(self._remove, instruction)
             case StartRun():
@@ -136,19 +137,24 @@ class Engine:
                     self._submit(self.workspace.delete, self.workspace.discard(path))
 
     def _submit(self, work: Callable[..., None], *args: Any) -> Future:
-        future = self._pool.submit(work, *args)
+        future = self._workers.submit(work, *args)
         future.add_done_callback(_log_crash)
         return future
 
     def _report_crash(self, done: Future, run_id: str) -> None:
         """A defect of ours must not lose a task: it ends with the service's error."""
-        if done.cancelled() or done.exception() is None:
+        if done.exception() is None:
             return
         failure = Failed(
             "ServerError", "InternalError", f"The emulator failed: {type(done.exception()).__name__}."
         )
-        self._report(runs.exited, run_id, None, failure, None)
+        self._report(runs.exited, run_id, Ended(None, failure))
         self._report(runs.uploaded, run_id, failure)
+
+    def _report_boot_crash(self, done: Future, order: BootNode) -> None:
+        if error := done.exception():
+            failure = Failed("ServerError", "InternalError", f"The emulator failed: {type(error).__name__}.")
+            self._report(nodes.booted, order.pool, order.node, failure)
 
     def _report(self, stimulus: Callable[..., None], *args: Any) -> None:
         with self._lock:
@@ -197,7 +203,9 @@ class Engine:
             outcome = TaskExit(None, failure)
         log.debug("run %s of %s %s ended: %s", order.run, order.kind, order.task, outcome)
         self._report(
-            runs.exited, order.run, outcome.exit_code, _core_failure(outcome.failure), outcome.container_id
+            runs.exited,
+            order.run,
+            Ended(outcome.exit_code, _core_failure(outcome.failure), outcome.container_id, outcome.details),
         )
         self._forget(order.run)
 
@@ -228,7 +236,7 @@ class Engine:
     def _upload(self, order: UploadOutputs) -> None:
         node = self._nodes[order.node]
         directory = workspace.task_directory(node.root_dir, order.job, order.task)
-        environment = dict(self._environment_of(node.root_dir, order))
+        environment = self._environment_of(node.root_dir, order)
         failure = transfer.upload(order.files, directory, environment)
         self._report(runs.uploaded, order.run, failure)
 
@@ -258,7 +266,11 @@ class Engine:
                     self.clock.wait(self._wake, self._timers[0][0] if self._timers else None)
                     continue
                 _, _, key = heapq.heappop(self._timers)
-            self._report(timers.fire, *key)
+            try:
+                self._report(timers.fire, *key)
+            except Exception:
+                # Without this thread nothing would move any more.
+                log.exception("a defect of the emulator in timer %s", key)
 
 
 def _core_failure(failure: Failure | None) -> Failed | None:
@@ -276,5 +288,5 @@ def _container(settings: dict | None) -> ContainerSpec | None:
 
 
 def _log_crash(done: Future) -> None:
-    if not done.cancelled() and (error := done.exception()):
+    if error := done.exception():
         log.error("a defect of the emulator", exc_info=error)

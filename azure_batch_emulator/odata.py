@@ -136,7 +136,7 @@ class _Compiler:
         return field
 
     def value(self, path: str, field: Field, literal) -> Any:
-        kind, text = literal.data, (literal.children[0] if literal.children else None)
+        kind, text = literal.data, str(literal.children[0]) if literal.children else "null"
         try:
             if kind == "null":
                 return None

@@ -149,8 +149,8 @@ def upload(outputs: Iterable[dict], task_dir: Path, environment: Mapping[str, st
 def match(task_dir: Path, pattern: str, path: str | None) -> Iterator[tuple[Path, str]]:
     """The files that a pattern means, with the names of their blobs.
 
-    Patterns are relative to the working directory and may begin with `../`. `*` and `?` stay within a directory, `**` does
-    not; a name that starts with a dot has to have its dot spelled out. Without a wildcard, `path` is the blob's name;
+    Patterns are relative to the working directory and may begin with `../`. `*` and `?` stay within a directory,
+    `**` does not; a name that starts with a dot has to have its dot spelled out. Without a wildcard, `path` is the blob's name;
     otherwise it is a prefix of the names below the part of the pattern that has no wildcard.
     """
     parts = pattern.replace("\\", "/").split("/")

@@ -22,6 +22,7 @@ class Workspace:
 
     def make_node(self, number: int) -> Path:
         root = self.node_root(number)
+        self.delete(self.discard(root))  # left by an earlier service in the same place
         for name in NODE_DIRECTORIES:
             (root / name).mkdir(parents=True, exist_ok=True)
         return root
@@ -40,7 +41,7 @@ class Workspace:
     def discard(self, path: Path) -> Path | None:
         """Takes a directory out of sight at once; what is returned remains to be deleted."""
         trash = self.location / "trash" / uuid.uuid4().hex
-        trash.parent.mkdir(exist_ok=True)
+        trash.parent.mkdir(parents=True, exist_ok=True)
         try:
             path.rename(trash)
         except FileNotFoundError:

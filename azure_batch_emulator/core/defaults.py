@@ -298,3 +298,9 @@ def check_containers(task: dict, pool: dict, path: str = "", *, needed: bool = T
             task["containerSettings"]["imageName"],
             "The pool has no containerConfiguration.",
         )
+
+
+def check_user(task: dict, pool: dict) -> None:
+    name = task["userIdentity"].get("username")
+    if name is not None and name not in {user["name"] for user in pool.get("userAccounts", ())}:
+        raise invalid_property("userIdentity/username", name, "The pool has no such user account.")

@@ -1,6 +1,6 @@
 """Puts ready tasks on the free nodes of one pool."""
 
-from . import runs
+from . import runs, tasks
 from .machine import Machine
 from .scheduler import Lane, place
 
@@ -32,4 +32,9 @@ def dispatch(m: Machine, pool_key: str) -> None:
         lanes.append(Lane(job.key, job.ready, room, banned))
     for placement in place(lanes, free, pool.spec["taskSchedulingPolicy"]["nodeFillType"]):
         job = m.jobs[placement.job]
-        runs.begin_task(m, pool, pool.nodes[placement.node], job, job.tasks[placement.task])
+        task = job.tasks[placement.task]
+        if job.state == "active":
+            runs.begin_task(m, pool, pool.nodes[placement.node], job, task)
+        else:
+            # A placement before this one has ended or disabled the job.
+            tasks.make_ready(m, job, task)

@@ -12,6 +12,7 @@ from .scheduler import ReadyQueue
 from .states import Stateful
 
 Spec = dict
+COUNTS = ("active", "running", "completed", "succeeded", "failed")
 
 
 @dataclass
@@ -38,6 +39,17 @@ class Execution:
     last_retry: datetime | None = None
     requeues: int = 0
     last_requeue: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run's end as the engine reports it: an exit code, or why the command never started (`failure`), or neither
+    when it was killed before. `details` say more about an exit code."""
+
+    exit_code: int | None = None
+    failure: Failed | None = None
+    container_id: str | None = None
+    details: tuple[tuple[str, str], ...] = ()
 
 
 RunKind = Literal["task", "start", "prep", "release"]
@@ -226,6 +238,3 @@ class Job:
 
     def __str__(self) -> str:
         return f"job {self.id}"
-
-
-COUNTS = ("active", "running", "completed", "succeeded", "failed")

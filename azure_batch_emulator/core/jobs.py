@@ -2,9 +2,10 @@
 
 from ..errors import BatchError
 from ..wire import finite
-from . import runs
+from . import auxiliaries, runs
 from .defaults import check_containers, check_job, job_constraints, job_spec, refuse
-from .entities import Job
+from .entities import Auxiliary, Job
+from .instructions import DeleteFiles
 from .machine import Machine
 from .states import JOB, Stateful
 
@@ -93,7 +94,7 @@ def delete(m: Machine, job: Job) -> None:
     m.touch(job)
     for run_id in list(job.runs):
         runs.kill(m, m.runs[run_id], "end")
-    runs.settle_job(m, job)
+    settle(m, job)
 
 
 def terminate(m: Machine, job: Job, body: dict) -> None:
@@ -109,7 +110,7 @@ def begin_termination(m: Machine, job: Job, reason: str) -> None:
     m.touch(job)
     for run_id in list(job.runs):
         runs.kill(m, m.runs[run_id], "end")
-    runs.settle_job(m, job)
+    settle(m, job)
 
 
 def disable(m: Machine, job: Job, option: str) -> None:
@@ -122,7 +123,7 @@ def disable(m: Machine, job: Job, option: str) -> None:
     if option != "wait":
         for run_id in list(job.runs):
             runs.kill(m, m.runs[run_id], "end" if option == "terminate" else "requeue")
-    runs.settle_job(m, job)
+    settle(m, job)
 
 
 def enable(m: Machine, job: Job) -> None:
@@ -144,3 +145,37 @@ def end_if_all_complete(m: Machine, job: Job) -> None:
         return
     if job.counts["active"] == job.counts["running"] == 0:
         begin_termination(m, job, "AllTasksComplete")
+
+
+def settle(m: Machine, job: Job) -> None:
+    """Takes a job that is being disabled, terminated or deleted to its next step once its tasks have let go."""
+    if m.jobs.get(job.key) is not job or job.runs or job.state not in ("disabling", "terminating", "deleting"):
+        return
+    if job.state == "disabling":
+        job.lifecycle.move(job, "disabled", m.now)
+        m.touch(job)
+        return
+    pool = m.pools.get(job.pool)
+    here = [node for node in pool.nodes.values() if job.key in node.preps and node.alive] if pool else []
+    if not job.released:
+        job.released = True
+        for node in here:
+            for run in [m.runs[r] for r in node.runs if m.runs[r].job == job.key]:
+                runs.kill(m, run, "end")
+            if "jobReleaseTask" in job.spec and node.preps[job.key].state == "completed":
+                release = node.releases[job.key] = Auxiliary(
+                    job.spec["jobReleaseTask"]["id"], job.spec["jobReleaseTask"]
+                )
+                auxiliaries.begin(m, node, "release", release, job)
+    if any(run.job == job.key for node in here for run in [m.runs[r] for r in node.runs]):
+        return
+    if job.state == "terminating":
+        job.lifecycle.move(job, "completed", m.now)
+        job.ended = m.now
+        m.touch(job)
+        return
+    for node in pool.nodes.values() if pool else ():
+        node.preps.pop(job.key, None)
+        node.releases.pop(job.key, None)
+        m.emit(DeleteFiles(node.id, job.id))
+    del m.jobs[job.key]

@@ -4,7 +4,7 @@ https://learn.microsoft.com/azure/batch/nodes-and-pools
 """
 
 from ..errors import BatchError
-from . import pools, runs
+from . import auxiliaries, jobs, pools, runs
 from .entities import Auxiliary, Failed, Node, Pool
 from .instructions import BootNode, RemoveNode
 from .machine import Machine
@@ -60,7 +60,7 @@ def booted(m: Machine, pool_key: str, node_id: str, failure: Failed | None) -> N
         node.lifecycle.move(node, "waitingforstarttask", m.now)
     else:
         become_idle(m, node)
-    runs.begin_auxiliary(m, node, "start", node.start, None)
+    auxiliaries.begin(m, node, "start", node.start, None)
 
 
 def become_idle(m: Machine, node: Node) -> None:
@@ -100,7 +100,8 @@ def leave_if_done(m: Machine, node: Node) -> None:
     if node.runs:
         return
     node.lifecycle.move(node, "leavingpool", m.now)
-    runs.forget_auxiliaries(m, node)
+    # Jobs must not wait for what ran here.
+    node.preps, node.releases = {}, {}
     m.set_timer(m.profile.delay("removal", m.random), "remove-node", node.pool, node.id)
 
 
@@ -115,7 +116,7 @@ def removed(m: Machine, pool_key: str, node_id: str) -> None:
     if pool is None or pool.nodes.pop(node_id, None) is None:
         return
     for job in m.jobs_on(pool_key):
-        runs.settle_job(m, job)
+        jobs.settle(m, job)
     pools.settle(m, pool)
 
 

@@ -10,7 +10,8 @@ PRE_PROCESSING = "pre-processing"
 UPLOAD = "upload"
 
 
-def exit_code_failure() -> Failed:
+def exit_code_failure(details: tuple[tuple[str, str], ...] = ()) -> Failed:
+    """`details` are what the node knows beyond the exit code."""
     return Failed(
         "UserError",
         "FailureExitCode",
@@ -18,6 +19,7 @@ def exit_code_failure() -> Failed:
         (
             ("Message", "The task process exited with an unexpected exit code"),
             ("AdditionalErrorCode", "FailureExitCode"),
+            *details,
         ),
     )
 

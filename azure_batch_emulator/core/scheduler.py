@@ -101,5 +101,5 @@ def place(lanes: Iterable[Lane], free: dict[str, int], fill: str) -> list[Placem
 def _choose(task: Waiting, free: dict[str, int], fill: str, banned: frozenset[str]) -> str:
     fitting = [node for node, slots in free.items() if slots >= task.slots and node not in banned]
     if task.affinity in fitting:
-        return task.affinity  # type: ignore[return-value]
+        return task.affinity
     return (min if fill == "pack" else max)(fitting, key=free.__getitem__)

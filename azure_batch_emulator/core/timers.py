@@ -1,5 +1,7 @@
 """Timers, by the first word of their key."""
 
+from collections.abc import Callable
+
 from . import jobs, nodes, pools, runs, tasks
 from .machine import Machine
 
@@ -8,7 +10,7 @@ def fire(m: Machine, kind: str, *args) -> None:
     _HANDLERS[kind](m, *args)
 
 
-_HANDLERS = {
+_HANDLERS: dict[str, Callable[..., None]] = {
     "allocate": pools.allocate,
     "resize-timeout": pools.resize_timed_out,
     "boot": nodes.boot,

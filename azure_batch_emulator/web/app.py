@@ -74,7 +74,7 @@ class Application:
         pairs = parse_qsl(request.scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
         headers = {name.lower(): value for name, value in request.headers.items()}
         self._authenticator.check(request.method, raw_path, pairs, headers, datetime.now(UTC))
-        query = {}
+        query: dict[str, str] = {}
         for name, value in pairs:
             query.setdefault(name.lower(), value)
         _check_version(query.pop("api-version", None))
@@ -97,7 +97,7 @@ class Application:
             _body(operation, raw_body),
             base,
             path,
-            Conditions.parse(headers) if operation.conditions else Conditions(),
+            Conditions.parse(headers, operation.conditions),
         )
         reply = handler(call)
         if inspect.isawaitable(reply):

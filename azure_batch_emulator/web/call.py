@@ -27,7 +27,11 @@ class Conditions:
     unmodified_since: datetime | None = None
 
     @classmethod
-    def parse(cls, headers: Mapping[str, str]) -> "Conditions":
+    def parse(cls, headers: Mapping[str, str], taken: str | None) -> "Conditions":
+        """`taken` says which of them an operation takes: all, since (the two dates), or none."""
+        if taken is None:
+            return cls()
+
         def time(name: str) -> datetime | None:
             if name not in headers:
                 return None

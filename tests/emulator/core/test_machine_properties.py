@@ -1,0 +1,221 @@
+"""Any order of requests, timers and ends of runs: slots are never oversubscribed, no task is lost or runs twice at
+once, what is over stays over, and everything comes to rest when the runs end."""
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from azure_batch_emulator.core import jobs, nodes, pools, runs, tasks
+from azure_batch_emulator.core.entities import Failed
+from azure_batch_emulator.errors import BatchError
+from azure_batch_emulator.profile import Profile
+from azure_batch_emulator.region import catalogue
+
+from .builders import Driver, job_body, pool_body, task_body
+
+OPTIONS = st.sampled_from(["requeue", "terminate", "taskcompletion"])
+POOLS, JOBS = st.sampled_from(["p1", "p2"]), st.sampled_from(["j1", "j2"])
+OUTPUT = {
+    "filePattern": "*",
+    "destination": {"container": {"containerUrl": "http://x/c"}},
+    "uploadOptions": {"uploadCondition": "taskcompletion"},
+}
+REFUSALS = {400, 404, 409}
+
+
+class Service(RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.driver = Driver(Profile(allocation=(1, 5), boot=(1, 9), removal=(1, 3), pools=5))
+        self.machine = self.driver.machine
+        self.final: dict[int, tuple] = {}
+        self.reactivated: set[int] = set()
+        self.seen: dict[int, object] = {}  # keeps tasks alive, so that ids stay theirs
+
+    def request(self, stimulus, *args):
+        """A request may be refused, and then has changed nothing that can be seen from outside."""
+        before = self.fingerprint()
+        try:
+            return self.driver.do(stimulus, *args)
+        except BatchError as error:
+            assert error.status in REFUSALS
+            assert self.fingerprint() == before
+            return None
+
+    def fingerprint(self):
+        m = self.machine
+        return (
+            {k: (p.state, p.allocation.state, p.etag, {n.id: (n.state, n.free) for n in p.nodes.values()})
+             for k, p in m.pools.items()},
+            {k: (j.state, j.etag, dict(j.counts), {t.key: (t.state, t.run) for t in j.tasks.values()})
+             for k, j in m.jobs.items()},
+            set(m.runs),
+        )  # fmt: skip
+
+    def a_task(self, data, job):
+        return data.draw(st.sampled_from(sorted(job.tasks.values(), key=lambda t: t.seq)))
+
+    @rule(pool=POOLS, n=st.integers(0, 3), slots=st.integers(1, 4), fill=st.sampled_from(["spread", "pack"]),
+          start=st.booleans())  # fmt: skip
+    def create_pool(self, pool, n, slots, fill, start):
+        more = {"startTask": {"commandLine": "s"}} if start else {}
+        policy = {"nodeFillType": fill}
+        body = pool_body(pool, targetDedicatedNodes=n, taskSlotsPerNode=slots, taskSchedulingPolicy=policy, **more)
+        self.request(pools.create, body, catalogue())
+
+    @rule(pool=POOLS, n=st.integers(0, 3), low=st.integers(0, 2), option=OPTIONS)
+    def resize(self, pool, n, low, option):
+        body = {"targetDedicatedNodes": n, "targetLowPriorityNodes": low, "nodeDeallocationOption": option}
+        self.request(lambda m: pools.resize(m, m.pool(pool), body))
+
+    @rule(pool=POOLS)
+    def stop_resize(self, pool):
+        self.request(lambda m: pools.stop_resize(m, m.pool(pool)))
+
+    @rule(pool=POOLS, option=OPTIONS, data=st.data())
+    def remove_node(self, pool, option, data):
+        known = sorted(self.machine.pools[pool].nodes) if pool in self.machine.pools else []
+        if known:
+            body = {"nodeList": [data.draw(st.sampled_from(known))], "nodeDeallocationOption": option}
+            self.request(lambda m: pools.remove_nodes(m, m.pool(pool), body))
+
+    @rule(pool=POOLS)
+    def delete_pool(self, pool):
+        self.request(lambda m: pools.delete(m, m.pool(pool)))
+
+    @rule(pool=POOLS, option=OPTIONS, enable=st.booleans(), data=st.data())
+    def scheduling(self, pool, option, enable, data):
+        if pool in self.machine.pools and (known := sorted(self.machine.pools[pool].nodes)):
+            name = data.draw(st.sampled_from(known))
+            if enable:
+                self.request(lambda m: nodes.enable_scheduling(m, m.node(pool, name)))
+            else:
+                self.request(lambda m: nodes.disable_scheduling(m, m.node(pool, name), option))
+
+    @rule(job=JOBS, pool=POOLS, prep=st.booleans(), most=st.sampled_from([-1, 1, 2]), ends=st.booleans(),
+          actions=st.booleans())  # fmt: skip
+    def create_job(self, job, pool, prep, most, ends, actions):
+        more = {"maxParallelTasks": most, "usesTaskDependencies": True}
+        if prep:
+            more |= {"jobPreparationTask": {"commandLine": "p"}, "jobReleaseTask": {"commandLine": "r"}}
+        if actions:
+            more |= {"onTaskFailure": "performexitoptionsjobaction"}
+        self.request(jobs.create, job_body(job, pool, **more))
+        if ends and job in self.machine.jobs:
+            change = {"onAllTasksComplete": "terminatejob"}
+            self.request(lambda m: jobs.change(m, m.job(job), change, replace=False))
+
+    @rule(job=JOBS, name=st.integers(1, 6), slots=st.integers(1, 4), retries=st.integers(-1, 2),
+          depends=st.none() | st.integers(1, 6), upload=st.booleans())  # fmt: skip
+    def create_task(self, job, name, slots, retries, depends, upload):
+        more = {"requiredSlots": slots, "constraints": {"maxTaskRetryCount": retries, "maxWallClockTime": "PT2H"}}
+        if depends:
+            more["dependsOn"] = {"taskIds": [str(depends)]}
+        if upload:
+            more["outputFiles"] = [OUTPUT]
+        self.request(lambda m: tasks.create(m, m.job(job), task_body(str(name), **more)))
+
+    @rule(job=JOBS, what=st.sampled_from(["delete", "terminate", "reactivate"]), data=st.data())
+    def change_task(self, job, what, data):
+        found = self.machine.jobs.get(job)
+        if found and found.tasks:
+            task = self.a_task(data, found)
+            if what == "reactivate":
+                self.reactivated.add(id(task))
+            self.request(getattr(tasks, what), found, task)
+
+    @rule(job=JOBS, what=st.sampled_from(["requeue", "terminate", "wait", "enable", "end", "delete"]))
+    def change_job(self, job, what):
+        if what == "enable":
+            self.request(lambda m: jobs.enable(m, m.job(job)))
+        elif what == "end":
+            self.request(lambda m: jobs.terminate(m, m.job(job), {}))
+        elif what == "delete":
+            self.request(lambda m: jobs.delete(m, m.job(job)))
+        else:
+            self.request(lambda m: jobs.disable(m, m.job(job), what))
+
+    @precondition(lambda self: self.driver.started)
+    @rule(data=st.data(), code=st.sampled_from([0, 0, 1]), broken=st.booleans())
+    def a_run_ends(self, data, code, broken):
+        run = data.draw(st.sampled_from(sorted(self.driver.started)))
+        failure = Failed("UserError", "CommandProgramNotFound", "") if broken and code else None
+        self.driver.end(run, None if failure else code, failure)
+
+    @precondition(lambda self: self.driver.killed)
+    @rule()
+    def kills_take_effect(self):
+        self.driver.end_kills()
+
+    @precondition(lambda self: self.driver.uploads)
+    @rule(data=st.data(), good=st.booleans())
+    def an_upload_ends(self, data, good):
+        run = data.draw(st.sampled_from(sorted(self.driver.uploads)))
+        del self.driver.uploads[run]
+        self.driver.do(runs.uploaded, run, None if good else Failed("UserError", "FileUploadMiscError", ""))
+
+    @rule(seconds=st.sampled_from([0, 1, 10, 1000, 10_000]))
+    def time_passes(self, seconds):
+        self.driver.advance(seconds)
+
+    @invariant()
+    def slots_hold(self):
+        for pool in self.machine.pools.values():
+            for node in pool.nodes.values():
+                assert 0 <= node.free <= node.slots
+                assert set(node.runs) <= set(self.machine.runs)
+
+    @invariant()
+    def each_task_is_in_one_place(self):
+        running = [run.task for run in self.machine.runs.values() if run.task is not None]
+        assert len({id(task) for task in running}) == len(running), "no task runs twice at once"
+        for job in self.machine.jobs.values():
+            for task in job.tasks.values():
+                if task.state in ("preparing", "running"):
+                    assert task.run in self.machine.runs and task.run in job.runs
+                elif task.state == "completed":
+                    assert task.run is None and task.execution.result
+                elif not task.unmet and task.key not in job.dying and job.state == "active":
+                    assert task.key in job.ready, "a task that may run waits in its queue"
+
+    @invariant()
+    def counts_agree(self):
+        for job in self.machine.jobs.values():
+            found = [task.state.replace("preparing", "running") for task in job.tasks.values()]
+            assert {n: found.count(n) for n in ("active", "running", "completed")} == {
+                n: job.counts[n] for n in ("active", "running", "completed")
+            }
+            assert job.counts["succeeded"] + job.counts["failed"] == job.counts["completed"]
+
+    @invariant()
+    def the_end_is_final(self):
+        for job in self.machine.jobs.values():
+            for task in job.tasks.values():
+                self.seen[id(task)] = task
+                shown = (task.state, task.execution.result, task.execution.end)
+                if id(task) in self.reactivated:
+                    continue
+                assert self.final.get(id(task), shown) == shown
+                if task.state == "completed":
+                    self.final[id(task)] = shown
+
+    def teardown(self):
+        """Everything is deleted, every run ends: nothing may be left."""
+        for job in list(self.machine.jobs):
+            self.request(lambda m, job=job: jobs.delete(m, m.job(job)))
+        for pool in list(self.machine.pools):
+            self.request(lambda m, pool=pool: pools.delete(m, m.pool(pool)))
+        for _ in range(20):
+            for run in list(self.driver.started):
+                self.driver.end(run, 0)
+            for run in list(self.driver.uploads):
+                del self.driver.uploads[run]
+                self.driver.do(runs.uploaded, run, None)
+            self.driver.advance(10)
+        assert not self.machine.jobs and not self.machine.pools and not self.machine.runs
+
+
+TestService = Service.TestCase
+TestService.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)

@@ -1,0 +1,39 @@
+"""The tables of states: what is refused, and that a refusal changes nothing."""
+
+import itertools
+
+import pytest
+
+from azure_batch_emulator.core import states
+from azure_batch_emulator.schema import api
+
+from .builders import START
+
+TABLES = {
+    "POOL": "BatchPoolState",
+    "ALLOCATION": "AllocationState",
+    "NODE": "BatchNodeState",
+    "JOB": "BatchJobState",
+    "TASK": "BatchTaskState",
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_state_is_one_of_the_services(name):
+    table = getattr(states, name)
+    assert set(table) | set().union(*table.values()) <= set(api()["enums"][TABLES[name]])
+    assert set().union(*table.values()) <= set(table), "every state that can be entered has a row"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_moves_outside_the_table_raise_and_change_nothing(name):
+    table = getattr(states, name)
+    for old, new in itertools.product(table, table):
+        one = states.Stateful(table, old, START)
+        if new in table[old]:
+            one.move("thing", new, START)
+            assert (one.state, one.previous) == (new, old)
+        else:
+            with pytest.raises(states.IllegalTransition, match=f"{old}.*{new}"):
+                one.move("thing", new, START)
+            assert (one.state, one.previous, one.story) == (old, None, [old])
