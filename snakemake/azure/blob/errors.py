@@ -84,24 +84,45 @@ def _unreachable(error: Any, account: "BlobAccount", what: str) -> str:
     return f"{what}: no answer from {account.url} ({type(error).__name__}, after retries); check the network."
 
 
-def _authentication(account: "BlobAccount") -> str:
+def _expired(account: "BlobAccount") -> str | None:
     end = account.sas_expiry
-    if end is not None and end <= datetime.now(UTC):
-        return f"the SAS in {account.source} expired at {end:%Y-%m-%d %H:%M} UTC; create a new one and set it there."
+    if end is None or end > datetime.now(UTC):
+        return None
+    return (
+        f"the SAS in {account.source} expired at {end:%Y-%m-%d %H:%M} UTC; create a new one and set it there."
+    )
+
+
+def _authentication(account: "BlobAccount") -> str:
     if account.kind == "sas":
-        return (
-            f"the storage account {account.name} does not accept the SAS in {account.source}: it is "
-            "cut, not valid "
-            "yet, for another account, or signed with a key that was replaced; create a new one and "
-            "set it there."
+        return _expired(account) or (
+            f"the storage account {account.name} does not accept the SAS in {account.source}: it is cut, not valid "
+            "yet, for another account, or signed with a key that was replaced; create a new one and set it there."
         )
     if account.kind == "key":
         return (
-            f"the account key is not one of the storage account {account.name}'s; set "
-            "AZ_BLOB_ACCOUNT_KEY (or the "
+            f"the account key is not one of the storage account {account.name}'s; set AZ_BLOB_ACCOUNT_KEY (or the "
             "connection string) to one from its page `Access keys`."
         )
     return f"the storage account {account.name} does not accept this Entra ID login; run `az login` again."
+
+
+def _refused(account: "BlobAccount") -> str:
+    """For AuthorizationFailure, which Azure says for a firewall as well as for a SAS that is too narrow, and Azurite
+    for each credential that it does not accept.
+    """
+    firewall = f"or the firewall of the storage account {account.name} keeps this machine out"
+    if account.kind == "sas":
+        return _expired(account) or (
+            f"the SAS in {account.source} was refused: it is for another account or container, it lacks a permission "
+            f"(it needs sp=rwdlc, and ss=b with srt=co if it is for the account), {firewall}; create a new one."
+        )
+    if account.kind == "key":
+        return (
+            f"the account key was refused: it is not one of the account's, {firewall}; set AZ_BLOB_ACCOUNT_KEY (or "
+            "the connection string) to one from its page `Access keys`."
+        )
+    return f"the Entra ID login was refused: it lacks the role `Storage Blob Data Contributor`, {firewall}."
 
 
 def _no_permission(account: "BlobAccount") -> str:
@@ -134,9 +155,10 @@ def _sentence(code: str, account: "BlobAccount") -> str | None:
             return "the container is being deleted; wait about a minute, or use another one."
         case "AuthenticationFailed" | "InvalidAuthenticationInfo":
             return _authentication(account)
+        case "AuthorizationFailure":
+            return _refused(account)
         case (
             "AuthorizationPermissionMismatch"
-            | "AuthorizationFailure"
             | "AuthorizationResourceTypeMismatch"
             | "AuthorizationServiceMismatch"
             | "InsufficientAccountPermissions"
