@@ -16,20 +16,25 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "variants"
 class Workflow:
     directory: Path
 
-    def run(self, *options: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *options: str, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """`snakemake --cores 2` with more options; without storage, and without the user's own settings."""
-        environment = {
-            k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE_", "AZ_", "AZURE_"))
-        }
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE_", "AZ_", "AZURE_"))}
         return subprocess.run(
             [sys.executable, "-m", "snakemake", "--cores", "2", *options],
             cwd=self.directory,
-            env=environment,
+            env=inherited | (environment or {}),
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=200,
         )
+
+    def results(self) -> list[Path]:
+        """All result files, without the marks that Snakemake leaves in directories."""
+        found = (self.directory / "results").rglob("*")
+        return [path for path in found if path.is_file() and path.name != ".snakemake_timestamp"]
 
     def table(self, path: str) -> list[dict[str, str]]:
         header, *rows = (line.split("\t") for line in (self.directory / path).read_text().splitlines())
@@ -42,14 +47,13 @@ class Workflow:
         return {(int(f[1]), f[3], f[4]) for f in fields}
 
 
-def copied(target: Path) -> Workflow:
-    shutil.copytree(
-        EXAMPLE, target, ignore=shutil.ignore_patterns(".snakemake", "results", "logs", "__pycache__")
-    )
+def copied(target: Path, without: tuple[str, ...] = ()) -> Workflow:
+    made = (".snakemake", "results", "logs", "__pycache__")
+    shutil.copytree(EXAMPLE, target, ignore=shutil.ignore_patterns(*made, *without))
     return Workflow(target)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Workflow:
     """One whole run, shared by the tests that only look at it."""
     workflow = copied(tmp_path_factory.mktemp("finished") / "variants")
