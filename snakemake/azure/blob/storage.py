@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_storage_plugins.common import Operation
 from snakemake_interface_storage_plugins.io import IOCacheStorageInterface, Mtime, get_constant_prefix
 from snakemake_interface_storage_plugins.settings import StorageProviderSettingsBase
@@ -120,6 +121,9 @@ class StorageProvider(StorageProviderBase):
         except asyncio.CancelledError:
             cancelled.set()
             raise
+        except WorkflowError as error:
+            # Snakemake shows frames from outside of itself; those of the thread say nothing to a user.
+            raise error.with_traceback(None)  # noqa: B904
 
     def use_rate_limiter(self) -> bool:
         return bool(self.settings and self.settings.max_requests_per_second)
