@@ -25,6 +25,7 @@ from pathlib import Path
 
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+from snakemake_interface_executor_plugins.executors.real import RealExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
@@ -230,6 +231,7 @@ class AzBatchExecutor(RemoteExecutor):
         self, job: JobExecutorInterface, vm: vm_sizes.VmSize, slots: int, per_node: int
     ) -> list[str]:
         """Arguments of the `snakemake` that runs this job on its node."""
+        # Its slots' share of the node, and never less than the rule's own threads.
         cores = max(1, math.floor(vm.vcpus * slots / per_node))
         args = self.workflow.spawned_job_args_factory.general_args(
             executor_common_settings=self.common_settings
@@ -237,8 +239,8 @@ class AzBatchExecutor(RemoteExecutor):
         argv = [
             "--snakefile",
             self.get_snakefile(),
-            # Its slots' share of the node, and never less than the rule's own threads.
-            *shlex.split(super().get_job_args(job, cores=max(cores, job.threads))),
+            # RemoteExecutor's own version adds what is for shared file systems only.
+            *shlex.split(RealExecutor.get_job_args(self, job, cores=max(cores, job.threads))),
             *without(shlex.split(args), "--directory"),
             "--mode",
             self.get_exec_mode().item_to_choice(),
