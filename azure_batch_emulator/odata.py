@@ -39,6 +39,7 @@ PATH: /[A-Za-z_][A-Za-z0-9_]*(\/[A-Za-z_][A-Za-z0-9_]*)*/
 ORDERED = frozenset({"eq", "ne", "gt", "ge", "lt", "le"})
 EQUAL = frozenset({"eq", "ne"})
 TEXT = EQUAL | {"startswith"}
+IDENTIFIER = ORDERED | {"startswith"}
 _MIRROR = {"gt": "lt", "lt": "gt", "ge": "le", "le": "ge"}
 
 
@@ -236,7 +237,7 @@ def encode_token(key: str) -> str:
 
 def decode_token(token: str) -> str:
     try:
-        return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
+        return base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise invalid_query(
             "$skiptoken", token, "The continuation token is not one of this service's."

@@ -3,7 +3,7 @@
 https://learn.microsoft.com/rest/api/batchservice/odata-filters-in-batch
 """
 
-from ..odata import EQUAL, ORDERED, TEXT, Field
+from ..odata import EQUAL, IDENTIFIER, ORDERED, TEXT, Field
 from .entities import Auxiliary, Job, Node, Pool, Task
 
 
@@ -16,7 +16,7 @@ def _finished(task: Task, name: str):
 
 
 TASKS = {
-    "id": Field("string", lambda t: t.id, TEXT),
+    "id": Field("string", lambda t: t.id, IDENTIFIER),
     "state": Field("string", lambda t: t.state, EQUAL),
     "stateTransitionTime": Field("time", lambda t: t.lifecycle.since, ORDERED),
     "creationTime": Field("time", lambda t: t.created, ORDERED),
@@ -34,7 +34,7 @@ def _job_pool(job: Job) -> str:
 
 
 JOBS = {
-    "id": Field("string", lambda j: j.id, TEXT),
+    "id": Field("string", lambda j: j.id, IDENTIFIER),
     "state": Field("string", lambda j: j.state, EQUAL),
     "stateTransitionTime": Field("time", lambda j: j.lifecycle.since, ORDERED),
     "creationTime": Field("time", lambda j: j.created, ORDERED),
@@ -53,7 +53,7 @@ def _pool_spec(name: str):
 
 
 POOLS = {
-    "id": Field("string", lambda p: p.id, TEXT),
+    "id": Field("string", lambda p: p.id, IDENTIFIER),
     "state": Field("string", lambda p: p.state, EQUAL),
     "stateTransitionTime": Field("time", lambda p: p.lifecycle.since, ORDERED),
     "allocationState": Field("string", lambda p: p.allocation.state, EQUAL),
