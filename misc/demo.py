@@ -79,7 +79,9 @@ def download(service, target: Path) -> list[Path]:
     """All that the workflow left in blob storage, except its input."""
     container = service.get_container_client(CONTAINER)
     files = []
-    for blob in container.list_blobs(name_starts_with=f"{PREFIX}/results/"):
+    for blob in container.list_blobs(name_starts_with=f"{PREFIX}/results/", include=["metadata"]):
+        if "hdi_isfolder" in (blob.metadata or {}):
+            continue
         path = target / blob.name.removeprefix(f"{PREFIX}/results/")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as f:
@@ -140,8 +142,10 @@ def main() -> None:
             raise SystemExit(f"\nThe workflow failed (exit code {code}).")
 
         title("Results")
-        for file in download(service, DEMO / "results"):
-            say(f"  az://{CONTAINER}/{PREFIX}/results/{file.relative_to(DEMO / 'results')} -> {file.relative_to(ROOT)}")
+        files = download(service, DEMO / "results")
+        say(f"  az://{CONTAINER}/{PREFIX}/results/ ({len(files)} files) -> {(DEMO / 'results').relative_to(ROOT)}/")
+        for file in sorted(f for f in files if f.parent == DEMO / "results"):
+            say(f"  {file.relative_to(ROOT)}")
         for table in sorted((DEMO / "results").rglob("summary*.tsv")):
             say("\n" + table.read_text().expandtabs(14))
 

@@ -104,6 +104,7 @@ class AzBatchExecutor(RemoteExecutor):
         self.os_images.for_vm(self._vms[""])
         self.existing_pool = preflight.existing_pool(self.batch, self.settings)
         preflight.check_blob_access(self.blob_account, self.source_prefix)
+        preflight.check_image(self.settings, self.image, self.account.endpoint)
         self.run_id = batch_ids.run_id(Path.cwd().name, now, random.SystemRandom())
 
     # -- submission ------------------------------------------------------------------------------------------
