@@ -24,6 +24,7 @@ OURS = ("azure_batch_emulator", "snakemake_executor_plugin_az_batch", "snakemake
 def run(*command, check: bool = True, **options) -> subprocess.CompletedProcess[str]:
     # The environment of the tests must not reach into the builds.
     environment = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    environment["PIP_NO_COMPILE"] = "1"  # half the time of the build environments, which are used once
     result = subprocess.run(
         list(map(str, command)),
         text=True,
@@ -47,20 +48,7 @@ def clean_tree(target: Path) -> Path:
     return target
 
 
-def build_wheel(tree: Path, target: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """`pip wheel` as a user does it: with build isolation, into `target`."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "-w",
-        target,
-        ".",
-    ]
-    return run(*command, check=check, cwd=tree)
+PIP_WHEEL = ("-m", "pip", "wheel", "--disable-pip-version-check", "--no-deps")
 
 
 @dataclass(frozen=True)
@@ -80,10 +68,18 @@ class Wheel:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory) -> Wheel:
-    scratch = tmp_path_factory.mktemp("wheel")
-    build_wheel(clean_tree(scratch / "tree"), scratch / "dist")
-    (path,) = (scratch / "dist").iterdir()
+def packed_tree(tmp_path_factory) -> Path:
+    """The files that `wheel` is built from."""
+    return clean_tree(tmp_path_factory.mktemp("packed") / "tree")
+
+
+@pytest.fixture(scope="session")
+def wheel(packed_tree, tmp_path_factory) -> Wheel:
+    target = tmp_path_factory.mktemp("wheel")
+    run(
+        sys.executable, *PIP_WHEEL, "-w", target, ".", cwd=packed_tree
+    )  # with build isolation, as a user does it
+    (path,) = target.iterdir()
     return Wheel(path)
 
 
@@ -95,6 +91,27 @@ def upstream(tmp_path_factory) -> Wheel:
     run(*command, "--only-binary", ":all:", "-d", target, f"snakemake=={PIN}")
     (path,) = target.iterdir()
     return Wheel(path)
+
+
+@pytest.fixture(scope="session")
+def build_python(upstream, tmp_path_factory) -> Path:
+    """The interpreter of a build environment with what a build reads of the pinned release, for quick builds."""
+    environment = tmp_path_factory.mktemp("build") / "env"
+    run(sys.executable, "-m", "venv", environment)
+    python = environment / "bin" / "python"
+    backend = next(r for r in PYPROJECT["build-system"]["requires"] if r.startswith("setuptools"))
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "--no-deps",
+        backend,
+        upstream.path,
+    )
+    return python
 
 
 @pytest.fixture

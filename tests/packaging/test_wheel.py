@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from .conftest import OURS, PIN, PYPROJECT, ROOT, VERSION, build_wheel, clean_tree, run
+from .conftest import OURS, PIN, PIP_WHEEL, PYPROJECT, ROOT, VERSION, run
 
 
 def loaded_setup(tree: Path):
@@ -56,15 +56,15 @@ def test_commands(wheel):
     assert {"snakemake=snakemake.cli:main", "azure-batch-emulator=azure_batch_emulator.cli:main"} <= points
 
 
-def test_both_licences(wheel, upstream):
+def test_both_licences(wheel, upstream, packed_tree):
     licences = {k.rsplit("/", 1)[-1]: v for k, v in wheel.files().items() if "/licenses/" in k}
     assert licences.keys() == {"LICENSE", "LICENSE.snakemake.md"}
-    assert licences["LICENSE"] == (ROOT / "LICENSE").read_bytes()
+    assert licences["LICENSE"] == (packed_tree / "LICENSE").read_bytes()
     assert licences["LICENSE.snakemake.md"] == upstream.info("licenses/LICENSE.md")
 
 
-def test_upstreams_files_are_all_there_and_changed_only_by_the_edits(wheel, upstream):
-    edits = [edit for edit in loaded_setup(ROOT).EDITS if not edit.live_only]
+def test_upstreams_files_are_all_there_and_changed_only_by_the_edits(wheel, upstream, packed_tree):
+    edits = [edit for edit in loaded_setup(packed_tree).EDITS if not edit.live_only]
     ours, theirs = wheel.files(), {k: v for k, v in upstream.files().items() if is_upstreams(k)}
     assert len(theirs) > 100
     assert not theirs.keys() - ours.keys()
@@ -79,16 +79,14 @@ def test_upstreams_files_are_all_there_and_changed_only_by_the_edits(wheel, upst
         assert ours[name].decode() == text
 
 
-def test_our_files_are_all_there_and_nothing_else(wheel, upstream, tmp_path):
-    tree = clean_tree(tmp_path / "tree")
-    own = [
-        p.relative_to(tree) for top in ("snakemake", *OURS) for p in (tree / top).rglob("*") if p.is_file()
-    ]
+def test_our_files_are_all_there_and_nothing_else(wheel, upstream, packed_tree):
+    tops = [packed_tree / top for top in ("snakemake", *OURS)]
+    own = [p.relative_to(packed_tree) for top in tops for p in top.rglob("*") if p.is_file()]
     expected = {p.as_posix() for p in own} | {k for k in upstream.files() if is_upstreams(k)}
     packed = {k for k in wheel.files() if ".dist-info/" not in k}
     assert packed == expected
     for path in own:
-        assert wheel.files()[path.as_posix()] == (tree / path).read_bytes()
+        assert wheel.files()[path.as_posix()] == (packed_tree / path).read_bytes()
     for module in ("executors/azure_batch.py", "azure/node.py", "azure/settings.py"):
         assert f"snakemake/{module}" in packed
 
@@ -129,12 +127,13 @@ def test_installed_it_runs_a_workflow_without_azure(installed, tmp_path):
     assert (tmp_path / "hello.txt").read_text() == "hello\n"
 
 
-def test_a_broken_anchor_stops_the_build(tree, tmp_path):
+def test_a_broken_anchor_stops_the_build(tree, build_python, tmp_path):
     setup = tree / "setup.py"
     anchor = '"    # handle legacy executor names\\n",'
     assert anchor in setup.read_text()
     setup.write_text(setup.read_text().replace(anchor, '"    # there is no such line\\n",', 1))
-    build = build_wheel(tree, tmp_path / "dist", check=False)
+    command = [build_python, *PIP_WHEEL, "--no-build-isolation", "-w", tmp_path / "dist", "."]
+    build = run(*command, check=False, cwd=tree)
     assert build.returncode != 0
     assert "options-applied: its anchor occurs 0 times in snakemake/cli.py" in build.stdout
     assert f"These edits do not fit snakemake {PIN}" in build.stdout
