@@ -15,6 +15,8 @@ from string import Template
 from .core.entities import Failed
 
 TIMEOUT_SECONDS = 60
+# Of Blob Storage: one that the real service and every Azurite of these years know.
+STORAGE_VERSION = "2021-12-02"
 _MESSAGES = {
     "BlobNotFound": ("UserError", "One of the specified Azure Blob(s) is not found"),
     "BlobAccessDenied": ("UserError", "Access for one of the specified Azure Blob(s) is denied"),
@@ -111,7 +113,7 @@ def _fetch_container(url: str, prefix: str | None, target: Path, path: str, mode
     from azure.storage.blob import ContainerClient
 
     try:
-        with ContainerClient.from_container_url(url) as container:
+        with ContainerClient.from_container_url(url, api_version=STORAGE_VERSION) as container:
             for blob in container.list_blobs(name_starts_with=prefix):
                 file = (target / blob.name).resolve()
                 if not file.is_relative_to(target):
@@ -150,8 +152,8 @@ def match(task_dir: Path, pattern: str, path: str | None) -> Iterator[tuple[Path
     """The files that a pattern means, with the names of their blobs.
 
     Patterns are relative to the working directory and may begin with `../`. `*` and `?` stay within a directory,
-    `**` does not; a name that starts with a dot has to have its dot spelled out. Without a wildcard, `path` is the blob's name;
-    otherwise it is a prefix of the names below the part of the pattern that has no wildcard.
+    `**` does not; a name that starts with a dot has to have its dot spelled out. Without a wildcard, `path` is the
+    blob's name; otherwise it is a prefix of the names below the part of the pattern that has no wildcard.
     """
     parts = pattern.replace("\\", "/").split("/")
     fixed = []
@@ -203,7 +205,9 @@ def _upload_one(file: Path, blob: str, container: dict) -> Failed | None:
     headers = {entry["name"]: entry.get("value", "") for entry in container.get("uploadHeaders", ())}
     try:
         with (
-            ContainerClient.from_container_url(container["containerUrl"]) as client,
+            ContainerClient.from_container_url(
+                container["containerUrl"], api_version=STORAGE_VERSION
+            ) as client,
             file.open("rb") as stream,
         ):
             client.upload_blob(blob, stream, overwrite=True, headers=headers)

@@ -285,6 +285,7 @@ def _check(test: Callable[[str], bool], value: str, name: str, reason: str) -> N
 
 def check_containers(task: dict, pool: dict, path: str = "", *, needed: bool = True) -> None:
     """containerSettings are needed where the pool has a containerConfiguration, and refused where it has none."""
+    refuse(task.get("containerSettings", {}), "registry", "containerHostBatchBindMounts")
     container_pool = "containerConfiguration" in pool["virtualMachineConfiguration"]
     if container_pool and needed and "containerSettings" not in task:
         raise invalid_property(

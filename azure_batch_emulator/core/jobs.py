@@ -149,7 +149,11 @@ def end_if_all_complete(m: Machine, job: Job) -> None:
 
 def settle(m: Machine, job: Job) -> None:
     """Takes a job that is being disabled, terminated or deleted to its next step once its tasks have let go."""
-    if m.jobs.get(job.key) is not job or job.runs or job.state not in ("disabling", "terminating", "deleting"):
+    if (
+        m.jobs.get(job.key) is not job
+        or job.runs
+        or job.state not in ("disabling", "terminating", "deleting")
+    ):
         return
     if job.state == "disabling":
         job.lifecycle.move(job, "disabled", m.now)

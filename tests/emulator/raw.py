@@ -38,7 +38,9 @@ def send(emulator, method, path, body=None, *, headers=None, version=VERSION, ke
     data = b""
     if body is not None:
         headers["Content-Type"] = "application/json; odata=minimalmetadata"
-        data = body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else json_bytes(body)
+        data = (
+            body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else json_bytes(body)
+        )
     if length is None:
         length = str(len(data)) if data else ("" if method in ("GET", "HEAD") else "0")
     account = account or emulator.account
@@ -63,7 +65,9 @@ def error(response, status, code):
     assert response.headers["Content-Type"].replace(" ", "") == "application/json;odata=minimalmetadata"
     body = response.json()
     assert body["code"] == code, body
-    assert body["odata.metadata"].endswith("#Microsoft.Azure.Batch.Protocol.Entities.Container.errors/@Element")
+    assert body["odata.metadata"].endswith(
+        "#Microsoft.Azure.Batch.Protocol.Entities.Container.errors/@Element"
+    )
     assert body["message"]["lang"] == "en-US"
     text, request_id, time = body["message"]["value"].split("\n")
     assert text and request_id == "RequestId:" + response.headers["request-id"] and time.startswith("Time:20")

@@ -78,7 +78,9 @@ def test_a_body_that_is_wrong(emulator):
     error(send(emulator, "POST", "/jobs", "{not json"), 400, "InvalidRequestBody")
     error(send(emulator, "POST", "/jobs", "[]"), 400, "InvalidRequestBody")
     error(send(emulator, "POST", "/jobs"), 400, "InvalidRequestBody")
-    details = error(send(emulator, "POST", "/jobs", {"id": "j", "poolInfo": {"pollId": "p"}}), 400, "InvalidRequestBody")
+    details = error(
+        send(emulator, "POST", "/jobs", {"id": "j", "poolInfo": {"pollId": "p"}}), 400, "InvalidRequestBody"
+    )
     assert details["PropertyName"] == "poolInfo/pollId"
     assert error(send(emulator, "POST", "/jobs", {"id": "j"}), 400, "MissingRequiredProperty") == {
         "PropertyName": "poolInfo"

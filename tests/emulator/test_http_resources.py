@@ -50,15 +50,21 @@ def test_locations_and_tags_of_what_is_created(emulator):
     made = send(emulator, "POST", "/jobs/job/tasks", {"id": "T1", "commandLine": "true"})
     assert made.headers["Location"] == f"{emulator.url}/jobs/Job/tasks/T1"
     got = send(emulator, "GET", "/jobs/job/tasks/t1")
-    assert got.headers["ETag"] == got.json()["eTag"] == made.headers["ETag"] and not got.headers["ETag"].startswith('"')
+    assert got.headers["ETag"] == got.json()["eTag"] == made.headers["ETag"] and not got.headers[
+        "ETag"
+    ].startswith('"')
     error(send(emulator, "POST", "/jobs/job/tasks", {"id": "t1", "commandLine": "true"}), 409, "TaskExists")
     error(send(emulator, "POST", "/jobs", {"id": "JOB", "poolInfo": {"poolId": "p"}}), 409, "JobExists")
 
 
 def test_secrets_are_not_shown(emulator):
-    registry = models.ContainerRegistryReference(username="u", password="hunter2", registry_server="r.example")
+    registry = models.ContainerRegistryReference(
+        username="u", password="hunter2", registry_server="r.example"
+    )
     vm = models.VirtualMachineConfiguration(
-        image_reference=models.BatchVmImageReference(publisher="microsoft-dsvm", offer="ubuntu-hpc", sku="2404"),
+        image_reference=models.BatchVmImageReference(
+            publisher="microsoft-dsvm", offer="ubuntu-hpc", sku="2404"
+        ),
         node_agent_sku_id="batch.node.ubuntu 24.04",
         container_configuration=models.BatchContainerConfiguration(
             type="dockerCompatible", container_registries=[registry]
@@ -83,8 +89,14 @@ def test_conditions(emulator):
     assert send(emulator, "GET", "/pools/pool", headers={"If-Modified-Since": future}).status_code == 304
     assert send(emulator, "GET", "/pools/pool", headers={"If-Modified-Since": past}).status_code == 200
     error(send(emulator, "GET", "/pools/pool", headers={"If-Unmodified-Since": past}), 412, "ConditionNotMet")
-    error(send(emulator, "GET", "/pools/pool", headers={"If-Unmodified-Since": "soon"}), 400, "InvalidHeaderValue")
-    client.update_pool("pool", models.BatchPoolUpdateOptions(metadata=[models.BatchMetadataItem(name="a", value="b")]))
+    error(
+        send(emulator, "GET", "/pools/pool", headers={"If-Unmodified-Since": "soon"}),
+        400,
+        "InvalidHeaderValue",
+    )
+    client.update_pool(
+        "pool", models.BatchPoolUpdateOptions(metadata=[models.BatchMetadataItem(name="a", value="b")])
+    )
     with pytest.raises(HttpResponseError) as caught:
         client.update_pool(
             "pool",
@@ -107,10 +119,14 @@ def test_pool_changes_and_node_views(emulator):
     assert {f.name for f in client.list_node_files("pool", node.id)} == {
         "applications", "fsmounts", "shared", "startup", "volatile", "workitems",
     }  # fmt: skip
-    client.begin_remove_nodes("pool", models.BatchNodeRemoveOptions(node_ids=[node.id]), polling_interval=0.1).result()
+    client.begin_remove_nodes(
+        "pool", models.BatchNodeRemoveOptions(node_ids=[node.id]), polling_interval=0.1
+    ).result()
     assert [n.id == node.id for n in client.list_nodes("pool")] == [False]
     client.begin_resize_pool(
-        "pool", models.BatchPoolResizeOptions(target_dedicated_nodes=0, target_low_priority_nodes=1), polling_interval=0.1
+        "pool",
+        models.BatchPoolResizeOptions(target_dedicated_nodes=0, target_low_priority_nodes=1),
+        polling_interval=0.1,
     ).result()
     (spot,) = wait_until(lambda: [n for n in client.list_nodes("pool") if n.state == "idle"])
     assert spot.id.endswith("_p") and spot.is_dedicated is False
@@ -146,10 +162,16 @@ def test_pages(emulator, many):
     assert sizes == [10, 10, 5]
     assert [t.id for t in many.list_tasks("many", max_results=7)] == [f"t{i:02}" for i in range(25)]
     link = send(emulator, "GET", "/jobs/many/tasks?maxresults=10&$select=id").json()["odata.nextLink"]
-    path = link.removeprefix(emulator.url).replace("&api-version=2025-06-01", "").replace("api-version=2025-06-01&", "")
+    path = (
+        link.removeprefix(emulator.url)
+        .replace("&api-version=2025-06-01", "")
+        .replace("api-version=2025-06-01&", "")
+    )
     many.delete_task("many", "t09")
     body = send(emulator, "GET", path).json()
-    assert body["value"][0] == {"id": "t10"}, "a page goes on where the last one ended, whatever was deleted since"
+    assert body["value"][0] == {"id": "t10"}, (
+        "a page goes on where the last one ended, whatever was deleted since"
+    )
 
 
 def test_page_limits(emulator, many):
@@ -202,12 +224,16 @@ def test_filters(many, text, count):
 def test_filters_that_are_refused(emulator, many, wrong):
     from urllib.parse import quote
 
-    details = error(send(emulator, "GET", f"/jobs/many/tasks?$filter={quote(wrong)}"), 400, "InvalidQueryParameterValue")
+    details = error(
+        send(emulator, "GET", f"/jobs/many/tasks?$filter={quote(wrong)}"), 400, "InvalidQueryParameterValue"
+    )
     assert details["QueryParameterName"] == "$filter" and details["QueryParameterValue"] == wrong
 
 
 def test_selection_and_expansion(emulator, many):
-    (one,) = send(emulator, "GET", "/jobs/many/tasks?maxresults=1&$select=id,state,executionInfo/exitCode").json()["value"]
+    (one,) = send(
+        emulator, "GET", "/jobs/many/tasks?maxresults=1&$select=id,state,executionInfo/exitCode"
+    ).json()["value"]
     assert set(one) == {"id", "state", "executionInfo"}
     error(send(emulator, "GET", "/jobs/many?$select=colour"), 400, "InvalidQueryParameterValue")
     error(send(emulator, "GET", "/jobs/many?$expand=colour"), 400, "InvalidQueryParameterValue")
@@ -218,7 +244,8 @@ def test_selection_and_expansion(emulator, many):
 
 
 def test_each_task_of_a_collection_has_its_own_verdict(emulator, many):
-    tasks = [{"id": "new", "commandLine": "true"}, {"id": "T05", "commandLine": "true"}, {"id": "bad id", "commandLine": "x"},
+    tasks = [{"id": "new", "commandLine": "true"}, {"id": "T05", "commandLine": "true"},
+             {"id": "bad id", "commandLine": "x"},
              {"id": "typo", "comandLine": "x"}, "no object"]  # fmt: skip
     body = send(emulator, "POST", "/jobs/many/addtaskcollection", {"value": tasks}).json()
     assert [entry["status"] for entry in body["value"]] == ["success"] + ["clienterror"] * 4
@@ -229,7 +256,9 @@ def test_each_task_of_a_collection_has_its_own_verdict(emulator, many):
 
 def test_limits_of_a_collection(emulator, many):
     tasks = [{"id": f"x{i}", "commandLine": "true"} for i in range(101)]
-    error(send(emulator, "POST", "/jobs/many/addtaskcollection", {"value": tasks}), 413, "RequestBodyTooLarge")
+    error(
+        send(emulator, "POST", "/jobs/many/addtaskcollection", {"value": tasks}), 413, "RequestBodyTooLarge"
+    )
     fat = [{"id": f"x{i}", "commandLine": "true " * 3000} for i in range(100)]
     error(send(emulator, "POST", "/jobs/many/addtaskcollection", {"value": fat}), 413, "RequestBodyTooLarge")
     error(send(emulator, "POST", "/jobs/many/addtaskcollection", {}), 400, "MissingRequiredProperty")
@@ -244,16 +273,28 @@ def test_files(emulator):
     client = emulator.client()
     make_pool(client)
     make_job(client)
-    client.create_task("job", task("t", shell("printf 0123456789 > digits; mkdir -p d/e; touch d/e/f; ln -s /etc out")))
+    client.create_task(
+        "job", task("t", shell("printf 0123456789 > digits; mkdir -p d/e; touch d/e/f; ln -s /etc out"))
+    )
     completed(client, task_id="t")
     assert text(client.download_task_file("job", "t", "wd/digits", ocp_range="bytes=2-4")) == "234"
-    assert send(emulator, "GET", "/jobs/job/tasks/t/files/wd%2Fdigits", headers={"ocp-range": "bytes=-3"}).text == "789"
-    error(send(emulator, "GET", "/jobs/job/tasks/t/files/wd%2Fdigits", headers={"ocp-range": "bytes=10-"}), 416, "InvalidRange")
+    assert (
+        send(emulator, "GET", "/jobs/job/tasks/t/files/wd%2Fdigits", headers={"ocp-range": "bytes=-3"}).text
+        == "789"
+    )
+    error(
+        send(emulator, "GET", "/jobs/job/tasks/t/files/wd%2Fdigits", headers={"ocp-range": "bytes=10-"}),
+        416,
+        "InvalidRange",
+    )
     head = send(emulator, "HEAD", "/jobs/job/tasks/t/files/wd%5Cdigits")
     assert (head.headers["Content-Length"], head.content) == ("10", b"")
     assert head.headers["ocp-batch-file-isdirectory"] == "False"
     assert head.headers["ocp-batch-file-url"] == f"{emulator.url}/jobs/job/tasks/t/files/wd%2Fdigits"
-    listed = {f.name: f for f in client.list_task_files("job", "t", recursive=True, filter="startswith(name,'wd/d')")}
+    listed = {
+        f.name: f
+        for f in client.list_task_files("job", "t", recursive=True, filter="startswith(name,'wd/d')")
+    }
     assert set(listed) == {"wd/digits", "wd/d", "wd/d/e", "wd/d/e/f"} and listed["wd/d"].is_directory
     raw = send(emulator, "GET", "/jobs/job/tasks/t/files?recursive=true").json()["value"]
     assert next(e for e in raw if e["name"] == "wd/digits")["properties"]["contentLength"] == "10"

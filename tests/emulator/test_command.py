@@ -1,0 +1,98 @@
+"""The command itself: ready line, settings for clients, refusals, and that nothing is left after the end."""
+
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import requests
+from support.emulator import running_emulator, wait_until
+
+from .helpers import make_job, make_pool, shell, task
+
+COMMAND = [sys.executable, "-m", "azure_batch_emulator"]
+
+
+def test_sigterm_ends_tasks_and_removes_files(tmp_path):
+    with running_emulator() as emulator:
+        client = emulator.client()
+        make_pool(client)
+        make_job(client)
+        script = (
+            f"echo $$ $AZ_BATCH_NODE_ROOT_DIR > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/state; sleep 300"
+        )
+        client.create_task("job", task("t", shell(script)))
+        wait_until((tmp_path / "state").exists)
+        pid, root = (tmp_path / "state").read_text().split()
+        assert Path(root).is_dir()
+        assert emulator.stop() == 0
+        assert not Path(root).exists() and not Path(root).parent.exists()
+        wait_until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_ctrl_c(tmp_path):
+    with running_emulator(location=tmp_path / "here") as emulator:
+        make_pool(emulator.client())
+        emulator.process.send_signal(signal.SIGINT)
+        assert emulator.process.wait(timeout=15) == 0
+    assert list((tmp_path / "here" / "nodes").glob("n*/workitems")), "a location that was given is kept"
+
+
+def test_environment_lines():
+    out = subprocess.run(
+        [*COMMAND, "env", "--port", "123", "--blob-port", "456"], capture_output=True, text=True, check=True
+    )
+    words = dict(shlex.split(line)[1].split("=", 1) for line in out.stdout.splitlines())
+    assert words["AZ_BATCH_ACCOUNT_URL"] == words["AZURE_BATCH_ENDPOINT"] == "http://127.0.0.1:123"
+    assert words["AZ_BATCH_ACCOUNT_NAME"] == words["AZURE_BATCH_ACCOUNT"] == "devbatch"
+    assert words["AZ_BATCH_ACCOUNT_KEY"] == words["AZURE_BATCH_ACCESS_KEY"]
+    assert (
+        words["AZ_BLOB_ACCOUNT_URL"].startswith("http://127.0.0.1:456/devstoreaccount1?")
+        and "sig=" in words["AZ_BLOB_ACCOUNT_URL"]
+    )
+
+
+def refusal(*arguments):
+    done = subprocess.run([*COMMAND, "start", *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_refusals(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert "--port" in refusal("--port", str(taken.getsockname()[1]))
+    assert "--profile" in refusal("--profile", "nope", "--port", "0")
+    profile = tmp_path / "p.json"
+    profile.write_text('{"bootSeconds": [5, 1]}')
+    assert "bootSeconds" in refusal("--profile", str(profile), "--port", "0")
+    profile.write_text('{"colour": 1}')
+    assert "colour" in refusal("--profile", str(profile), "--port", "0")
+
+
+def test_a_scaled_clock_and_a_profile_of_ones_own(tmp_path):
+    profile = tmp_path / "slow.json"
+    profile.write_text('{"allocationSeconds": [600, 600], "bootSeconds": [1200, 1200]}')
+    with running_emulator(profile=profile, time_scale=3600, runner="none") as emulator:
+        make_pool(emulator.client())
+        (node,) = emulator.client().list_nodes("pool")
+        assert 1200 <= (node.last_boot_time - node.allocation_time).total_seconds() < 12_000
+
+
+def test_azurite_beside_it(azurite):
+    """`azurite` is only asked for so that there is one; the command starts its own."""
+    with running_emulator(blob_port=0) as emulator:
+        assert requests.get(emulator.blob_url + "&comp=list", timeout=10).status_code == 200
+        port = emulator.blob_url.split(":")[2].split("/")[0]
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", int(port))) != 0, "Azurite ends with it"
+
+
+def test_debug_logs_requests_without_secrets():
+    with running_emulator(log_level="debug") as emulator:
+        make_pool(emulator.client(), nodes=0)
+        wait_until(lambda: any("POST /pools?" in line and "201" in line for line in emulator.output))
+        assert not any(emulator.key in line or "Authorization" in line for line in emulator.output)
