@@ -108,10 +108,12 @@ def main(argv: list[str]) -> None:
     except OSError as e:
         fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).")
 
-    from snakemake.azure.node_startup import lean
+    from snakemake.azure.node_startup import lean, one_attempt
 
     lean()
     from snakemake.cli import main as snakemake
+
+    one_attempt()
 
     snakemake(list(order.argv))
 

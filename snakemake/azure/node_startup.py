@@ -67,6 +67,15 @@ def _stand_ins(*modules: ModuleType) -> Iterator[None]:
             del sys.modules[module.__name__]
 
 
+def one_attempt() -> None:
+    """A task is one attempt of its job: the main process counts a rule's `retries` and submits the next one, with
+    the resources that belong to it. Snakemake applies the directive in the task as well, where `--retries 0` does
+    not reach it."""
+    from snakemake.rules import Rule
+
+    Rule.restart_times = property(lambda rule: 0, lambda rule, value: None)
+
+
 def lean() -> None:
     """To be called before Snakemake's own modules are imported; later it changes nothing."""
     from snakemake_interface_report_plugins.registry import ReportPluginRegistry

@@ -141,59 +141,57 @@ def _no_permission(account: "BlobAccount") -> str:
 
 def _sentence(code: str, account: "BlobAccount") -> str | None:
     """The sentence for an error code, or None when the code is not among those with a known way out."""
-    name = account.name
-    match code:
-        case "BlobNotFound" | "ResourceNotFound":
-            return f"there is no such blob in the storage account {name}."
-        case "ContainerNotFound":
-            return (
-                f"there is no such container in the storage account {name}; create it, or correct the "
-                "query or "
-                "--default-storage-prefix."
-            )
-        case "ContainerBeingDeleted":
-            return "the container is being deleted; wait about a minute, or use another one."
-        case "AuthenticationFailed" | "InvalidAuthenticationInfo":
-            return _authentication(account)
-        case "AuthorizationFailure":
-            return _refused(account)
-        case (
-            "AuthorizationPermissionMismatch"
-            | "AuthorizationResourceTypeMismatch"
-            | "AuthorizationServiceMismatch"
-            | "InsufficientAccountPermissions"
-            | "UnauthorizedBlobOverwrite"
-        ):
-            return _no_permission(account)
-        case "AuthorizationProtocolMismatch":
-            return f"the SAS in {account.source} is for https only; write the URL with https."
-        case "AuthorizationSourceIPMismatch":
-            return f"the SAS in {account.source} is not valid from this machine's address; create one without sip=."
-        case "KeyBasedAuthenticationNotPermitted":
-            return (
-                f"the storage account {name} refuses account keys and SAS made from them; log in with "
-                "`az login` and "
-                "unset AZ_BLOB_ACCOUNT_KEY, or allow key access in the account's configuration."
-            )
-        case "NoAuthenticationInformation" | "PublicAccessNotPermitted":
-            return "the request had no credential; set AZ_BLOB_ACCOUNT_KEY or put a SAS into AZ_BLOB_ACCOUNT_URL."
-        case "AccountIsDisabled":
-            return f"the storage account {name} is disabled; see its state in the portal."
-        case "InvalidResourceName" | "OutOfRangeInput" | "InvalidUri":
-            return "Azure refuses the name of the container or blob; correct the query or --default-storage-prefix."
-        case "BlobArchived" | "BlobBeingRehydrated":
-            return (
-                "the blob lies in the archive tier; set its tier to hot or cool and wait until it is there."
-            )
-        case "BlobImmutableDueToPolicy":
-            return "an immutability policy or legal hold protects the blob; use another name or container."
-        case "LeaseIdMissing" | "LeaseLost":
-            return "someone holds a lease on the blob; break it, or wait for it to end."
-        case "InvalidBlobType":
-            return "there is an append or page blob of that name, which cannot be replaced; remove it."
-        case "ServerBusy" | "OperationTimedOut" | "InternalError":
-            return f"the storage account {name} is too busy ({code}, after retries); start again with fewer --jobs."
-        case "ConditionNotMet":
-            return "the blob was changed by someone else during the transfer; start again."
-        case _:
-            return None
+    if code in ("AuthenticationFailed", "InvalidAuthenticationInfo"):
+        return _authentication(account)
+    if code == "AuthorizationFailure":
+        return _refused(account)
+    if code in _NARROW:
+        return _no_permission(account)
+    template = _SENTENCES.get(code)
+    return template and template.format(account=account.name, source=account.source, code=code)
+
+
+_NARROW = (
+    "AuthorizationPermissionMismatch",
+    "AuthorizationResourceTypeMismatch",
+    "AuthorizationServiceMismatch",
+    "InsufficientAccountPermissions",
+    "UnauthorizedBlobOverwrite",
+)
+
+_NO_CREDENTIAL = (
+    "the request had no credential; set AZ_BLOB_ACCOUNT_KEY or put a SAS into AZ_BLOB_ACCOUNT_URL."
+)
+_BAD_NAME = "Azure refuses the name of the container or blob; correct the query or --default-storage-prefix."
+_ARCHIVED = "the blob lies in the archive tier; set its tier to hot or cool and wait until it is there."
+_LEASED = "someone holds a lease on the blob; break it, or wait for it to end."
+_BUSY = "the storage account {account} is too busy ({code}, after retries); start again with fewer --jobs."
+
+_SENTENCES = {
+    "BlobNotFound": "there is no such blob in the storage account {account}.",
+    "ContainerNotFound": "there is no such container in the storage account {account}; create it, or correct the "
+    "query or --default-storage-prefix.",
+    "ContainerBeingDeleted": "the container is being deleted; wait about a minute, or use another one.",
+    "AuthorizationProtocolMismatch": "the SAS in {source} is for https only; write the URL with https.",
+    "AuthorizationSourceIPMismatch": "the SAS in {source} is not valid from this machine's address; create one "
+    "without sip=.",
+    "KeyBasedAuthenticationNotPermitted": "the storage account {account} refuses account keys and SAS made from "
+    "them; log in with `az login` and unset AZ_BLOB_ACCOUNT_KEY, or allow key access in its configuration.",
+    "NoAuthenticationInformation": _NO_CREDENTIAL,
+    "PublicAccessNotPermitted": _NO_CREDENTIAL,
+    "AccountIsDisabled": "the storage account {account} is disabled; see its state in the portal.",
+    "InvalidResourceName": _BAD_NAME,
+    "OutOfRangeInput": _BAD_NAME,
+    "InvalidUri": _BAD_NAME,
+    "BlobArchived": _ARCHIVED,
+    "BlobBeingRehydrated": _ARCHIVED,
+    "BlobImmutableDueToPolicy": "an immutability policy or legal hold protects the blob; use another name or "
+    "container.",
+    "LeaseIdMissing": _LEASED,
+    "LeaseLost": _LEASED,
+    "InvalidBlobType": "there is an append or page blob of that name, which cannot be replaced; remove it.",
+    "ServerBusy": _BUSY,
+    "OperationTimedOut": _BUSY,
+    "InternalError": _BUSY,
+    "ConditionNotMet": "the blob was changed by someone else during the transfer; start again.",
+}

@@ -32,13 +32,14 @@ from snakemake_interface_storage_plugins.storage_provider import (
 
 from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.errors import BlobError
+from snakemake.azure.blob.files import cancellable
 from snakemake.azure.blob.inventory import MAX_PAGES, Listing, ListingPlan, lineage, parent_of
 from snakemake.azure.blob.names import SCHEME, query_fault, split_query, without_secret
-from snakemake.azure.blob.store import Blob, BlobStore, cancellable
+from snakemake.azure.blob.store import Blob, BlobStore
 
 T = TypeVar("T")
 
-# Files in transfer at once; each uses up to store.CONCURRENCY connections.
+# Files in transfer at once; each uses up to files.CONCURRENCY connections.
 TRANSFERS = 4
 
 

@@ -10,69 +10,34 @@ as in accounts with a hierarchical namespace and in Hadoop's driver. Such marker
 they come from.
 """
 
-import mimetypes
 import os
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakemake.azure.blob.account import CHUNK, MIB, BlobAccount
+from snakemake.azure.blob.account import CHUNK, BlobAccount
 from snakemake.azure.blob.errors import BlobError, error_code, explained
+from snakemake.azure.blob.files import (
+    CONCURRENCY,
+    block_size,
+    content_type,
+    in_parallel,
+    progress_hook,
+    replacing,
+    walk,
+)
 from snakemake.azure.blob.names import SCHEME, blob_name_fault
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient, ContainerClient
 
 FOLDER = {"hdi_isfolder": "true"}
-# Snakemake's own note of a local directory's age; the marker carries it in storage.
-LOCAL_ONLY = ".snakemake_timestamp"
 
-# https://learn.microsoft.com/azure/storage/blobs/scalability-targets
-MAX_BLOCKS = 50_000
-MAX_BLOCK_SIZE = 4000 * MIB
-
-# Requests at once for one file, and small files of a directory at once. Four transfers of files at once
-# (StorageProvider.workers) then hold at most 4 x 4 chunks of 8 MiB.
-CONCURRENCY = 4
-
+# How long `head` remembers; Last-Modified has whole seconds.
 SEEN_SECONDS = 1.0
-
-
-class TransferCancelled(Exception):
-    """Whoever waited for the transfer is gone; it stopped at the next chunk."""
-
-
-_cancelled: ContextVar[threading.Event | None] = ContextVar("cancelled", default=None)
-
-
-@contextmanager
-def cancellable(event: threading.Event) -> Iterator[None]:
-    """Transfers that start in this block stop with TransferCancelled at the next chunk once the event is set."""
-    token = _cancelled.set(event)
-    try:
-        yield
-    finally:
-        _cancelled.reset(token)
-
-
-def _progress_hook() -> Any:
-    """A hook for the SDK, which calls it from its own threads, after each chunk."""
-    event = _cancelled.get()
-
-    def hook(*_: Any) -> None:
-        if event is not None and event.is_set():
-            raise TransferCancelled
-
-    hook()
-    return hook
 
 
 @dataclass(frozen=True)
@@ -84,26 +49,6 @@ class Blob:
     mtime: float
     is_folder: bool = False
     md5: str | None = None
-
-
-def block_size(size: int) -> int:
-    """Bytes per block so that a file of `size` bytes fits into 50,000 blocks; whole MiB, 8 at least."""
-    needed = -(-size // MAX_BLOCKS)
-    wanted = max(CHUNK, -(-needed // MIB) * MIB)
-    if wanted > MAX_BLOCK_SIZE:
-        raise BlobError(
-            f"A file of {size:,} bytes is more than the {MAX_BLOCKS:,} blocks of {MAX_BLOCK_SIZE:,} bytes "
-            "that a blob can have; split it."
-        )
-    return wanted
-
-
-def content_type(name: str) -> str:
-    """The media type after the name. A compressed file is what it is, never a Content-Encoding to be undone."""
-    kind, encoding = mimetypes.guess_type(name, strict=False)
-    if encoding:
-        return f"application/{ {'gzip': 'gzip', 'bzip2': 'x-bzip2', 'xz': 'x-xz'}.get(encoding, 'octet-stream') }"
-    return kind or "application/octet-stream"
 
 
 class BlobStore:
@@ -134,8 +79,8 @@ class BlobStore:
     def head(self, container: str, name: str) -> Blob | None:
         """The properties of the blob, or None when it or its container does not exist. At most one request.
 
-        Snakemake asks for existence, age and size in separate calls; what was seen within the last second, which
-        is as fine as Last-Modified goes, and not changed through this object since, is not asked for again.
+        Snakemake asks for existence, age and size in separate calls; what was seen within the last second,
+        and not changed through this object since, is not asked for again.
         """
         from azure.core.exceptions import ResourceNotFoundError
 
@@ -222,7 +167,7 @@ class BlobStore:
         from azure.core.exceptions import ResourceNotFoundError
 
         with explained(self.account, f"{SCHEME}{container}/{name}"):
-            hook = _progress_hook()
+            hook = progress_hook()
             try:
                 stream = self.container(container).download_blob(
                     name, max_concurrency=concurrency, progress_hook=hook
@@ -285,7 +230,7 @@ class BlobStore:
         def put() -> None:
             from azure.storage.blob import ContentSettings
 
-            hook = _progress_hook()
+            hook = progress_hook()
             with path.open("rb") as file:
                 service.get_blob_client(container, name).upload_blob(
                     file,
@@ -334,7 +279,6 @@ class BlobStore:
         try:
             with explained(self.account, what):
                 put()
-            self._forget(container, name)
         except BlobError as error:
             if error.code != "ContainerNotFound":
                 raise
@@ -345,6 +289,8 @@ class BlobStore:
                     if error_code(conflict) != "ContainerAlreadyExists":
                         raise
                 put()
+        finally:
+            self._forget(container, name)
 
     # -- changing --------------------------------------------------------------------------------------------
 
@@ -414,64 +360,3 @@ def _inside(container: str, name: str, blob: Blob) -> str:
             "rename the blob."
         )
     return relative
-
-
-def walk(root: Path) -> tuple[list[str], list[str]]:
-    """(files, empty directories) below a local directory, as relative paths with slashes, sorted."""
-    files: list[str] = []
-    empty: list[str] = []
-
-    def visit(folder: Path, relative: str, above: tuple[Path, ...]) -> None:
-        real = folder.resolve()
-        if real in above:
-            raise BlobError(
-                f"{folder} is a symbolic link to a directory around it; remove it from the output."
-            )
-        entries = sorted(e.name for e in folder.iterdir() if e.name != LOCAL_ONLY)
-        if not entries and relative:
-            empty.append(relative)
-        for entry in entries:
-            path, below = folder / entry, f"{relative}/{entry}".lstrip("/")
-            if path.is_dir():
-                visit(path, below, (*above, real))
-            elif path.is_file():
-                files.append(below)
-            else:
-                raise BlobError(f"{path} is a broken link or no regular file; remove it from the output.")
-
-    visit(root, "", ())
-    return files, empty
-
-
-def in_parallel(work: Any, jobs: list[Any]) -> None:
-    """Runs `work` for each job, CONCURRENCY at once; the first failure ends it and is raised."""
-    if len(jobs) < 2:
-        for job in jobs:
-            work(job)
-        return
-    with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="azblob") as pool:
-        futures = [pool.submit(copy_context().run, work, job) for job in jobs]
-        try:
-            for future in futures:
-                future.result()
-        finally:
-            for future in futures:
-                future.cancel()
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A free name beside `path`; what lies there at the end takes the place of `path`, file or directory.
-
-    On failure nothing is left, and what was at `path` is still there.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".azblob-", dir=path.parent))
-    try:
-        partial = scratch / "new"
-        yield partial
-        if path.is_dir() and not path.is_symlink():
-            path.rename(scratch / "old")
-        partial.replace(path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
