@@ -196,7 +196,11 @@ def test_exit_codes_and_retries(driver):
         assert task.state in ("preparing", "running")
     assert not next(iter(driver.started.values())).fetch, "a retry on the node fetches nothing again"
     driver.end(driver.run_of("task"), 3)
-    assert (task.state, task.execution.exit_code, task.execution.failure.code) == ("completed", 3, "FailureExitCode")
+    assert (task.state, task.execution.exit_code, task.execution.failure.code) == (
+        "completed",
+        3,
+        "FailureExitCode",
+    )
 
 
 def test_launch_failures_are_not_retried(driver):
@@ -334,7 +338,9 @@ def test_container_settings_go_with_the_pool(driver):
 def test_dependencies(driver):
     driver.pool(slots=8)
     job = driver.job(usesTaskDependencies=True)
-    last = driver.task(job, "last", dependsOn={"taskIds": ["A", "b"], "taskIdRanges": [{"start": 1, "end": 3}]})
+    last = driver.task(
+        job, "last", dependsOn={"taskIds": ["A", "b"], "taskIdRanges": [{"start": 1, "end": 3}]}
+    )
     for name in ("a", "b", "1", "02", "3"):
         driver.task(job, name)
     for name in ("a", "b", "1", "02"):
@@ -409,7 +415,12 @@ def test_terminating_leaves_active_tasks_active(driver):
     assert job.state == "terminating"
     assert code_of(driver.do, tasks.create, job, task_body("third")) == "JobBeingTerminated"
     driver.end_kills()
-    assert (job.state, job.reason, first.state, second.state) == ("completed", "enough", "completed", "active")
+    assert (job.state, job.reason, first.state, second.state) == (
+        "completed",
+        "enough",
+        "completed",
+        "active",
+    )
     assert code_of(driver.do, tasks.create, job, task_body("third")) == "JobCompleted"
     assert code_of(driver.do, jobs.terminate, job, {}) == "JobCompleted"
 
@@ -465,7 +476,10 @@ def test_put_resets_and_patch_replaces_whole_objects(driver):
     driver.do(lambda m: jobs.change(m, job, {"poolInfo": {"poolId": "pool"}}, replace=True))
     assert job.spec["priority"] == 0 and "metadata" not in job.spec
     change = {"poolInfo": {"poolId": "other"}}
-    assert code_of(driver.do, lambda m: jobs.change(m, job, change, replace=False)) == "OperationInvalidForCurrentState"
+    assert (
+        code_of(driver.do, lambda m: jobs.change(m, job, change, replace=False))
+        == "OperationInvalidForCurrentState"
+    )
 
 
 def test_deleting_a_job(driver):
@@ -499,7 +513,9 @@ def test_preparation_and_release(driver):
     for run in list(driver.started):
         driver.end(run)
     assert job.state == "completed"
-    shown = [views.preparation_and_release(driver.machine, job, pool, node, "") for node in pool.nodes.values()]
+    shown = [
+        views.preparation_and_release(driver.machine, job, pool, node, "") for node in pool.nodes.values()
+    ]
     assert [entry["jobReleaseTaskExecutionInfo"]["result"] for entry in shown] == ["success"] * 2
 
 
@@ -532,7 +548,9 @@ def test_scheduling_can_be_disabled(driver):
     task = driver.task(job)
     driver.do(nodes.disable_scheduling, node, "requeue")
     assert node.state == "offline"
-    assert code_of(driver.do, nodes.disable_scheduling, node, "requeue") == "NodeAlreadyInTargetSchedulingState"
+    assert (
+        code_of(driver.do, nodes.disable_scheduling, node, "requeue") == "NodeAlreadyInTargetSchedulingState"
+    )
     driver.end_kills()
     assert task.state == "active"
     driver.do(nodes.enable_scheduling, node)

@@ -60,7 +60,9 @@ class Service(RuleBasedStateMachine):
     def create_pool(self, pool, n, slots, fill, start):
         more = {"startTask": {"commandLine": "s"}} if start else {}
         policy = {"nodeFillType": fill}
-        body = pool_body(pool, targetDedicatedNodes=n, taskSlotsPerNode=slots, taskSchedulingPolicy=policy, **more)
+        body = pool_body(
+            pool, targetDedicatedNodes=n, taskSlotsPerNode=slots, taskSchedulingPolicy=policy, **more
+        )
         self.request(pools.create, body, catalogue())
 
     @rule(pool=POOLS, n=st.integers(0, 3), low=st.integers(0, 2), option=OPTIONS)
@@ -108,7 +110,10 @@ class Service(RuleBasedStateMachine):
     @rule(job=JOBS, name=st.integers(1, 6), slots=st.integers(1, 4), retries=st.integers(-1, 2),
           depends=st.none() | st.integers(1, 6), upload=st.booleans())  # fmt: skip
     def create_task(self, job, name, slots, retries, depends, upload):
-        more = {"requiredSlots": slots, "constraints": {"maxTaskRetryCount": retries, "maxWallClockTime": "PT2H"}}
+        more = {
+            "requiredSlots": slots,
+            "constraints": {"maxTaskRetryCount": retries, "maxWallClockTime": "PT2H"},
+        }
         if depends:
             more["dependsOn"] = {"taskIds": [str(depends)]}
         if upload:

@@ -29,7 +29,9 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("lanes", "free", "fill", "expected"), [row[1:] for row in TABLE], ids=[r[0] for r in TABLE])
+@pytest.mark.parametrize(
+    ("lanes", "free", "fill", "expected"), [row[1:] for row in TABLE], ids=[r[0] for r in TABLE]
+)
 def test_place(lanes, free, fill, expected):
     placements = place(lanes, dict(free), fill)
     assert [p.node for p in placements] == expected
