@@ -4,21 +4,17 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from azure.storage.blob import ContentSettings
 
+from snakemake.azure.blob import files as files_module
 from snakemake.azure.blob import store as store_module
 from snakemake.azure.blob.account import CHUNK, MIB
 from snakemake.azure.blob.errors import BlobError
-from snakemake.azure.blob.store import (
-    FOLDER,
-    BlobStore,
-    TransferCancelled,
-    block_size,
-    cancellable,
-    content_type,
-)
+from snakemake.azure.blob.files import TransferCancelled, block_size, cancellable, content_type
+from snakemake.azure.blob.store import FOLDER, BlobStore
 
 from .conftest import content
 
@@ -36,6 +32,12 @@ ODD_NAMES = [  # one per kind
 @pytest.fixture
 def box(container):
     return container.container_name
+
+
+def seen(store: BlobStore, box: str, name: str) -> store_module.Blob:
+    blob = store.head(box, name)
+    assert blob is not None
+    return blob
 
 
 def names(store: BlobStore, box: str, prefix: str = "") -> list[str]:
@@ -77,14 +79,14 @@ def test_an_upload_replaces_and_a_download_too(store, box, tmp_path):
     (tmp_path / "out").write_text("was here before, and longer")
     store.fetch(box, "x", tmp_path / "out")
     assert (tmp_path / "out").read_text() == "second"
-    assert store.head(box, "x").size == 6
+    assert seen(store, box, "x").size == 6
 
 
 def test_the_copy_has_the_blobs_mtime(store, box, container, tmp_path):
     container.upload_blob("x", b"1")
     mtime = store.fetch(box, "x", tmp_path / "x")
     assert mtime == container.get_blob_client("x").get_blob_properties().last_modified.timestamp()
-    assert (tmp_path / "x").stat().st_mtime == mtime == store.head(box, "x").mtime
+    assert (tmp_path / "x").stat().st_mtime == mtime == seen(store, box, "x").mtime
 
 
 def test_a_failed_download_leaves_what_was_there(store, box, tmp_path):
@@ -137,7 +139,7 @@ def test_a_file_that_no_blob_can_hold():
 
 
 def test_larger_blocks_for_larger_files_are_really_used(store, box, container, tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "MAX_BLOCKS", 2)
+    monkeypatch.setattr(files_module, "MAX_BLOCKS", 2)
     with (tmp_path / "in").open("wb") as file:
         file.truncate(20 * MIB)
     store.upload(box, "x", tmp_path / "in")
@@ -153,11 +155,11 @@ class TestDirectories:
         mtime = store.fetch(box, "out/dir", tmp_path / "copy")
         assert content(tmp_path / "copy") == self.FILES
         assert (tmp_path / "copy").stat().st_mtime == mtime
-        assert (tmp_path / "copy/a.txt").stat().st_mtime == store.head(box, "out/dir/a.txt").mtime
+        assert (tmp_path / "copy/a.txt").stat().st_mtime == seen(store, box, "out/dir/a.txt").mtime
 
     def test_an_empty_one_exists(self, store, box, tree, tmp_path):
         store.upload_directory(box, "out/dir", tree("in", {}))
-        assert store.head(box, "out/dir").is_folder
+        assert seen(store, box, "out/dir").is_folder
         store.fetch(box, "out/dir", tmp_path / "copy")
         assert (tmp_path / "copy").is_dir() and content(tmp_path / "copy") == {}
 
@@ -240,7 +242,7 @@ class TestTouch:
         assert after.metadata == {"made": "by me"}
         assert after.content_settings.content_type == "text/csv"
         assert blob.download_blob().readall() == b"1"
-        assert store.head(box, "x").mtime == after.last_modified.timestamp()
+        assert seen(store, box, "x").mtime == after.last_modified.timestamp()
 
     def test_a_directory_keeps_its_marker(self, store, box, tree):
         store.upload_directory(box, "dir", tree("in", {"a": "1"}))
@@ -253,7 +255,7 @@ class TestTouch:
     def test_a_directory_without_a_marker_gets_one(self, store, box, container):
         container.upload_blob("dir/x", b"1")
         store.touch(box, "dir")
-        assert store.head(box, "dir").is_folder
+        assert seen(store, box, "dir").is_folder
 
     def test_nothing_there(self, store, box):
         with pytest.raises(BlobError, match="no such blob"):
@@ -267,6 +269,19 @@ def wait_for_next_second(mtime: float) -> None:
     while int(time.time()) <= int(mtime):
         assert time.monotonic() < deadline
         threading.Event().wait(0.02)
+
+
+def test_a_failed_swap_puts_back_what_was_there(store, box, container, tree, tmp_path, monkeypatch):
+    container.upload_blob("dir/new", b"1")
+    root = tree("copy", {"old": "x"})
+
+    def refuse(self, target):
+        raise PermissionError(target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(PermissionError):
+        store.fetch(box, "dir", root)
+    assert content(tmp_path) == {"copy/old": "x"}
 
 
 def test_removing_what_is_not_there_is_fine(store, box):
@@ -302,18 +317,18 @@ class TestSeen:
         store = BlobStore(account, clock=lambda: now[0])
         container.upload_blob("x", b"1")
         mark = azurite.mark()
-        assert [store.head(box, "x").size for _ in range(3)] == [1, 1, 1]
+        assert [seen(store, box, "x").size for _ in range(3)] == [1, 1, 1]
         assert len(azurite.requests(mark)) == 1
         container.upload_blob("x", b"22", overwrite=True)
         now[0] = 1.0
-        assert store.head(box, "x").size == 2
+        assert seen(store, box, "x").size == 2
 
     def test_own_changes_count_at_once(self, account, box, tmp_path):
         store = BlobStore(account, clock=lambda: 0.0)
         for text in ("1", "22"):
             (tmp_path / "in").write_text(text)
             store.upload(box, "x", tmp_path / "in")
-            assert store.head(box, "x").size == len(text)
+            assert seen(store, box, "x").size == len(text)
         store.remove(box, "x")
         assert store.head(box, "x") is None
 
@@ -321,7 +336,7 @@ class TestSeen:
         store = BlobStore(account, clock=lambda: 0.0)
         assert store.head(box, "x") is None
         container.upload_blob("x", b"1")
-        assert store.head(box, "x").size == 1
+        assert seen(store, box, "x").size == 1
 
 
 def test_a_cancelled_transfer_stops_and_leaves_nothing(azurite, store, box, tmp_path):

@@ -1,0 +1,143 @@
+"""The local side of transfers: folders, names that change hands, threads, and sizes of blocks. No requests."""
+
+import mimetypes
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+from snakemake.azure.blob.account import CHUNK, MIB
+from snakemake.azure.blob.errors import BlobError
+
+T = TypeVar("T")
+
+# Snakemake's own note of a local directory's age; the marker carries it in storage.
+LOCAL_ONLY = ".snakemake_timestamp"
+
+# https://learn.microsoft.com/azure/storage/blobs/scalability-targets
+MAX_BLOCKS = 50_000
+MAX_BLOCK_SIZE = 4000 * MIB
+
+# Requests at once for one file, and small files of a directory at once. Four transfers of files at once
+# (StorageProvider.workers) then hold at most 4 x 4 chunks of 8 MiB.
+CONCURRENCY = 4
+
+
+class TransferCancelled(Exception):
+    """Whoever waited for the transfer is gone; it stopped at the next chunk."""
+
+
+_cancelled: ContextVar[threading.Event | None] = ContextVar("cancelled", default=None)
+
+
+@contextmanager
+def cancellable(event: threading.Event) -> Iterator[None]:
+    """Transfers that start in this block stop with TransferCancelled at the next chunk once the event is set."""
+    token = _cancelled.set(event)
+    try:
+        yield
+    finally:
+        _cancelled.reset(token)
+
+
+def progress_hook() -> Any:
+    """A hook for the SDK, which calls it from its own threads, after each chunk."""
+    event = _cancelled.get()
+
+    def hook(*_: Any) -> None:
+        if event is not None and event.is_set():
+            raise TransferCancelled
+
+    hook()
+    return hook
+
+
+def block_size(size: int) -> int:
+    """Bytes per block so that a file of `size` bytes fits into 50,000 blocks; whole MiB, 8 at least."""
+    needed = -(-size // MAX_BLOCKS)
+    wanted = max(CHUNK, -(-needed // MIB) * MIB)
+    if wanted > MAX_BLOCK_SIZE:
+        raise BlobError(
+            f"A file of {size:,} bytes is more than the {MAX_BLOCKS:,} blocks of {MAX_BLOCK_SIZE:,} bytes "
+            "that a blob can have; split it."
+        )
+    return wanted
+
+
+def content_type(name: str) -> str:
+    """The media type after the name. A compressed file is what it is, never a Content-Encoding to be undone."""
+    kind, encoding = mimetypes.guess_type(name, strict=False)
+    if encoding:
+        return f"application/{ {'gzip': 'gzip', 'bzip2': 'x-bzip2', 'xz': 'x-xz'}.get(encoding, 'octet-stream') }"
+    return kind or "application/octet-stream"
+
+
+def walk(root: Path) -> tuple[list[str], list[str]]:
+    """(files, empty directories) below a local directory, as relative paths with slashes, sorted."""
+    files: list[str] = []
+    empty: list[str] = []
+
+    def visit(folder: Path, relative: str, above: tuple[Path, ...]) -> None:
+        real = folder.resolve()
+        if real in above:
+            raise BlobError(
+                f"{folder} is a symbolic link to a directory around it; remove it from the output."
+            )
+        entries = sorted(e.name for e in folder.iterdir() if e.name != LOCAL_ONLY)
+        if not entries and relative:
+            empty.append(relative)
+        for entry in entries:
+            path, below = folder / entry, f"{relative}/{entry}".lstrip("/")
+            if path.is_dir():
+                visit(path, below, (*above, real))
+            elif path.is_file():
+                files.append(below)
+            else:
+                raise BlobError(f"{path} is a broken link or no regular file; remove it from the output.")
+
+    visit(root, "", ())
+    return files, empty
+
+
+def in_parallel(work: Callable[[T], object], jobs: Sequence[T]) -> None:
+    """Runs `work` for each job, CONCURRENCY at once; the first failure ends it and is raised."""
+    if len(jobs) < 2:
+        for job in jobs:
+            work(job)
+        return
+    with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="azblob") as pool:
+        futures = [pool.submit(copy_context().run, work, job) for job in jobs]
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A free name beside `path`; what lies there at the end takes the place of `path`, file or directory.
+
+    On failure nothing is left, and what was at `path` is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".azblob-", dir=path.parent))
+    try:
+        partial, old = scratch / "new", scratch / "old"
+        yield partial
+        if path.is_dir() and not path.is_symlink():
+            path.rename(old)
+        try:
+            partial.replace(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
