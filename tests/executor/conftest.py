@@ -72,7 +72,9 @@ class Site:
     def command(self, *args: str, **changes: str | None) -> list[str]:
         return [str(SNAKEMAKE), "--az-batch", *self.options(**changes), *args]
 
-    def run(self, *args: str, command: list[str] | None = None, timeout: float = 120, **changes: str | None) -> Result:
+    def run(
+        self, *args: str, command: list[str] | None = None, timeout: float = 120, **changes: str | None
+    ) -> Result:
         done = subprocess.run(
             command or self.command(*args, **changes),
             cwd=self.workdir,
@@ -90,7 +92,11 @@ class Site:
         """A run that goes on while the test looks at the service."""
         with (self.workdir / "output.txt").open("w") as output:
             process = subprocess.Popen(
-                self.command(*args, **changes), cwd=self.workdir, env=self.environ, stdout=output, stderr=output
+                self.command(*args, **changes),
+                cwd=self.workdir,
+                env=self.environ,
+                stdout=output,
+                stderr=output,
             )
             try:
                 yield process
@@ -129,7 +135,11 @@ def site(tmp_path, emulator, azurite) -> Site:
     drop = [name for name in os.environ if name in NOT_FOR_NODES or re.match("AZURE_|AZ_|SNAKEMAKE_", name)]
     environ = {name: value for name, value in os.environ.items() if name not in drop}
     environ |= emulator.environment()
-    environ |= {"AZ_BLOB_ACCOUNT_URL": azurite.url, "AZ_BLOB_ACCOUNT_KEY": azurite.key, "PYTHONUNBUFFERED": "1"}
+    environ |= {
+        "AZ_BLOB_ACCOUNT_URL": azurite.url,
+        "AZ_BLOB_ACCOUNT_KEY": azurite.key,
+        "PYTHONUNBUFFERED": "1",
+    }
     workdir = tmp_path / "workflow"
     workdir.mkdir()
     return Site(workdir, emulator, azurite, azurite.new_container(), environ)
