@@ -22,13 +22,20 @@ def api() -> dict:
 
 def parse_body(model: str, raw: bytes) -> dict:
     """The JSON text `raw` as a value of `model`; a BatchError names the property that is wrong."""
+    return check_model(model, parse_object(raw), "")
+
+
+def parse_object(raw: bytes) -> dict:
+    """The JSON object that `raw` is the text of."""
     try:
         value = json.loads(raw)
+    except RecursionError:
+        raise BatchError("InvalidRequestBody", [("Reason", "The body is nested too deeply.")]) from None
     except ValueError as error:
         raise BatchError("InvalidRequestBody", [("Reason", f"The body is not JSON: {error}")]) from None
     if not isinstance(value, dict):
         raise BatchError("InvalidRequestBody", [("Reason", "The body is not a JSON object.")])
-    return check_model(model, value, "")
+    return value
 
 
 def check_model(model: str, value: dict, path: str) -> dict:

@@ -74,8 +74,8 @@ def fetch(resources: Iterable[dict], directory: Path, cancelled: Callable[[], bo
 def _fetch_one(resource: dict, directory: Path) -> Failed | None:
     path = resource.get("filePath", "")
     source = resource.get("httpUrl") or resource["storageContainerUrl"]
-    target = (directory / path).resolve()
-    if not target.is_relative_to(directory.resolve()):
+    target = _below(directory, path)
+    if target is None:
         return _failed(
             "ResourceFileInvalidFilePath", source, path, "The path may not leave the working directory."
         )
@@ -86,6 +86,15 @@ def _fetch_one(resource: dict, directory: Path) -> Failed | None:
         return _fetch_container(source, resource.get("blobPrefix"), target, path, mode)
     except OSError as error:
         return _failed("ResourceFileWriteFailed", source, path, str(error))
+
+
+def _below(directory: Path, path: str) -> Path | None:
+    """The path within the directory, or None where it leads out of it or can't be one."""
+    try:
+        target = (directory / path).resolve()
+    except ValueError:  # a NUL in it
+        return None
+    return target if target.is_relative_to(directory.resolve()) else None
 
 
 def _fetch_url(url: str, target: Path, path: str, mode: int) -> Failed | None:

@@ -28,12 +28,15 @@ def parse_duration(text: str) -> timedelta:
     if not match or not any(match.groups()[1:]) or text.endswith("T"):
         raise ValueError(f"{text!r} is not an ISO 8601 duration, such as PT15M or P7D")
     sign, years, months, weeks, days, hours, minutes, seconds = match.groups()
-    length = timedelta(
-        days=int(years or 0) * 365 + int(months or 0) * 30 + int(weeks or 0) * 7 + int(days or 0),
-        hours=float(hours or 0),
-        minutes=float(minutes or 0),
-        seconds=float(seconds or 0),
-    )
+    try:
+        length = timedelta(
+            days=int(years or 0) * 365 + int(months or 0) * 30 + int(weeks or 0) * 7 + int(days or 0),
+            hours=float(hours or 0),
+            minutes=float(minutes or 0),
+            seconds=float(seconds or 0),
+        )
+    except OverflowError:
+        raise ValueError(f"{text!r} is longer than any duration can be") from None
     return -length if sign else length
 
 

@@ -3,6 +3,8 @@ the shape of a body."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
 
 from ..errors import BatchError, invalid_property
 from ..wire import INFINITE, is_id, parse_duration
@@ -185,12 +187,14 @@ def check_job(spec: dict) -> None:
 def job_constraints(given: dict) -> dict:
     constraints = {"maxWallClockTime": INFINITE, "maxTaskRetryCount": 0} | given
     check_range("constraints/maxTaskRetryCount", constraints["maxTaskRetryCount"], -1, 2**31 - 1)
+    check_positive("constraints/maxWallClockTime", constraints["maxWallClockTime"])
     return constraints
 
 
 def task_constraints(given: dict, retries: int = 0) -> dict:
     constraints = {"maxWallClockTime": INFINITE, "retentionTime": "P7D", "maxTaskRetryCount": retries} | given
     check_range("constraints/maxTaskRetryCount", constraints["maxTaskRetryCount"], -1, 2**31 - 1)
+    check_positive("constraints/maxWallClockTime", constraints["maxWallClockTime"])
     return constraints
 
 
@@ -259,6 +263,7 @@ def check_files(task: dict, path: str) -> None:
             raise not_yet(where + "/autoStorageContainerName")
         if "identityReference" in file:
             raise not_yet(where + "/identityReference")
+        check_url(where, file.get("httpUrl") or file["storageContainerUrl"])
         if "fileMode" in file:
             _check(
                 lambda text: 0 <= int(text, 8) <= 0o7777,
@@ -272,6 +277,24 @@ def check_files(task: dict, path: str) -> None:
             raise invalid_property(where + "/destination", "", "A container is needed.")
         if "identityReference" in file["destination"]["container"]:
             raise not_yet(where + "/destination/container/identityReference")
+        check_url(
+            where + "/destination/container/containerUrl", file["destination"]["container"]["containerUrl"]
+        )
+
+
+def check_url(name: str, url: str) -> None:
+    """An http or https URL; the answer does not repeat it, because it may carry a signature."""
+    try:
+        good = urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).hostname)
+    except ValueError:
+        good = False
+    if not good:
+        raise invalid_property(name, url.partition("?")[0], "An http or https URL is needed.")
+
+
+def check_positive(name: str, duration: str) -> None:
+    if parse_duration(duration) <= timedelta():
+        raise invalid_property(name, duration, "The duration must be positive.")
 
 
 def _check(test: Callable[[str], bool], value: str, name: str, reason: str) -> None:

@@ -23,6 +23,7 @@ from .entities import Node, Pool
 from .machine import Machine
 from .states import ALLOCATION, POOL, Stateful
 
+MAX_NODES = 2000  # of each kind in a pool, as documented for pools of custom images
 MAX_REMOVALS = 100  # "nodeList" of BatchNodeRemoveOptions
 _TARGETS = {True: "dedicated", False: "low priority"}
 
@@ -90,10 +91,14 @@ def allocate(m: Machine, pool_key: str, resize: int) -> None:
     pool.pending = False
     for kind in (True, False):
         want = missing(pool, kind)
-        granted = min(want, affordable(m, pool, kind))
+        present = sum(1 for node in pool.nodes.values() if node.dedicated == kind)
+        possible = max(0, MAX_NODES - present)
+        granted = min(want, possible, affordable(m, pool, kind))
         for _ in range(granted):
             nodes.create(m, pool, kind)
-        if granted < want:
+        if granted < want and granted == possible:
+            pool.errors.append(("AllocationFailed", f"A pool has at most {MAX_NODES} nodes of a kind"))
+        elif granted < want:
             code = "AccountCoreQuotaReached" if kind else "AccountLowPriorityCoreQuotaReached"
             text = (
                 "The specified account has reached core quota"

@@ -1,11 +1,9 @@
 """Jobs and tasks."""
 
-import json
-
 from ..core import jobs, lists, tasks, views
 from ..core.machine import Machine
 from ..errors import BatchError, missing_property
-from ..schema import check_model
+from ..schema import check_model, parse_object
 from ..wire import format_time
 from .call import Call, Reply
 
@@ -148,14 +146,9 @@ def _verdict(call: Call, job_id: str, task_id: str, outcome: object, now: str) -
 
 
 def parse_collection(raw: bytes) -> dict:
-    try:
-        body = json.loads(raw)
-    except ValueError as error:
-        raise BatchError("InvalidRequestBody", [("Reason", f"The body is not JSON: {error}")]) from None
-    if not isinstance(body, dict) or set(body) - {"value"}:
-        raise BatchError(
-            "InvalidRequestBody", [("Reason", "The body is not an object with the property 'value'.")]
-        )
+    body = parse_object(raw)
+    if set(body) - {"value"}:
+        raise BatchError("InvalidRequestBody", [("Reason", "Only the property 'value' is expected.")])
     return body
 
 

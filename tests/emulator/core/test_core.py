@@ -71,6 +71,11 @@ def test_quota_gives_what_it_can():
     assert (len(pool.nodes), [code for code, _ in pool.errors]) == (2, ["AccountCoreQuotaReached"])
 
 
+def test_a_pool_has_a_largest_size(driver):
+    pool = driver.pool(nodes=5_000_000)
+    assert (len(pool.nodes), [code for code, _ in pool.errors]) == (2000, ["AllocationFailed"])
+
+
 def test_idle_nodes_leave_first(driver):
     pool = driver.pool(nodes=3)
     job = driver.job()
