@@ -106,7 +106,9 @@ def apply_edits(stage: Path, live: bool) -> None:
         path = stage / edit.file
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         if (found := text.count(edit.old)) != 1:
-            misfits.append(f"  {edit.name}: its anchor occurs {found} times in {edit.file}: {edit.old.strip()!r}")
+            misfits.append(
+                f"  {edit.name}: its anchor occurs {found} times in {edit.file}: {edit.old.strip()!r}"
+            )
         else:
             path.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
     if misfits:

@@ -46,7 +46,10 @@ def port(wanted: int) -> int:
 def emulator(batch_port: int, blob_port: int):
     command = [BIN / "azure-batch-emulator", "start", "--port", batch_port, "--blob-port", blob_port]
     command += ["--profile", "fast", "--runner", "process", "--location", DEMO / "emulator"]
-    say("$ " + " ".join(shlex.quote(os.path.relpath(c, ROOT) if isinstance(c, Path) else str(c)) for c in command))
+    say(
+        "$ "
+        + " ".join(shlex.quote(os.path.relpath(c, ROOT) if isinstance(c, Path) else str(c)) for c in command)
+    )
     log = DEMO / "emulator.log"
     with log.open("w") as stderr:
         process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=stderr, text=True)
@@ -94,7 +97,9 @@ def leftovers(batch, service) -> list[str]:
     pools = [f"pool {p.id} ({p.state})" for p in batch.list_pools()]
     jobs = [f"Batch job {j.id} ({j.state})" for j in batch.list_jobs()]
     container = service.get_container_client(CONTAINER)
-    sources = [f"source archive {b.name}" for b in container.list_blobs(name_starts_with=f"{PREFIX}/.snakemake")]
+    sources = [
+        f"source archive {b.name}" for b in container.list_blobs(name_starts_with=f"{PREFIX}/.snakemake")
+    ]
     return pools + jobs + sources
 
 
@@ -110,7 +115,9 @@ def main() -> None:
     shutil.rmtree(DEMO, ignore_errors=True)
     DEMO.mkdir()
     workdir = DEMO / "variants"
-    shutil.copytree(EXAMPLE, workdir, ignore=shutil.ignore_patterns(".snakemake", "results", "data", "README.md"))
+    shutil.copytree(
+        EXAMPLE, workdir, ignore=shutil.ignore_patterns(".snakemake", "results", "data", "README.md")
+    )
     batch_port, blob_port = port(10011), port(10000)
 
     from snakemake.azure.batch_account import BatchAccount
@@ -134,7 +141,12 @@ def main() -> None:
         command = ["snakemake", "--az-batch", "--az-batch-account-url", account_url, "--jobs", "4"]
         command += ["--az-batch-vm-size", "Standard_D2ds_v5", "--az-batch-nodes", "2"]
         command += ["--seconds-between-status-checks", "1"]
-        command += ["--default-storage-provider", "azblob", "--default-storage-prefix", f"az://{CONTAINER}/{PREFIX}"]
+        command += [
+            "--default-storage-provider",
+            "azblob",
+            "--default-storage-prefix",
+            f"az://{CONTAINER}/{PREFIX}",
+        ]
         say(f"$ cd {workdir.relative_to(ROOT)}")
         say(f"$ {shlex.join(command)}\n")
         code = subprocess.run([str(BIN / command[0]), *command[1:]], cwd=workdir, env=environment).returncode
@@ -143,7 +155,9 @@ def main() -> None:
 
         title("Results")
         files = download(service, DEMO / "results")
-        say(f"  az://{CONTAINER}/{PREFIX}/results/ ({len(files)} files) -> {(DEMO / 'results').relative_to(ROOT)}/")
+        say(
+            f"  az://{CONTAINER}/{PREFIX}/results/ ({len(files)} files) -> {(DEMO / 'results').relative_to(ROOT)}/"
+        )
         for file in sorted(f for f in files if f.parent == DEMO / "results"):
             say(f"  {file.relative_to(ROOT)}")
         for table in sorted((DEMO / "results").rglob("summary*.tsv")):

@@ -39,14 +39,26 @@ RULES = [
     ("azure_batch_emulator", ("snakemake", "snakemake_interface_common", "azure.batch", *SHIMS)),
     (
         "azure_batch_emulator/core",
-        ("threading", "socket", "subprocess", "time", "asyncio", "starlette", "uvicorn", "docker", "requests"),
+        (
+            "threading",
+            "socket",
+            "subprocess",
+            "time",
+            "asyncio",
+            "starlette",
+            "uvicorn",
+            "docker",
+            "requests",
+        ),
     ),
 ]
 
 
 @pytest.mark.parametrize("folder, forbidden", RULES, ids=[rule[0] for rule in RULES])
 def test_arrows(folder, forbidden):
-    broken = [f"{p.relative_to(ROOT)}: {n}" for p in files(folder) for n in imports(p) if below(n, *forbidden)]
+    broken = [
+        f"{p.relative_to(ROOT)}: {n}" for p in files(folder) for n in imports(p) if below(n, *forbidden)
+    ]
     assert not broken
 
 
@@ -59,7 +71,10 @@ def test_shims_only_re_export(shim):
 
 def test_upstream_is_never_in_the_tree():
     """The repository holds the delta; upstream's files come in at build time."""
-    assert {p.name for p in (ROOT / "snakemake").iterdir() if p.name != "__pycache__"} == {"azure", "executors"}
+    assert {p.name for p in (ROOT / "snakemake").iterdir() if p.name != "__pycache__"} == {
+        "azure",
+        "executors",
+    }
     own = {p.name for p in (ROOT / "snakemake" / "executors").iterdir() if p.name != "__pycache__"}
     assert own == {"azure_batch.py"}
 
@@ -71,7 +86,9 @@ def test_starting_snakemake_loads_no_batch_sdk():
         "print([m for m in sys.modules if m.split('.')[:2] in (['azure', 'batch'], ['azure', 'identity'])"
         " or m.startswith(('azure.storage', 'azure_batch_emulator'))])"
     )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
     assert loaded == "[]"
 
 

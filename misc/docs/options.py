@@ -9,6 +9,8 @@ from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "options.md"
 
+# ruff: noqa: E501  (the lines of tables)
+
 HEAD = """\
 # Options, resources and variables
 
@@ -57,8 +59,8 @@ RULES = """\
 
 
 def page() -> str:
-    from snakemake.azure.settings import ExecutorSettings
     from snakemake.azure.blob.storage import StorageProviderSettings
+    from snakemake.azure.settings import ExecutorSettings
 
     def table(settings, prefix, head):
         yield f"## {head}\n\n| option | default | meaning |\n|---|---|---|"

@@ -89,7 +89,7 @@ class BatchAccount:
 
         return BatchClient(
             self.endpoint,
-            self.credential(),  # type: ignore[arg-type]
+            self.credential(),
             retry_total=8,
             retry_backoff_factor=0.5,
             retry_backoff_max=30,

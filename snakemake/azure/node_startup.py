@@ -42,7 +42,9 @@ class NoDatabase:
     """In place of the persistence backend that keeps records in a database."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError("A task on Azure Batch keeps no records in a database; the main process does.")
+        raise NotImplementedError(
+            "A task on Azure Batch keeps no records in a database; the main process does."
+        )
 
 
 def _field(default: Any = None, default_factory: Any = None, **_: Any) -> Any:
@@ -82,7 +84,7 @@ def lean() -> None:
 
     if "snakemake.persistence" in sys.modules:
         return
-    ReportPluginRegistry.collect_plugins = lambda self: setattr(self, "plugins", {})  # type: ignore[method-assign]
+    ReportPluginRegistry.collect_plugins = lambda self: setattr(self, "plugins", {})
     with _stand_ins(
         _module("sqlmodel", SQLModel=Record, Field=_field),
         _module("sqlalchemy", Column=lambda *_: None, JSON=None),

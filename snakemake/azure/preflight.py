@@ -149,7 +149,7 @@ def check_blob_access(account: "BlobAccount", prefix: str) -> None:
     A container that is not there yet is fine: the first upload makes it.
     """
     from azure.core.exceptions import ResourceNotFoundError
-    from snakemake.azure.blob.errors import explained
+    from snakemake.azure.blob.errors import error_code, explained
 
     container, _, path = prefix.partition("/")
     with account.service() as service, explained(account, prefix):
@@ -159,44 +159,5 @@ def check_blob_access(account: "BlobAccount", prefix: str) -> None:
         try:
             next(pages.by_page(), None)
         except ResourceNotFoundError as e:
-            if e.error_code != "ContainerNotFound":
+            if error_code(e) != "ContainerNotFound":
                 raise
-
-
-class BlobSources:
-    """The source archive's place in blob storage: below the default prefix, named by run and digest."""
-
-    def __init__(self, account: "BlobAccount", prefix: str, run_id: str, archive: SourceArchive):
-        self.account = account
-        self.archive = archive
-        self.sha256 = archive.sha256
-        self.name = f"{prefix}/.snakemake-azbatch/{run_id}/sources.tar.gz"
-
-    def upload(self) -> None:
-        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-        from snakemake.azure.blob.errors import explained
-
-        container, _, blob = self.name.partition("/")
-        with self.account.service() as service, explained(self.account, self.name):
-            client = service.get_blob_client(container, blob)
-            try:
-                client.upload_blob(self.archive.data, overwrite=True)
-            except ResourceNotFoundError as e:
-                if e.error_code != "ContainerNotFound":
-                    raise
-                try:
-                    service.create_container(container)
-                except ResourceExistsError:
-                    pass
-                client.upload_blob(self.archive.data, overwrite=True)
-
-    def delete(self) -> None:
-        from azure.core.exceptions import ResourceNotFoundError
-        from snakemake.azure.blob.errors import explained
-
-        container, _, blob = self.name.partition("/")
-        with self.account.service() as service, explained(self.account, self.name):
-            try:
-                service.get_blob_client(container, blob).delete_blob()
-            except ResourceNotFoundError:
-                pass

@@ -10,10 +10,15 @@ import io
 import os
 import tarfile
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from snakemake_interface_common.exceptions import WorkflowError
+
+if TYPE_CHECKING:
+    from snakemake.azure.blob.account import BlobAccount
 
 LARGE_ARCHIVE = 50 * 1024 * 1024
 """Packed size in bytes from which on the user is told that sources hold more than sources."""
@@ -91,3 +96,43 @@ def unpack(data: bytes, sha256: str, target: Path) -> None:
         # Python before 3.11.4, such as Debian 12's, has no filters; the digest vouches for the content there.
         tar.extraction_filter = getattr(tarfile, "data_filter", None)
         tar.extractall(target)
+
+
+class BlobSources:
+    """The archive's place in blob storage: below the workflow's prefix (`CONTAINER[/PATH]`), named by the run."""
+
+    def __init__(self, account: "BlobAccount", prefix: str, run_id: str, archive: SourceArchive):
+        self.account = account
+        self.archive = archive
+        self.sha256 = archive.sha256
+        self.name = f"{prefix}/.snakemake-azbatch/{run_id}/sources.tar.gz"
+
+    def upload(self) -> None:
+        """Stores the archive; makes the container if it is not there. Raises BlobError."""
+        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+        from snakemake.azure.blob.errors import error_code, explained
+
+        container, _, blob = self.name.partition("/")
+        with self.account.service() as service, explained(self.account, self.name):
+            client = service.get_blob_client(container, blob)
+            try:
+                client.upload_blob(self.archive.data, overwrite=True)
+            except ResourceNotFoundError as e:
+                if error_code(e) != "ContainerNotFound":
+                    raise
+                with suppress(ResourceExistsError):
+                    service.create_container(container)
+                client.upload_blob(self.archive.data, overwrite=True)
+
+    def delete(self) -> None:
+        """Removes the archive; fine if it is gone. Raises BlobError."""
+        from azure.core.exceptions import ResourceNotFoundError
+        from snakemake.azure.blob.errors import explained
+
+        container, _, blob = self.name.partition("/")
+        with (
+            self.account.service() as service,
+            explained(self.account, self.name),
+            suppress(ResourceNotFoundError),
+        ):
+            service.get_blob_client(container, blob).delete_blob()

@@ -36,7 +36,15 @@ from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.client import Batch
 from snakemake.azure.pools import PoolPlan
 from snakemake.azure.run import BatchRun, PoolQueue
-from snakemake.azure.settings import DEFAULT_VM_SIZE, ExecutorSettings, SettingsError, resolve, validate
+from snakemake.azure.settings import (
+    DEFAULT_NODES,
+    DEFAULT_VM_SIZE,
+    ExecutorSettings,
+    SettingsError,
+    resolve,
+    validate,
+)
+from snakemake.azure.sources import BlobSources
 from snakemake.azure.tasks import NodeOrder, Task
 
 __all__ = ["AzBatchExecutor", "AzBatchJob", "ExecutorSettings", "common_settings"]
@@ -156,9 +164,7 @@ class AzBatchExecutor(RemoteExecutor):
             self._run = BatchRun(
                 id=self.run_id,
                 batch=self.batch,
-                sources=preflight.BlobSources(
-                    self.blob_account, self.source_prefix, self.run_id, self.sources
-                ),
+                sources=BlobSources(self.blob_account, self.source_prefix, self.run_id, self.sources),
                 environment=environment,
                 image=self.image,
                 task_retries=self.settings.task_retries,
@@ -200,7 +206,7 @@ class AzBatchExecutor(RemoteExecutor):
             id=batch_ids.derived_id(self.run_id, "pool", str(len(self.run.queues) + 1)),
             vm_size=self._vms[key].name,
             slots=per_node,
-            max_nodes=self.settings.nodes,
+            max_nodes=self.settings.nodes or DEFAULT_NODES,
             image=self.image,
             os_image=self.os_images.for_vm(self._vms[key]),
             metadata=(("snakemake-run", self.run_id),),

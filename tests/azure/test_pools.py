@@ -63,7 +63,9 @@ def info(result=None, code=0, failure=None):
 
 
 def failure(code, message="m", details=()):
-    return SimpleNamespace(code=code, message=message, details=[SimpleNamespace(name=n, value=v) for n, v in details])
+    return SimpleNamespace(
+        code=code, message=message, details=[SimpleNamespace(name=n, value=v) for n, v in details]
+    )
 
 
 def task(name="t", execution=None, at=None):
@@ -76,7 +78,11 @@ def task(name="t", execution=None, at=None):
         (info("success"), True, ""),
         (info("Success"), True, ""),
         (info("failure", 3, failure("FailureExitCode")), False, "exited with code 3"),
-        (info("Failure", None, failure("TaskEnded", "wall clock", [("Limit", "PT5M")])), False, "wall clock.*PT5M"),
+        (
+            info("Failure", None, failure("TaskEnded", "wall clock", [("Limit", "PT5M")])),
+            False,
+            "wall clock.*PT5M",
+        ),
         (info(None), False, "without saying"),
         (None, False, "without saying"),
         (info("unheard"), False, "exited"),

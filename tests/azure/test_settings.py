@@ -174,4 +174,7 @@ def test_account_refused(url, environ, names):
 def test_the_emulators_published_account_is_the_clients():
     import azure_batch_emulator
 
-    assert (azure_batch_emulator.DEV_ACCOUNT, azure_batch_emulator.DEV_KEY) == (EMULATOR_ACCOUNT, EMULATOR_KEY)
+    assert (azure_batch_emulator.DEV_ACCOUNT, azure_batch_emulator.DEV_KEY) == (
+        EMULATOR_ACCOUNT,
+        EMULATOR_KEY,
+    )

@@ -24,7 +24,15 @@ def workflow(tmp_path):
     return tmp_path
 
 
-FILES = ["scripts/a b#1.py", "Snakefile", "config/config.yaml", "./Snakefile", ".git/HEAD", ".snakemake/log/x", "link"]
+FILES = [
+    "scripts/a b#1.py",
+    "Snakefile",
+    "config/config.yaml",
+    "./Snakefile",
+    ".git/HEAD",
+    ".snakemake/log/x",
+    "link",
+]
 
 
 def names(archive):
@@ -119,7 +127,10 @@ def test_environment_without_a_home(tmp_path):
 
 
 orders = st.builds(
-    NodeOrder, st.lists(st.text()).map(tuple), st.text(), st.text(alphabet="0123456789abcdef", min_size=64, max_size=64)
+    NodeOrder,
+    st.lists(st.text()).map(tuple),
+    st.text(),
+    st.text(alphabet="0123456789abcdef", min_size=64, max_size=64),
 )
 
 

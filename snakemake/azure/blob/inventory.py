@@ -76,6 +76,37 @@ class ListingPlan:
             self._too_large.update(Listing(container, above, True) for above in lineage(directory))
 
 
+@dataclass
+class Crowd:
+    """Notices when the entries of a directory are asked for one after the other, so that a listing pays. No I/O.
+
+    `seconds` is how long a listing is good for, and so the least time between two of a directory.
+    """
+
+    seconds: float
+    threshold: int = 20
+    _misses: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    _listed: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def asks(self, container: str, directory: str, now: float) -> bool:
+        """Whether to list the directory now, since one more of its entries is asked for."""
+        key = (container, directory)
+        last = self._listed.get(key)
+        if last is not None and now - last < self.seconds:
+            return False
+        if last is None or now - last > 10 * self.seconds:
+            recent = [t for t in self._misses.get(key, []) if now - t < 2 * self.seconds]
+            self._misses[key] = [*recent, now]
+            if len(recent) < self.threshold:
+                return False
+        self._listed[key] = now
+        return True
+
+    def give_up(self, container: str, directory: str) -> None:
+        """The directory cannot be listed in one request: it is never suggested again."""
+        self._listed[container, directory] = float("inf")
+
+
 def parent_of(name: str) -> str:
     return name.rpartition("/")[0]
 

@@ -29,6 +29,7 @@ from snakemake.azure.blob.files import (
     replacing,
     walk,
 )
+from snakemake.azure.blob.inventory import Crowd, parent_of
 from snakemake.azure.blob.names import SCHEME, blob_name_fault
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ FOLDER = {"hdi_isfolder": "true"}
 
 # How long `head` remembers; Last-Modified has whole seconds.
 SEEN_SECONDS = 1.0
+SEEN_BLOBS = 20_000
+PAGE = 5000  # entries of a listing in one answer
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class BlobStore:
         self._service: BlobServiceClient | None = None
         self._lock = threading.Lock()
         self._seen: dict[tuple[str, str], tuple[float, Blob]] = {}
+        self._crowd = Crowd(SEEN_SECONDS)
 
     @property
     def service(self) -> "BlobServiceClient":
@@ -80,23 +84,47 @@ class BlobStore:
         """The properties of the blob, or None when it or its container does not exist. At most one request.
 
         Snakemake asks for existence, age and size in separate calls; what was seen within the last second,
-        and not changed through this object since, is not asked for again.
+        and not changed through this object since, is not asked for again. When many blobs of one directory are
+        asked for, one listing a second answers for all of them.
         """
         from azure.core.exceptions import ResourceNotFoundError
 
-        seen = self._seen.get((container, name))
-        if seen and self._clock() - seen[0] < SEEN_SECONDS:
-            return seen[1]
+        asked = self._clock()
+        if (seen := self._recent(container, name, asked)) is not None:
+            return seen
+        if self._crowd.asks(container, parent_of(name), asked):
+            self._look_around(container, parent_of(name), asked)
+            if (seen := self._recent(container, name, asked)) is not None:
+                return seen
         with explained(self.account, f"{SCHEME}{container}/{name}"):
             try:
-                asked = self._clock()
                 blob = _entry(self.container(container).get_blob_client(name).get_blob_properties())
             except ResourceNotFoundError:
                 return None
-        if len(self._seen) > 1000:
-            self._seen.clear()
-        self._seen[container, name] = (asked, blob)
+        self._remember(container, asked, [blob])
         return blob
+
+    def _recent(self, container: str, name: str, now: float) -> Blob | None:
+        when, blob = self._seen.get((container, name), (0.0, None))
+        return blob if blob is not None and now - when < SEEN_SECONDS else None
+
+    def _remember(self, container: str, when: float, blobs: list[Blob]) -> None:
+        if len(self._seen) > SEEN_BLOBS:
+            self._seen.clear()
+        self._seen.update({(container, blob.name): (when, blob) for blob in blobs})
+
+    def _look_around(self, container: str, directory: str, when: float) -> None:
+        """Remembers what the first page of the directory's listing says."""
+        try:
+            page = next(self.pages(container, f"{directory}/" if directory else "", recursive=False), None)
+        except BlobError as error:
+            if error.status != 403:  # without the permission to list, each blob is asked for as before
+                raise
+            page = None
+        blobs, folders = page or ([], [])
+        if page is None or len(blobs) + len(folders) >= PAGE:
+            self._crowd.give_up(container, directory)
+        self._remember(container, when, blobs)
 
     def _forget(self, container: str, name: str) -> None:
         self._seen.pop((container, name), None)
