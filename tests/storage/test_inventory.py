@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakemake.azure.blob.inventory import Listing, ListingPlan, lineage, parent_of
+from snakemake.azure.blob.inventory import Crowd, Listing, ListingPlan, lineage, parent_of
 
 
 def listed(plan: ListingPlan, directory: str, too_large: tuple[Listing, ...] = ()) -> list[tuple[str, bool]]:
@@ -67,6 +67,32 @@ def test_lineage():
     assert lineage("a/b/c") == ["a/b/c", "a/b", "a", ""]
     assert lineage("") == [""]
     assert parent_of("a/b") == "a" and parent_of("a") == ""
+
+
+def test_a_crowd_is_noticed_and_listed_once_a_second():
+    crowd = Crowd(seconds=1.0)
+    assert not any(crowd.asks("box", "d", n / 100) for n in range(20))
+    assert crowd.asks("box", "d", 0.2)
+    assert not any(crowd.asks("box", "d", 0.2 + n / 100) for n in range(99))
+    assert crowd.asks("box", "d", 1.3)
+    assert not crowd.asks("box", "other", 1.3)
+
+
+def test_a_few_now_and_then_are_no_crowd():
+    crowd = Crowd(seconds=1.0)
+    assert not any(crowd.asks("box", "d", float(n)) for n in range(100))
+
+
+def test_a_crowd_of_long_ago_is_forgotten():
+    crowd = Crowd(seconds=1.0)
+    assert [n for n in range(25) if crowd.asks("box", "d", n / 100)] == [20]
+    assert not crowd.asks("box", "d", 60.0)
+
+
+def test_a_directory_given_up_is_not_suggested_again():
+    crowd = Crowd(seconds=1.0)
+    crowd.give_up("box", "d")
+    assert not any(crowd.asks("box", "d", n / 10) for n in range(200))
 
 
 paths = st.lists(st.sampled_from("abc"), max_size=4).map("/".join)

@@ -11,7 +11,7 @@ from azure.storage.blob import ContentSettings
 
 from snakemake.azure.blob import files as files_module
 from snakemake.azure.blob import store as store_module
-from snakemake.azure.blob.account import CHUNK, MIB
+from snakemake.azure.blob.account import CHUNK, MIB, BlobAccount
 from snakemake.azure.blob.errors import BlobError
 from snakemake.azure.blob.files import TransferCancelled, block_size, cancellable, content_type
 from snakemake.azure.blob.store import FOLDER, BlobStore
@@ -322,6 +322,23 @@ class TestSeen:
         container.upload_blob("x", b"22", overwrite=True)
         now[0] = 1.0
         assert seen(store, box, "x").size == 2
+
+    def test_many_of_a_directory_are_one_listing(self, azurite, account, box, container):
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda n: container.upload_blob(f"d/{n}", b"x" * n), range(100)))
+        store = BlobStore(account, clock=lambda: 0.0)
+        mark = azurite.mark()
+        assert [seen(store, box, f"d/{n}").size for n in range(100)] == list(range(100))
+        requests = azurite.requests(mark)
+        assert (len(requests), sum(r.is_list for r in requests)) == (21, 1)
+        assert store.head(box, "d/none") is None
+
+    def test_many_without_permission_to_list(self, azurite, box, container):
+        for n in range(30):
+            container.upload_blob(f"d/{n}", b"")
+        account = BlobAccount.resolve(account_url=azurite.sas_url(permission="r"), environ={})
+        store = BlobStore(account, clock=lambda: 0.0)
+        assert [seen(store, box, f"d/{n}").size for n in range(30)] == [0] * 30
 
     def test_own_changes_count_at_once(self, account, box, tmp_path):
         store = BlobStore(account, clock=lambda: 0.0)
