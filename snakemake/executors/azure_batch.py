@@ -22,18 +22,22 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
+from snakemake_interface_executor_plugins.logging import LoggerExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
+from snakemake_interface_executor_plugins.workflow import WorkflowExecutorInterface
 
 from snakemake.azure import batch_ids, preflight, vm_sizes
 from snakemake.azure.batch_account import BatchAccount
 from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.client import Batch
+from snakemake.azure.monitor import Verdict
 from snakemake.azure.pools import PoolPlan
 from snakemake.azure.run import BatchRun, PoolQueue
 from snakemake.azure.settings import (
@@ -77,9 +81,14 @@ class AzBatchExecutor(RemoteExecutor):
 
     executor_settings: ExecutorSettings
 
-    def __post_init__(self) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # The base class starts the polling thread before it calls __post_init__, and the thread dies in silence
+        # if what `sleep` reads is not there yet.
         self._wake = threading.Event()
         self._poll_pause = 0.0
+        super().__init__(*args, **kwargs)
+
+    def __post_init__(self) -> None:
         self._run: BatchRun | None = None
         self._closed = False
         try:
@@ -225,7 +234,7 @@ class AzBatchExecutor(RemoteExecutor):
             )
         minutes = _positive(job, "runtime")
         return Task(
-            id=batch_ids.task_id(job.name, job.jobid, job.attempt, _wildcards(job)),
+            id=self._new_task_id(batch_ids.task_id(job.name, job.jobid, job.attempt, _wildcards(job))),
             display_name=batch_ids.display_name(job.name, _wildcards(job)),
             order=NodeOrder(
                 tuple(self._node_args(job, vm, slots, per_node)), self.run.sources.name, self.sources.sha256
@@ -233,6 +242,16 @@ class AzBatchExecutor(RemoteExecutor):
             slots=slots,
             runtime=timedelta(minutes=minutes) if minutes else None,
         )
+
+    def _new_task_id(self, wanted: str) -> str:
+        """`wanted`, or a variant if the run used it before: Batch's answer that a task exists is taken for the
+        echo of a repeated request."""
+        task_id, n = wanted, 1
+        while task_id.lower() in self._task_ids:
+            n += 1
+            task_id = batch_ids.derived_id(wanted, str(n))
+        self._task_ids.add(task_id.lower())
+        return task_id
 
     def _node_args(
         self, job: JobExecutorInterface, vm: vm_sizes.VmSize, slots: int, per_node: int
@@ -278,16 +297,27 @@ class AzBatchExecutor(RemoteExecutor):
         """One poll for all jobs, then one verdict for each job that ended."""
         if not active_jobs:
             return
-        verdicts = {v.task_id: v for v in await asyncio.to_thread(self.run.poll)}
+        verdicts = await asyncio.to_thread(self.run.poll)
+        # A task may end before its job is among the active ones: the verdict waits for it.
+        self._verdicts.update((verdict.task_id, verdict) for verdict in verdicts)
         for job in active_jobs:
-            verdict = verdicts.get(job.external_jobid or "")
+            verdict = self._verdicts.pop(job.external_jobid or "", None)
             if verdict is None:
                 yield job
             elif verdict.success:
                 self.report_job_success(job)
             else:
                 await asyncio.to_thread(self._report_failure, job, verdict.reason)
-        self._poll_pause = 0.0 if verdicts else self._poll_pause
+        if verdicts:
+            self._poll_pause = 0.0
+
+    def _wait_thread(self) -> None:
+        """The polling thread. Whatever ends it must reach the scheduler, or the run would wait for ever."""
+        try:
+            asyncio.run(self._wait_for_jobs())
+        except Exception as e:  # noqa: BLE001
+            if self.workflow.scheduler is not None:
+                self.workflow.scheduler.executor_error_callback(e)
 
     def _report_failure(self, job: AzBatchJob, reason: str) -> None:
         logs = self._save_logs(job)
@@ -337,12 +367,12 @@ class AzBatchExecutor(RemoteExecutor):
             self._close()
 
     def _close(self) -> None:
-        if self._run is None or self._closed:
+        """Deletes what the run made. A second Ctrl-C ends this early; the rest is done when the process exits."""
+        if self._run is None:
             return
-        self._closed = True
-        atexit.unregister(self._close)
         for deleted in self._run.close():
             self.logger.info(f"Azure Batch: deleted the {deleted}.")
+        atexit.unregister(self._close)
         self.batch.close()
 
 
