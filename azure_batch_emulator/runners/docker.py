@@ -14,14 +14,26 @@ import os
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from docker import DockerClient
+from docker.errors import APIError
+from docker.types import LogConfig, Mount, Ulimit
+from docker.utils.socket import frames_iter
 
 from .base import Failure, Kills, NodeSpec, TaskExit, TaskLaunch, program_not_found, split_command
+from .engine import (
+    ENGINE_ERRORS,
+    connect,
+    ensure_image,
+    is_local,
+    own_labels,
+    remove_container,
+    remove_leftovers,
+    unavailable,
+)
 from .process import ProcessRunner
 from .run_options import RunOptions, invalid_settings, parse_run_options
-
-if TYPE_CHECKING:
-    from docker import DockerClient
 
 log = logging.getLogger(__name__)
 CPU_PERIOD_US = 100_000
@@ -41,8 +53,6 @@ class DockerRunner:
         self._client: DockerClient | None = None
 
     def boot_node(self, node: NodeSpec) -> Failure | None:
-        from .engine import ENGINE_ERRORS, ensure_image, unavailable
-
         try:
             client = self._engine()
             for image in node.container_images:
@@ -55,8 +65,6 @@ class DockerRunner:
     def run(self, launch: TaskLaunch) -> TaskExit:
         if launch.container is None:
             return self._processes.run(launch)
-        from .engine import ENGINE_ERRORS, unavailable
-
         options = parse_run_options(launch.container.run_options)
         if isinstance(options, Failure):
             return TaskExit(None, options)
@@ -89,17 +97,13 @@ class DockerRunner:
 
     def _kill_safely(self, container) -> None:
         """When the engine does not answer, `run` learns of it as well, and ends."""
-        from .engine import ENGINE_ERRORS
-
         try:
             _kill(container)
         except ENGINE_ERRORS as error:
             log.warning("Container %s could not be killed: %s", container.short_id, error)
 
-    def _engine(self) -> "DockerClient":
+    def _engine(self) -> DockerClient:
         """The connection, made at the first use; leftovers of emulators that crashed go then."""
-        from .engine import connect, remove_leftovers
-
         with self._lock:
             if self._client is None:
                 client = connect()
@@ -108,12 +112,8 @@ class DockerRunner:
             return self._client
 
     def _run(
-        self, client: "DockerClient", launch: TaskLaunch, options: RunOptions, words: list[str]
+        self, client: DockerClient, launch: TaskLaunch, options: RunOptions, words: list[str]
     ) -> TaskExit:
-        from docker.errors import APIError
-
-        from .engine import ensure_image, remove_container
-
         assert launch.container is not None
         killed = TaskExit(None, None)
         failure = ensure_image(
@@ -139,9 +139,6 @@ class DockerRunner:
             remove_container(container)
 
     def _carry_out(self, container, launch: TaskLaunch, words: list[str]) -> TaskExit:
-        from docker.errors import APIError
-        from docker.utils.socket import frames_iter
-
         with ExitStack() as stack:
             files = {
                 number: stack.enter_context((launch.task_dir / name).open("wb", buffering=0))
@@ -166,8 +163,6 @@ class DockerRunner:
 
 def _kill(container) -> None:
     """Kills a container; one that does not run yet, or no longer, is let be."""
-    from docker.errors import APIError
-
     try:
         container.kill()
     except APIError as error:
@@ -183,13 +178,9 @@ def share_of_node(launch: TaskLaunch) -> tuple[float, int]:
 
 
 def container_settings(
-    client: "DockerClient", launch: TaskLaunch, options: RunOptions, words: list[str]
+    client: DockerClient, launch: TaskLaunch, options: RunOptions, words: list[str]
 ) -> dict[str, Any]:
     """What the engine is asked to make of a task: keywords of the SDK's `containers.create`."""
-    from docker.types import LogConfig, Mount, Ulimit
-
-    from .engine import is_local, own_labels
-
     assert launch.container is not None
     root = str(launch.node.root_dir)
     owner = os.stat(launch.task_dir)  # noqa: PTH116

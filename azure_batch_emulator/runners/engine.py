@@ -7,13 +7,15 @@ from urllib.parse import urlsplit
 
 import psutil
 import requests
+import urllib3
 from docker import DockerClient
 from docker.errors import APIError, DockerException, ImageNotFound
 
 from .base import Failure
 from .references import DEFAULT_REGISTRY, invalid_image, parse_reference
 
-ENGINE_ERRORS = (DockerException, requests.RequestException, OSError)
+# The SDK lets errors of the libraries below it through where it reads streams.
+ENGINE_ERRORS = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError)
 LABEL = "azure-batch-emulator"
 HOST_LABEL = f"{LABEL}.host"
 PROCESS_LABEL = f"{LABEL}.process"
