@@ -119,4 +119,12 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    from snakemake.azure.node_exit import cancel_rescheduling, leave
+
+    try:
+        main(sys.argv[1:])
+    except SystemExit as e:
+        if isinstance(e.code, str):
+            raise
+        cancel_rescheduling()
+        leave(e.code or 0)
