@@ -108,12 +108,13 @@ def main(argv: list[str]) -> None:
     except OSError as e:
         fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).")
 
-    from snakemake.azure.node_startup import lean, one_attempt
+    from snakemake.azure.node_startup import lean, loading, one_attempt
 
-    lean()
-    from snakemake.cli import main as snakemake
+    with loading():
+        lean()
+        from snakemake.cli import main as snakemake
 
-    one_attempt()
+        one_attempt()
 
     snakemake(list(order.argv))
 

@@ -8,13 +8,19 @@ told to keep no records (`--drop-metadata`), and writes no report. So, in the ta
 - the record class of `snakemake.persistence` is built on a plain base class in place of SQLModel's, and the database
   backend of that package is a class that says so when it is used.
 
+Each registry of plugins looks through all installed packages by itself; here they share one look. And the modules,
+which stay until the end, are left out of garbage collections.
+
 The stand-ins for `sqlmodel` and `sqlalchemy` exist only while `snakemake.persistence` is imported. A rule whose Python
 code runs in the task's process gets the real ones.
 """
 
+import gc
+import pkgutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -78,12 +84,32 @@ def one_attempt() -> None:
     Rule.restart_times = property(lambda rule: 0, lambda rule, value: None)
 
 
+@cache
+def _installed(path: tuple[str, ...]) -> tuple[pkgutil.ModuleInfo, ...]:
+    """The top-level modules on `path`, which is `sys.path`."""
+    return tuple(pkgutil.iter_modules())
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """For imports: nothing is collected meanwhile, and what is loaded at the end is never looked at again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def lean() -> None:
     """To be called before Snakemake's own modules are imported; later it changes nothing."""
+    from snakemake_interface_common import plugin_registry
     from snakemake_interface_report_plugins.registry import ReportPluginRegistry
 
     if "snakemake.persistence" in sys.modules:
         return
+    once = _module("pkgutil", iter_modules=lambda: _installed(tuple(sys.path)))
+    plugin_registry.pkgutil = once
     ReportPluginRegistry.collect_plugins = lambda self: setattr(self, "plugins", {})
     with _stand_ins(
         _module("sqlmodel", SQLModel=Record, Field=_field),

@@ -52,3 +52,37 @@ def test_too_late_changes_nothing():
         "print(json.dumps(w.DbPersistence.__module__))"
     )
     assert backends == "snakemake.persistence.db"
+
+
+PLUGINS = """
+import json
+{start}
+import snakemake.cli
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry as Executors
+from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry as Loggers
+from snakemake_interface_scheduler_plugins.registry import SchedulerPluginRegistry as Schedulers
+from snakemake_interface_storage_plugins.registry import StoragePluginRegistry as Storages
+kinds = [Executors, Loggers, Schedulers, Storages]
+print(json.dumps([sorted(kind().get_registered_plugins()) for kind in kinds]))
+"""
+
+
+def test_the_same_plugins_are_found_by_one_look():
+    count = "import pkgutil; real = pkgutil.iter_modules; looks = []\n"
+    count += "pkgutil.iter_modules = lambda *a, **k: (looks.append(a), real(*a, **k))[1]\n"
+    lean = "from snakemake.azure.node_startup import lean; lean()"
+    found = run(PLUGINS.format(start=lean))
+    assert found == run(PLUGINS.format(start=""))
+    assert "azblob" in found[3] and "az-batch" in found[0]
+    looks = PLUGINS.format(start=count + lean) + "print(json.dumps(len(looks)))"
+    done = subprocess.run([sys.executable, "-c", looks], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "1"
+
+
+def test_garbage_is_collected_again_after_the_imports():
+    state = run(
+        "import gc, json; from snakemake.azure.node_startup import loading\n"
+        "with loading(): inside = gc.isenabled()\n"
+        "print(json.dumps([inside, gc.isenabled(), gc.get_freeze_count() > 1000]))"
+    )
+    assert state == [False, True, True]
