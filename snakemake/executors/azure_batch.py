@@ -91,6 +91,7 @@ class AzBatchExecutor(RemoteExecutor):
     def __post_init__(self) -> None:
         self._run: BatchRun | None = None
         self._closed = False
+        self._task_ids: set[str] = set()
         try:
             self._check()
         except BaseException:
