@@ -29,9 +29,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
-from snakemake_interface_executor_plugins.logging import LoggerExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
-from snakemake_interface_executor_plugins.workflow import WorkflowExecutorInterface
 
 from snakemake.azure import batch_ids, preflight, vm_sizes
 from snakemake.azure.batch_account import BatchAccount
@@ -92,6 +90,7 @@ class AzBatchExecutor(RemoteExecutor):
         self._run: BatchRun | None = None
         self._closed = False
         self._task_ids: set[str] = set()
+        self._verdicts: dict[str, Verdict] = {}
         try:
             self._check()
         except BaseException:
