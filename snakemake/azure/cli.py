@@ -9,6 +9,10 @@ import argparse
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from snakemake.azure.blob.account import BlobAccount
 
 EXECUTOR = "az-batch"
 PROVIDER = "azblob"
@@ -92,7 +96,7 @@ def _choose_executor(args: argparse.Namespace) -> None:
 
 def _prepare_az_batch(args: argparse.Namespace) -> None:
     """Checks the executor's options and gives the storage options their defaults, before the workflow is read:
-    a missing account should not first show as a missing input file."""
+    an account that is missing or does not answer should not first show as a missing input file."""
     from snakemake.exceptions import WorkflowError
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
@@ -115,14 +119,25 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
         raise WorkflowError(
             "The place for the workflow's files is missing: give --default-storage-prefix az://CONTAINER/PREFIX."
         )
-    from snakemake.azure.preflight import blob_prefix, container_image
+    from snakemake.azure import preflight
 
-    blob_prefix(args.default_storage_prefix)
-    container_image(resolved, args.container_image)
-    if emulator:
-        _point_at_azurite()
+    prefix = preflight.blob_prefix(args.default_storage_prefix)
+    preflight.container_image(resolved, args.container_image)
     if args.jobs is None and not args.dryrun:
         raise WorkflowError("How many jobs may run at once is missing: give --jobs N.")
+    if emulator:
+        _point_at_azurite()
+    preflight.check_blob_access(_blob_account(args), prefix)
+
+
+def _blob_account(args: argparse.Namespace) -> "BlobAccount":
+    """The storage account that the workflow's files will be in."""
+    from snakemake_interface_storage_plugins.registry import StoragePluginRegistry
+
+    from snakemake.azure.blob.account import BlobAccount
+
+    given = StoragePluginRegistry().get_plugin(PROVIDER).get_settings(args).get_settings()
+    return BlobAccount.resolve(given.account_url, given.account_key, given.connection_string)
 
 
 def _folder_name(args: argparse.Namespace) -> str:

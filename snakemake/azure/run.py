@@ -6,7 +6,7 @@ number of times.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -232,22 +232,26 @@ class BatchRun:
             self.warn(f"Azure Batch: cannot read {name} of the task {task_id}: {e}")
             return None
 
-    def close(self) -> list[str]:
-        """Deletes all that this run made, newest first; returns what was deleted. Warns about what was not."""
+    def close(self) -> Iterator[str]:
+        """Deletes all that this run made, newest first, and yields what was deleted. Warns about what was not.
+
+        What is not yet deleted when the caller is interrupted is deleted by the next call.
+        """
         with self._lock:
             self._closed = True
-            made, self._made = self._made, []
-            deleted = []
-            for item in reversed(made):
+            while self._made:
+                item = self._made[-1]
                 try:
                     item.delete()
-                    deleted.append(f"{item.what} {item.name}")
                 except WorkflowError as e:
                     self.warn(
                         f"Azure Batch: the {item.what} {item.name} could not be deleted ({e}). It may go on to cost "
                         f"money; delete it by hand{_by_hand(item)}."
                     )
-            return deleted
+                    self._made.pop()
+                else:
+                    self._made.pop()
+                    yield f"{item.what} {item.name}"
 
 
 def _by_hand(item: Made) -> str:

@@ -66,6 +66,11 @@ CASES = {
     "no storage account": (without("AZ_BLOB_ACCOUNT_URL", "AZ_BLOB_ACCOUNT_KEY"), {}, "AZ_BLOB_ACCOUNT_URL"),
     "no storage key": (without("AZ_BLOB_ACCOUNT_KEY"), {}, "AZ_BLOB_ACCOUNT_KEY"),
     "wrong storage key": (setting(AZ_BLOB_ACCOUNT_KEY=KEY), {}, "AZ_BLOB_ACCOUNT_"),
+    "no storage service": (
+        setting(AZ_BLOB_ACCOUNT_URL="http://127.0.0.1:9/devstoreaccount1"),
+        {},
+        "AZ_BLOB_ACCOUNT_URL",
+    ),
     "no prefix": (nothing, {"default_storage_prefix": None}, "--default-storage-prefix"),
     "prefix of another kind": (
         nothing,

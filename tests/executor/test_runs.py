@@ -4,7 +4,7 @@ import json
 import re
 import signal
 
-from support.emulator import wait_until
+from support.emulator import running_emulator, wait_until
 
 KITCHEN_SINK = {
     "Snakefile": """
@@ -320,3 +320,29 @@ def test_without_az_batch_it_is_snakemake_as_ever(site):
     assert result.code == 0, result.last_error()
     assert (site.workdir / "out" / "1.txt").read_text() == "1\n"
     assert site.left() == []
+
+
+def test_an_impatient_user_leaves_nothing_either(site):
+    """Ctrl-C again and again while the run cleans up."""
+    site.write({"Snakefile": MANY.replace("echo {wildcards.i} >", "sleep 600; touch")})
+    with site.running("--config", "jobs=3") as process:
+        wait_until(lambda: site.tasks())
+        process.send_signal(signal.SIGINT)
+        wait_until(lambda: "Terminating processes" in site.output())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) != 0
+    site.assert_clean()
+
+
+def test_a_service_that_goes_away_ends_the_run_with_one_message(site, azurite):
+    """And the user is told what may be left and how to delete it."""
+    with running_emulator() as emulator:
+        site.write({"Snakefile": MANY.replace("echo {wildcards.i} >", "sleep 600; touch")})
+        site.environ |= emulator.environment()
+        with site.running("--config", "jobs=1", az_batch_account_url=emulator.url) as process:
+            wait_until(lambda: "nodes ready" in site.output())
+            emulator.process.kill()
+            assert process.wait(120) == 1
+    assert "No Batch emulator answers" in site.output()
+    assert "Traceback" not in site.output()
+    assert "az batch pool delete --pool-id" in site.output()
