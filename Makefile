@@ -45,7 +45,7 @@ bench: $(VENV)/.stamp
 	@$(BIN)/python -m misc.bench
 
 image: $(VENV)/.stamp
-	docker build -t $(IMAGE) .
+	misc/docker/image $(IMAGE)
 
 upgrade-check:
 	@test -n "$(VERSION)" || { echo "Give the upstream release to check: make upgrade-check VERSION=x.y.z"; exit 1; }

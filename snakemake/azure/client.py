@@ -49,6 +49,22 @@ class Rejected:
     message: str
 
 
+# What a refused property of a request is set by.
+_OPTIONS = {
+    "vmsize": "--az-batch-vm-size",
+    "taskslotspernode": "--az-batch-slots-per-node",
+    "containerimagenames": "--container-image",
+    "imagereference": "--az-batch-os-image",
+    "nodeagentskuid": "--az-batch-os-image",
+    "targetdedicatednodes": "--az-batch-nodes",
+}
+
+
+def option_for(text: str) -> str:
+    """The sentence `Set --option.` for the property that a refusal speaks of, or nothing."""
+    return next((f" Set {option}." for name, option in _OPTIONS.items() if name in text.lower()), "")
+
+
 def error_details(error: Any) -> tuple[str, str]:
     """Code and text of the service's error body, without the request id and time that follow the text."""
     body = getattr(error, "model", None) or getattr(error, "error", None)
@@ -94,7 +110,8 @@ class Batch:
             if e.status_code in (401, 403) or isinstance(e, ClientAuthenticationError):
                 raise BatchError(self._refused(code, text), code, e.status_code) from None
             reason = ": ".join(filter(None, (code, text))) or f"HTTP status {e.status_code}"
-            raise BatchError(f"Azure Batch refused to {doing}: {reason}", code, e.status_code) from None
+            sentence = f"Azure Batch refused to {doing}: {reason.rstrip('.')}.{option_for(text)}"
+            raise BatchError(sentence, code, e.status_code) from None
         except (ServiceRequestError, ServiceResponseError):
             raise BatchError(self._unreachable(doing)) from None
         except AzureError as e:
@@ -163,37 +180,28 @@ class Batch:
             raise
         return True
 
-    def delete_pool(self, pool_id: str) -> None:
-        """Starts the deletion; a pool that is gone or going is fine."""
-        self._delete("pool", pool_id, "PoolBeingDeleted")
+    def delete_pool(self, pool_id: str) -> bool:
+        """Starts the deletion; a pool that is going is fine. False if there is none."""
+        return self._delete("pool", pool_id, "PoolBeingDeleted")
 
     def create_job(self, job: "BatchJobCreateOptions") -> None:
         with self._explained(f"create the Batch job {job.id}"):
             self.client.create_job(job)
 
-    def delete_job(self, job_id: str) -> None:
-        """Starts the deletion of the job and its tasks; a job that is gone or going is fine."""
-        self._delete("job", job_id, "JobBeingDeleted")
+    def delete_job(self, job_id: str) -> bool:
+        """Starts the deletion of the job and its tasks; a job that is going is fine. False if there is none."""
+        return self._delete("job", job_id, "JobBeingDeleted")
 
-    def _delete(self, kind: str, name: str, going: str) -> None:
+    def _delete(self, kind: str, name: str, going: str) -> bool:
         begin = self.client.begin_delete_pool if kind == "pool" else self.client.begin_delete_job
         try:
             with self._explained(f"delete the {kind} {name}"):
                 begin(name, polling_interval=3600)
         except BatchError as e:
-            if e.status != 404 and e.code != going:
-                raise
-
-    def exists(self, kind: str, name: str) -> bool:
-        """Whether the pool or job is still there (15.1's own `pool_exists` raises on 404)."""
-        get = self.client.get_pool if kind == "pool" else self.client.get_job
-        try:
-            with self._explained(f"look up the {kind} {name}"):
-                get(name, select=["id", "state"])
-        except BatchError as e:
             if e.status == 404:
                 return False
-            raise
+            if e.code != going:
+                raise
         return True
 
     def add_tasks(self, job_id: str, tasks: Sequence["BatchTaskCreateOptions"]) -> list[Rejected]:

@@ -33,7 +33,7 @@ class SourceStore(Protocol):
 
     def upload(self) -> None: ...
 
-    def delete(self) -> None: ...
+    def delete(self) -> bool: ...
 
 
 @dataclass
@@ -55,11 +55,11 @@ class PoolQueue:
 
 @dataclass
 class Made:
-    """Something that exists, or may exist, in Azure because of this run."""
+    """Something that exists, or may exist, in Azure because of this run. `delete` says whether it did."""
 
     what: str
     name: str
-    delete: Callable[[], None]
+    delete: Callable[[], bool]
 
 
 class BatchRun:
@@ -149,7 +149,7 @@ class BatchRun:
         self.say(f"Azure Batch: created the job {job_id} on the pool {pool_id}.")
         return PoolQueue(pool_id, job_id, Monitor(self.batch, job_id), slots, plan)
 
-    def _making(self, what: str, name: str, delete: Callable[[], None]) -> None:
+    def _making(self, what: str, name: str, delete: Callable[[], bool]) -> None:
         self._made.append(Made(what, name, delete))
 
     def submit(self, queue: PoolQueue, tasks: Sequence[Task]) -> list[Rejected]:
@@ -242,7 +242,7 @@ class BatchRun:
             while self._made:
                 item = self._made[-1]
                 try:
-                    item.delete()
+                    existed = item.delete()
                 except WorkflowError as e:
                     self.warn(
                         f"Azure Batch: the {item.what} {item.name} could not be deleted ({e}). It may go on to cost "
@@ -251,7 +251,8 @@ class BatchRun:
                     self._made.pop()
                 else:
                     self._made.pop()
-                    yield f"{item.what} {item.name}"
+                    if existed:
+                        yield f"{item.what} {item.name}"
 
 
 def _by_hand(item: Made) -> str:

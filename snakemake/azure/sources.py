@@ -124,15 +124,15 @@ class BlobSources:
                     service.create_container(container)
                 client.upload_blob(self.archive.data, overwrite=True)
 
-    def delete(self) -> None:
-        """Removes the archive; fine if it is gone. Raises BlobError."""
+    def delete(self) -> bool:
+        """Removes the archive; False if there is none. Raises BlobError."""
         from azure.core.exceptions import ResourceNotFoundError
         from snakemake.azure.blob.errors import explained
 
         container, _, blob = self.name.partition("/")
-        with (
-            self.account.service() as service,
-            explained(self.account, self.name),
-            suppress(ResourceNotFoundError),
-        ):
-            service.get_blob_client(container, blob).delete_blob()
+        with self.account.service() as service, explained(self.account, self.name):
+            try:
+                service.get_blob_client(container, blob).delete_blob()
+            except ResourceNotFoundError:
+                return False
+            return True

@@ -74,5 +74,7 @@ def test_contradictions(parse, line, says):
 
 
 def test_a_task_parses_its_options_without_any_of_this(parse):
-    args = parse("--mode remote --cores 1 --default-storage-provider azblob --default-storage-prefix az://c/p")
+    args = parse(
+        "--mode remote --cores 1 --default-storage-provider azblob --default-storage-prefix az://c/p"
+    )
     assert args.executor is None

@@ -1,0 +1,142 @@
+"""The one door to the Batch service, against the emulator: what it forgives, what it refuses, and in which words."""
+
+from datetime import UTC, datetime
+
+import pytest
+from support.emulator import wait_until
+
+from snakemake.azure.batch_account import BatchAccount
+from snakemake.azure.client import Batch, BatchError
+from snakemake.azure.os_images import choose_os_image
+from snakemake.azure.pools import PoolPlan, PoolView, assess
+from snakemake.azure.tasks import NodeOrder, Task
+
+IMAGE = "registry.example.org/image:1"
+
+
+@pytest.fixture
+def batch(emulator):
+    return Batch(BatchAccount(emulator.url, emulator.account, emulator.key))
+
+
+@pytest.fixture
+def plan(batch):
+    os_image = choose_os_image(batch.supported_images(), datetime.now(UTC))
+    return PoolPlan("pool-1", "Standard_D2ds_v5", 2, 3, IMAGE, os_image, (("snakemake-run", "r"),))
+
+
+@pytest.fixture
+def job(batch, plan):
+    from azure.batch import models
+
+    batch.create_pool(plan.options(0))
+    batch.create_job(
+        models.BatchJobCreateOptions(id="job-1", pool_info=models.BatchPoolInfo(pool_id=plan.id))
+    )
+    return "job-1"
+
+
+def tasks(*ids, environment=None, **changes):
+    order = NodeOrder(("--help",), "c/b", "0" * 64)
+    return [Task(id, id, order, environment=environment or {}, **changes).options(IMAGE) for id in ids]
+
+
+def test_a_pool_is_made_as_planned(batch, plan):
+    batch.create_pool(plan.options(1))
+    wait_until(lambda: batch.list_nodes(plan.id) and batch.list_nodes(plan.id)[0].state == "idle")
+    view = PoolView.of(batch.get_pool(plan.id), batch.list_nodes(plan.id))
+    assert (view.target, view.current, view.usable, view.resize_errors) == (1, 1, 1, ())
+    assert view.summary() == "1 of 1 nodes ready"
+
+
+def test_hundreds_of_tasks_keep_their_order_and_a_repetition_is_forgiven(batch, job):
+    names = [f"t{i:03}" for i in range(250)]
+    assert batch.add_tasks(job, tasks(*names)) == []
+    assert batch.add_tasks(job, tasks(*names[:3])) == []
+    assert sorted(batch.task_states(job)) == names
+
+
+def test_a_request_that_is_too_large_goes_in_parts(batch, job):
+    large = tasks(*(f"t{i}" for i in range(50)), environment={"X": "x" * 60_000})
+    assert batch.add_tasks(job, large) == []
+    assert len(batch.task_states(job)) == 50
+
+
+def test_a_task_that_is_refused_says_why_and_the_others_are_added(batch, job):
+    rejected = batch.add_tasks(job, tasks("good", "not good"))
+    assert [r.task_id for r in rejected] == ["not good"]
+    assert rejected[0].code and "RequestId" not in rejected[0].message
+    assert list(batch.task_states(job)) == ["good"]
+
+
+def test_a_pool_that_is_being_resized_is_asked_later(batch, plan):
+    batch.create_pool(plan.options(1))
+    answers = [batch.resize_pool(plan.id, 2)]
+    wait_until(lambda: answers[-1] or answers.append(batch.resize_pool(plan.id, 2)))
+    assert answers[-1] is True
+    wait_until(lambda: batch.get_pool(plan.id).current_dedicated_nodes == 2)
+
+
+def test_deleting_what_is_gone_is_no_error(batch, job, plan):
+    assert batch.delete_job("never") is False and batch.delete_pool("never") is False
+    assert batch.delete_job(job) is True
+    assert batch.delete_pool(plan.id) is True
+    wait_until(lambda: batch.delete_pool(plan.id) is False)
+
+
+def test_files_that_are_not_there(batch, job):
+    batch.add_tasks(job, tasks("t"))
+    assert batch.task_file(job, "t", "stderr.txt") is None
+    assert batch.task_file(job, "never", "stderr.txt") is None
+
+
+def test_only_completed_tasks_since(batch, job):
+    batch.add_tasks(job, tasks("a", "b"))
+    assert batch.completed_tasks(job, None) == []
+    batch.client.terminate_task(job, "a")
+    (done,) = batch.completed_tasks(job, None)
+    assert done.id == "a"
+    assert [t.id for t in batch.completed_tasks(job, done.state_transition_time)] == ["a"]
+    assert batch.completed_tasks(job, datetime(2100, 1, 1, tzinfo=UTC)) == []
+
+
+def test_a_size_that_the_region_lacks_names_the_option(batch, plan):
+    from dataclasses import replace
+
+    with pytest.raises(BatchError, match="Set --az-batch-vm-size") as e:
+        batch.create_pool(replace(plan, vm_size="Standard_D4s_v99").options(1))
+    assert "\n" not in str(e.value) and e.value.status == 400
+
+
+def test_a_wrong_key_is_said_without_the_key(emulator):
+    key = "d3Jvbmcta2V5LXdyb25nLWtleS13cm9uZy1rZXk="
+    with pytest.raises(BatchError, match="AZ_BATCH_ACCOUNT_KEY") as e:
+        Batch(BatchAccount(emulator.url, emulator.account, key)).supported_images()
+    assert key not in str(e.value) and e.value.__cause__ is None and e.value.__suppress_context__
+
+
+def test_nobody_there():
+    with pytest.raises(BatchError, match="azure-batch-emulator start"):
+        Batch(BatchAccount("http://127.0.0.1:9", "a", "a2V5")).supported_images()
+
+
+def test_the_clients_and_the_emulators_figures_of_vm_sizes_agree():
+    """Two tables, because the emulator stands alone; a difference would pack tasks in one way and run them in another."""
+    import json
+    from importlib.resources import files
+
+    from snakemake.azure.vm_sizes import table
+
+    theirs = json.loads((files("azure_batch_emulator") / "data" / "vm_sizes.json").read_text())
+    ours = {size.name: (size.vcpus, size.memory_gib) for size in table().values()}
+    shared = set(ours) & set(theirs)
+    assert len(shared) > 300
+    assert {n: ours[n] for n in shared} == {n: (theirs[n]["cores"], theirs[n]["memoryGiB"]) for n in shared}
+
+
+def test_assess_on_a_pool_that_the_service_describes(batch, plan):
+    from datetime import timedelta
+
+    batch.create_pool(plan.options(0))
+    view = PoolView.of(batch.get_pool(plan.id), batch.list_nodes(plan.id))
+    assert assess(view, timedelta(0), timedelta(minutes=1)) is None
