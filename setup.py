@@ -175,7 +175,7 @@ def main() -> None:
         include_package_data=False,
         install_requires=install_requires,
         extras_require=extras_require,
-        entry_points={"console_scripts": [*scripts, "azure-batch-emulator = azure_batch_emulator.cli:main"]},
+        entry_points={"console_scripts": [*scripts, "azure-batch-emulator = azure_batch_emulator.entry:main"]},
         license_files=["LICENSE", "build/LICENSE.snakemake.md"],
     )
 

@@ -53,7 +53,7 @@ def test_requirements_are_upstreams_and_ours(wheel, upstream):
 
 def test_commands(wheel):
     points = {line.replace(" ", "") for line in wheel.info("entry_points.txt").decode().splitlines()}
-    assert {"snakemake=snakemake.cli:main", "azure-batch-emulator=azure_batch_emulator.cli:main"} <= points
+    assert {"snakemake=snakemake.cli:main", "azure-batch-emulator=azure_batch_emulator.entry:main"} <= points
 
 
 def test_both_licences(wheel, upstream, packed_tree):
@@ -164,3 +164,10 @@ def test_every_place_that_names_the_release_names_the_pinned_one():
         }, path
     assert f" {PIN} " in (ROOT / "README.md").read_text()
     assert f"## {VERSION} " in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_without_its_packages_the_emulator_says_what_to_install(installed, tmp_path):
+    done = run(installed / "azure-batch-emulator", "start", check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "snakemake[emulator]" in done.stdout + (done.stderr or "")
+    assert "Traceback" not in done.stdout + (done.stderr or "")
