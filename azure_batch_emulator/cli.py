@@ -13,7 +13,7 @@ from pathlib import Path
 from . import DEFAULT_PORT, DEV_ACCOUNT, DEV_KEY, azurite
 from .clock import RealClock
 from .profile import ProfileError, load_profile
-from .runners import RUNNERS
+from .runners import RUNNERS, check_runner
 from .server import HOST, Emulator
 
 DEFAULT_BLOB_PORT = 10000
@@ -26,10 +26,10 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     start = commands.add_parser("start", help="serve until Ctrl-C or SIGTERM")
     start.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help="port of the Batch service; 0 takes a free one"
+        "--port", type=_port, default=DEFAULT_PORT, help="port of the Batch service; 0 takes a free one"
     )
     start.add_argument(
-        "--blob-port", type=int, help="also start Azurite's blob service, on this port; 0 takes a free one"
+        "--blob-port", type=_port, help="also start Azurite's blob service, on this port; 0 takes a free one"
     )
     start.add_argument(
         "--location", type=Path, help="directory for the nodes' files and blobs (default: a temporary one)"
@@ -42,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"],
                        help="debug logs every request")  # fmt: skip
     env = commands.add_parser("env", help="print export lines for clients of a running emulator")
-    env.add_argument("--port", type=int, default=DEFAULT_PORT)
-    env.add_argument("--blob-port", type=int, default=DEFAULT_BLOB_PORT)
+    env.add_argument("--port", type=_port, default=DEFAULT_PORT)
+    env.add_argument("--blob-port", type=_port, default=DEFAULT_BLOB_PORT)
     return top
 
 
@@ -52,6 +52,23 @@ def _scale(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("the time scale is a positive number")
     return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return value
+
+
+def check_location(location: Path) -> str | None:
+    """Why nothing can be kept in a directory, in one sentence; None if it can. The directory is made."""
+    try:
+        location.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=location).close()
+    except OSError as error:
+        return f"The directory {location} can't be written to ({error.strerror}); choose another with --location."
+    return None
 
 
 def environment(port: int, blob_port: int) -> dict[str, str]:
@@ -76,6 +93,10 @@ def start(options: argparse.Namespace) -> int:
         profile = load_profile(options.profile)
     except ProfileError as error:
         return _refuse(str(error))
+    if (reason := check_runner(options.runner)) or (
+        options.location and (reason := check_location(options.location))
+    ):
+        return _refuse(reason)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

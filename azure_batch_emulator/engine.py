@@ -117,7 +117,8 @@ class Engine:
                 boot = self._boots[instruction.node] = self._submit(self._boot, instruction)
                 boot.add_done_callback(lambda done: self._report_boot_crash(done, instruction))
             case RemoveNode():
-                self._submit(self._remove, instruction)
+                removal = self._submit(self._remove, instruction)
+                removal.add_done_callback(lambda done: self._report_removal_crash(done, instruction))
             case StartRun():
                 self._runs[instruction.run] = _Run()
                 future = self._submit(self._run, instruction)
@@ -143,18 +144,21 @@ class Engine:
 
     def _report_crash(self, done: Future, run_id: str) -> None:
         """A defect of ours must not lose a task: it ends with the service's error."""
-        if done.exception() is None:
-            return
-        failure = Failed(
-            "ServerError", "InternalError", f"The emulator failed: {type(done.exception()).__name__}."
-        )
-        self._report(runs.exited, run_id, Ended(None, failure))
-        self._report(runs.uploaded, run_id, failure)
+        if error := done.exception():
+            failure = _defect(error)
+            self._report(runs.exited, run_id, Ended(None, failure))
+            self._report(runs.uploaded, run_id, failure)
+            self._forget(run_id)
 
     def _report_boot_crash(self, done: Future, order: BootNode) -> None:
+        """Nor may it leave a node starting for ever: the node is unusable, and says why."""
         if error := done.exception():
-            failure = Failed("ServerError", "InternalError", f"The emulator failed: {type(error).__name__}.")
-            self._report(nodes.booted, order.pool, order.node, failure)
+            self._report(nodes.booted, order.pool, order.node, _defect(error))
+
+    def _report_removal_crash(self, done: Future, order: RemoveNode) -> None:
+        """Nor keep a pool resizing: what could not be cleaned up stays on disk, but the node is gone."""
+        if done.exception() is not None:
+            self._report(nodes.removed, order.pool, order.node)
 
     def _report(self, stimulus: Callable[..., None], *args: Any) -> None:
         with self._lock:
@@ -271,6 +275,15 @@ class Engine:
             except Exception:
                 # Without this thread nothing would move any more.
                 log.exception("a defect of the emulator in timer %s", key)
+
+
+def _defect(error: BaseException) -> Failed:
+    return Failed(
+        "ServerError",
+        "InternalError",
+        "The emulator failed.",
+        (("Message", f"{type(error).__name__}: {error}"),),
+    )
 
 
 def _core_failure(failure: Failure | None) -> Failed | None:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from importlib.resources import files
+from math import isfinite
 from pathlib import Path
 from random import Random
 
@@ -47,16 +48,26 @@ def load_profile(name: str) -> Profile:
         ) from None
     except ValueError as error:
         raise ProfileError(f"The profile {name!r} is not JSON: {error}.") from None
+    if not isinstance(data, dict):
+        raise ProfileError(f"The profile {name!r} is not a JSON object.")
     data.pop("description", None)
     if unknown := sorted(set(data) - set(_KEYS)):
         raise ProfileError(f"The profile {name!r} has the unknown entry {unknown[0]!r}.")
     values = {}
     for key, value in data.items():
         if key.endswith("Seconds"):
-            if not (isinstance(value, list) and len(value) == 2 and 0 <= value[0] <= value[1]):
+            if not (_numbers(value, 2) and 0 <= value[0] <= value[1]):
                 raise ProfileError(f"The entry {key!r} of profile {name!r} is not [least, most] in seconds.")
             value = tuple(float(x) for x in value)
-        elif value is not None and not (isinstance(value, int) and value >= 0):
+        elif value is not None and not (_numbers([value], 1) and isinstance(value, int) and value >= 0):
             raise ProfileError(f"The entry {key!r} of profile {name!r} is neither a number nor null.")
         values[_KEYS[key]] = value
     return Profile(**values)
+
+
+def _numbers(value: object, count: int) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == count
+        and all(isinstance(x, int | float) and not isinstance(x, bool) and isfinite(x) for x in value)
+    )

@@ -10,6 +10,7 @@ __all__ = [
     "Runner",
     "TaskExit",
     "TaskLaunch",
+    "check_runner",
     "make_runner",
 ]
 
@@ -31,3 +32,16 @@ def make_runner(name: str) -> Runner:
 
         return ModelledRunner()
     raise ValueError(f"There is no runner {name!r}; --runner takes one of {', '.join(RUNNERS)}.")
+
+
+def check_runner(name: str) -> str | None:
+    """Why the runner of this name can't work on this machine, in one sentence; None if it can."""
+    if name != "docker":
+        return None
+    from .engine import ENGINE_ERRORS, connect, unavailable
+
+    try:
+        connect().close()
+    except ENGINE_ERRORS as error:
+        return unavailable(error).message
+    return None

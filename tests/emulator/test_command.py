@@ -1,5 +1,6 @@
 """The command itself: ready line, settings for clients, refusals, and that nothing is left after the end."""
 
+import os
 import shlex
 import signal
 import socket
@@ -7,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import requests
 from support.emulator import running_emulator, wait_until
+
+from azure_batch_emulator.profile import ProfileError, load_profile
 
 from .helpers import make_job, make_pool, shell, task
 
@@ -54,23 +58,72 @@ def test_environment_lines():
     )
 
 
-def refusal(*arguments):
-    done = subprocess.run([*COMMAND, "start", *arguments], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+def refusal(*arguments, **environment):
+    """The one sentence with which `start` gives up."""
+    done = subprocess.run(
+        [*COMMAND, "start", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | environment,
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("azure-batch-emulator: ")
     return done.stderr
 
 
-def test_refusals(tmp_path):
+def test_ports_that_are_taken():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        assert "--port" in refusal("--port", str(taken.getsockname()[1]))
-    assert "--profile" in refusal("--profile", "nope", "--port", "0")
+        port = str(taken.getsockname()[1])
+        assert "--port" in (message := refusal("--port", port)) and port in message
+        assert "--blob-port" in (message := refusal("--port", "0", "--blob-port", port)) and port in message
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "x"])
+def test_ports_that_are_none(port):
+    done = subprocess.run([*COMMAND, "start", f"--port={port}"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "--port" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_location_that_can_not_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    for blobs in ([], ["--blob-port", "0"]):
+        message = refusal("--port", "0", "--location", str(tmp_path / "file" / "d"), *blobs)
+        assert "--location" in message and "port" not in message
+    assert "--location" in refusal("--port", "0", "--location", str(tmp_path / "file"))
+    assert "--location" in refusal("--port", "0", "--location", "/proc/here")
+
+
+def test_a_runner_without_its_engine(tmp_path):
+    message = refusal("--runner", "docker", "--port", "0", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    assert "No Docker engine answers" in message and "--runner" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"bootSeconds": [5, 1]}', "bootSeconds"),
+        ('{"bootSeconds": ["a", 1]}', "bootSeconds"),
+        ('{"bootSeconds": [0, Infinity]}', "bootSeconds"),
+        ('{"poolQuota": true}', "poolQuota"),
+        ('{"colour": 1}', "colour"),
+        ("[1]", "object"),
+        ("{", "JSON"),
+    ],
+)
+def test_profiles_that_can_not_be_used(tmp_path, text, said):
     profile = tmp_path / "p.json"
-    profile.write_text('{"bootSeconds": [5, 1]}')
-    assert "bootSeconds" in refusal("--profile", str(profile), "--port", "0")
-    profile.write_text('{"colour": 1}')
-    assert "colour" in refusal("--profile", str(profile), "--port", "0")
+    profile.write_text(text)
+    with pytest.raises(ProfileError, match=said):
+        load_profile(str(profile))
+
+
+def test_refused_profiles(tmp_path):
+    assert "--profile" in refusal("--profile", "nope", "--port", "0")
+    (tmp_path / "p.json").write_text("[1]")
+    assert "p.json" in refusal("--profile", str(tmp_path / "p.json"), "--port", "0")
 
 
 def test_a_scaled_clock_and_a_profile_of_ones_own(tmp_path):

@@ -6,14 +6,14 @@ import pytest
 from support.emulator import wait_until
 
 from azure_batch_emulator.clock import RealClock, SteppedClock
-from azure_batch_emulator.core import jobs, pools, tasks
+from azure_batch_emulator.core import jobs, pools, tasks, views
 from azure_batch_emulator.engine import Engine
 from azure_batch_emulator.profile import Profile, load_profile
 from azure_batch_emulator.region import catalogue
 from azure_batch_emulator.runners import TaskExit, make_runner
 from azure_batch_emulator.transfer import match
 
-from .core.builders import job_body, pool_body, task_body
+from .core.builders import OUTPUT, job_body, pool_body, task_body
 
 
 @pytest.fixture
@@ -54,20 +54,31 @@ def test_time_is_the_clocks(make_engine):
 
 
 class BrokenRunner:
+    """Carries out `true`, ends `oom` as a container that ran out of memory, and breaks at `broken`: the name of a
+    method, or any other command line."""
+
     name = "broken"
 
+    def __init__(self, broken=""):
+        self.broken = broken
+
     def boot_node(self, node):
-        return None
+        if self.broken == "boot_node":
+            raise RuntimeError("a defect")
 
     def run(self, launch):
-        if launch.command_line == "true":
-            return TaskExit(0, None)
-        raise RuntimeError("a defect")
+        if launch.command_line == "oom":
+            return TaskExit(137, None, details=(("OutOfMemory", "2 slots are 64 MiB"),))
+        if launch.command_line != "true":
+            raise RuntimeError("a defect")
+        return TaskExit(0, None)
 
     def kill(self, run_id):
         pass
 
-    remove_node = kill
+    def remove_node(self, node):
+        if self.broken == "remove_node":
+            raise RuntimeError("a defect")
 
     def close(self):
         pass
@@ -81,8 +92,53 @@ def test_a_defect_in_a_runner_loses_no_task(make_engine):
         engine.call(lambda m, n=name, c=line: tasks.create(m, m.job("job"), task_body(n, commandLine=c)))
     job = engine.call(lambda m: m.job("job"))
     wait_until(lambda: job.counts["completed"] == 2)
-    assert job.tasks["bad"].execution.failure.code == "InternalError"
+    failure = job.tasks["bad"].execution.failure
+    assert (failure.category, failure.code) == ("ServerError", "InternalError")
+    assert failure.details == (("Message", "RuntimeError: a defect"),)
     assert job.tasks["good"].execution.result == "success"
+
+
+def test_a_defect_while_a_node_boots(make_engine):
+    engine = make_engine(BrokenRunner("boot_node"), RealClock(), Profile())
+    pool = engine.call(pools.create, pool_body(targetDedicatedNodes=1), catalogue())
+    wait_until(lambda: states(engine) == ["unusable"])
+    (node,) = pool.nodes.values()
+    assert [error.code for error in node.errors] == ["InternalError"]
+    engine.call(pools.delete, pool)
+    wait_until(lambda: engine.call(lambda m: not m.pools))
+
+
+def test_a_defect_while_a_node_is_taken_down(make_engine):
+    engine = make_engine(BrokenRunner("remove_node"), RealClock(), Profile())
+    pool = engine.call(pools.create, pool_body(targetDedicatedNodes=1), catalogue())
+    wait_until(lambda: states(engine) == ["idle"])
+    engine.call(pools.resize, pool, {"targetDedicatedNodes": 0})
+    wait_until(lambda: pool.allocation.state == "steady")
+    assert not pool.nodes
+
+
+def test_a_defect_in_an_upload(make_engine, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("azure_batch_emulator.transfer.upload", broken)
+    engine = make_engine(BrokenRunner(), RealClock(), Profile())
+    engine.call(pools.create, pool_body(targetDedicatedNodes=1), catalogue())
+    engine.call(jobs.create, job_body())
+    task = engine.call(lambda m: tasks.create(m, m.job("job"), task_body(outputFiles=[OUTPUT])))
+    wait_until(lambda: task.state == "completed")
+    assert (task.execution.failure.code, task.execution.exit_code) == ("InternalError", 0)
+
+
+def test_what_a_runner_knows_of_an_end(make_engine):
+    engine = make_engine(BrokenRunner(), RealClock(), Profile())
+    engine.call(pools.create, pool_body(targetDedicatedNodes=1), catalogue())
+    engine.call(jobs.create, job_body())
+    task = engine.call(lambda m: tasks.create(m, m.job("job"), task_body(commandLine="oom")))
+    wait_until(lambda: task.state == "completed")
+    details = views.execution(task.execution, "completed")["failureInfo"]["details"]
+    assert {"name": "OutOfMemory", "value": "2 slots are 64 MiB"} in details
+    assert {"name": "AdditionalErrorCode", "value": "FailureExitCode"} in details
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,11 @@ IMAGE = {
     "imageReference": {"publisher": "microsoft-dsvm", "offer": "ubuntu-hpc", "sku": "2404"},
     "nodeAgentSKUId": "batch.node.ubuntu 24.04",
 }
+OUTPUT = {
+    "filePattern": "*",
+    "destination": {"container": {"containerUrl": "http://x/c"}},
+    "uploadOptions": {"uploadCondition": "taskcompletion"},
+}
 
 
 def pool_body(pool_id="pool", **more):

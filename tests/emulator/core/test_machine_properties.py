@@ -11,15 +11,10 @@ from azure_batch_emulator.errors import BatchError
 from azure_batch_emulator.profile import Profile
 from azure_batch_emulator.region import catalogue
 
-from .builders import Driver, job_body, pool_body, task_body
+from .builders import OUTPUT, Driver, job_body, pool_body, task_body
 
 OPTIONS = st.sampled_from(["requeue", "terminate", "taskcompletion"])
 POOLS, JOBS = st.sampled_from(["p1", "p2"]), st.sampled_from(["j1", "j2"])
-OUTPUT = {
-    "filePattern": "*",
-    "destination": {"container": {"containerUrl": "http://x/c"}},
-    "uploadOptions": {"uploadCondition": "taskcompletion"},
-}
 REFUSALS = {400, 404, 409}
 
 
