@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests of one file run one after the other, files side by side: each process has services of its own.
+WORKERS ?= 2
 IMAGE ?= snakemake-azbatch:$(shell $(BIN)/python -c 'import snakemake; print(snakemake.__version__.replace("+", "-"))' 2>/dev/null)
 
 .PHONY: help demo test test-docker lint bench image upgrade-check clean
@@ -31,7 +33,7 @@ demo: $(VENV)/.stamp
 	@$(BIN)/python misc/demo.py
 
 test: $(VENV)/.stamp
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 test-docker: $(VENV)/.stamp
 	AZBATCH_REQUIRE_DOCKER=1 $(BIN)/python -m pytest -m docker

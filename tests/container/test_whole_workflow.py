@@ -28,18 +28,18 @@ rule all:
 
 rule count:
     input: "data/{sample}.txt"
-    output: temp("work/{sample}.count")
+    output: temp("steps/{sample}.count")
     shell: "wc -w < {input} > {output}"
 
 rule where:
-    output: "work/{sample}.json"
+    output: "steps/{sample}.json"
     params: greeting=config["greeting"]
     threads: 2
     resources: mem_mb=1024
     script: "scripts/where.py"
 
 rule parts:
-    input: words="work/{sample}.count", where="work/{sample}.json"
+    input: words="steps/{sample}.count", where="steps/{sample}.json"
     output: directory("results/parts_{sample}")
     shell: "mkdir -p {output}/deep && cp {input.words} {output}/deep/count && cp {input.where} {output}/where.json"
 
@@ -165,7 +165,7 @@ def test_every_task_runs_in_a_container(docker_engine, snakemake_image, docker_e
     assert len(started) == 7
     assert {a["image"] for a in started} == {snakemake_image}
     names = {b.name for b in blobs.list_blobs()}
-    assert not any(name.startswith("run/work/") and name.endswith(".count") for name in names), "temp() goes"
+    assert not any(name.startswith("run/steps/") and name.endswith(".count") for name in names), "temp() goes"
     wait_until(lambda: not batch_leftovers(docker_emulator))
     wait_until(lambda: not containers_of(docker_engine, docker_emulator))
 
