@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 LOOK_EVERY = timedelta(seconds=15)
 """How often a pool and its nodes are looked at while its tasks are open."""
 
+LOOK_OFTEN_FOR = timedelta(seconds=30)
+SAY_EVERY = timedelta(minutes=1)
+"""How often the user is told about a pool that has no usable node yet."""
+
 
 class SourceStore(Protocol):
     """Where the source archive goes; `name` is `CONTAINER/BLOB`."""
@@ -51,6 +55,7 @@ class PoolQueue:
     looked: datetime | None = None
     idle_since: datetime | None = None
     seen: str = ""
+    said: datetime | None = None
 
 
 @dataclass
@@ -202,16 +207,11 @@ class BatchRun:
             return
         queue.looked = now
         view = PoolView.of(self.batch.get_pool(queue.pool_id), self.batch.list_nodes(queue.pool_id))
-        summary = view.summary()
-        if summary != queue.seen:
-            queue.seen = summary
-            self.say(f"Azure Batch: pool {queue.pool_id}: {summary}; {len(queue.open_slots)} tasks open.")
-        if view.usable:
-            queue.idle_since = None
-        else:
-            queue.idle_since = queue.idle_since or now
-            if problem := assess(view, now - queue.idle_since, self.patience):
-                raise PoolError(problem)
+        queue.idle_since = None if view.usable else queue.idle_since or now
+        self._say_how_it_goes(queue, view.summary(), now)
+        waited = now - queue.idle_since if queue.idle_since else timedelta(0)
+        if problem := assess(view, waited, self.patience):
+            raise PoolError(problem)
         if queue.plan and wants_retry(view):
             queue.requested = min(queue.requested, view.current)
             self.warn(
@@ -220,9 +220,22 @@ class BatchRun:
             )
         self._grow(queue)
 
+    def _say_how_it_goes(self, queue: PoolQueue, summary: str, now: datetime) -> None:
+        """A line when the pool's nodes changed, and while people wait for a first node at least one a minute."""
+        waited = now - queue.idle_since if queue.idle_since else timedelta(0)
+        overdue = bool(waited) and queue.said is not None and now - queue.said >= SAY_EVERY
+        if summary == queue.seen and not overdue:
+            return
+        queue.seen, queue.said = summary, now
+        minutes = int(waited.total_seconds() // 60)
+        after = f" after {minutes} min" if minutes else ""
+        self.say(f"Azure Batch: pool {queue.pool_id}: {summary}{after}; {len(queue.open_slots)} tasks open.")
+
     def _pause(self, queue: PoolQueue) -> timedelta:
-        """Until a first node is usable people watch, so looks are closer together."""
-        return LOOK_EVERY if queue.seen and queue.idle_since is None else timedelta(seconds=2)
+        """People watch a pool come up, so the first looks are closer together."""
+        if queue.idle_since and queue.looked and queue.looked - queue.idle_since < LOOK_OFTEN_FOR:
+            return timedelta(seconds=2)
+        return LOOK_EVERY
 
     def log_file(self, queue: PoolQueue, task_id: str, name: str) -> bytes | None:
         """A log of a task, or None if the node no longer has it."""

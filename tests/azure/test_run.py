@@ -1,0 +1,218 @@
+"""A run's resources: made late, watched with patience, deleted once, whatever happens in between."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from snakemake.azure.client import BatchError
+from snakemake.azure.pools import PoolError, PoolPlan
+from snakemake.azure.run import BatchRun
+from snakemake.azure.tasks import NodeOrder, Task
+
+OS_IMAGE = SimpleNamespace(publisher="p", offer="o", sku="2404", version="latest", node_agent_sku_id="a")
+PLAN = PoolPlan("pool", "Standard_D4ds_v5", 4, 10, "image:1", OS_IMAGE)  # type: ignore[arg-type]
+
+
+@dataclass
+class Service:
+    """The Batch service as a table of answers and a record of calls: what the real one cannot be made to do here,
+    such as hours of waiting, shortages, and failures in the middle of things."""
+
+    calls: list[str] = field(default_factory=list)
+    fail: set[str] = field(default_factory=set)
+    pool: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(
+            id="pool",
+            vm_size="Standard_D4ds_v5",
+            allocation_state="resizing",
+            target_dedicated_nodes=1,
+            target_low_priority_nodes=0,
+            current_dedicated_nodes=0,
+            current_low_priority_nodes=0,
+            resize_errors=None,
+        )
+    )
+    nodes: list = field(default_factory=list)
+    resizing: bool = False
+    tasks: dict[str, str] = field(default_factory=dict)
+
+    def __getattr__(self, name):
+        def call(*args):
+            what = f"{name} {args[0] if args and isinstance(args[0], str) else getattr(args[0], 'id', '')}"
+            self.calls.append(what)
+            if name in self.fail:
+                raise BatchError(f"{what} failed")
+            if name == "add_tasks":
+                self.tasks |= {task.id: "running" for task in args[1]}
+            answers = {
+                "get_pool": self.pool,
+                "list_nodes": self.nodes,
+                "add_tasks": [],
+                "task_states": self.tasks,
+                "completed_tasks": [],
+                "resize_pool": not self.resizing,
+            }
+            return answers.get(name, True)
+
+        return call
+
+
+class Sources:
+    name, sha256 = "container/run/sources.tar.gz", "0" * 64
+
+    def __init__(self):
+        self.calls = []
+
+    def upload(self):
+        self.calls.append("upload")
+
+    def delete(self):
+        self.calls.append("delete")
+        return True
+
+
+class Scene:
+    def __init__(self):
+        self.service, self.sources = Service(), Sources()
+        self.time = datetime(2026, 1, 1, tzinfo=UTC)
+        self.said: list[str] = []
+        self.warned: list[str] = []
+        self.run = BatchRun(
+            id="run",
+            batch=self.service,  # type: ignore[arg-type]
+            sources=self.sources,
+            environment={"A": "b"},
+            image="image:1",
+            task_retries=0,
+            patience=timedelta(minutes=30),
+            say=self.said.append,
+            warn=self.warned.append,
+            now=lambda: self.time,
+        )
+
+    def submit(self, n=1, slots=1):
+        queue = self.run.open_queue("", PLAN, PLAN.nodes_for(n * slots))
+        order = NodeOrder((), "c/b", "0" * 64)
+        self.run.submit(queue, [Task(f"t{len(queue.open_slots)}-{i}", "t", order, slots) for i in range(n)])
+        return queue
+
+    def wait(self, seconds):
+        for _ in range(seconds):
+            self.time += timedelta(seconds=1)
+            self.run.poll()
+
+
+def test_nothing_is_made_before_the_first_jobs_and_nothing_deleted_that_was_not_made():
+    scene = Scene()
+    assert list(scene.run.close()) == []
+    assert scene.service.calls == scene.sources.calls == []
+
+
+def test_made_in_order_deleted_in_reverse_and_once():
+    scene = Scene()
+    scene.submit()
+    scene.submit()
+    assert scene.service.calls[:3] == ["create_pool pool", "create_job run-1", "add_tasks run-1"]
+    assert [name.partition(" ")[0] for name in scene.run.close()] == ["Batch", "pool", "source"]
+    assert scene.service.calls[-2:] == ["delete_job run-1", "delete_pool pool"]
+    assert scene.sources.calls == ["upload", "delete"]
+    assert list(scene.run.close()) == []
+
+
+@pytest.mark.parametrize("step", ["create_pool", "create_job"])
+def test_a_failure_while_making_is_cleaned_up_too(step):
+    scene = Scene()
+    scene.service.fail = {step}
+    with pytest.raises(BatchError):
+        scene.submit()
+    list(scene.run.close())
+    # The answer may have been lost after the service did its work.
+    assert "delete_pool pool" in scene.service.calls
+    assert ("delete_job run-1" in scene.service.calls) == (step == "create_job")
+    assert scene.sources.calls == ["upload", "delete"]
+
+
+def test_what_cannot_be_deleted_is_told_with_the_command_that_deletes_it():
+    scene = Scene()
+    scene.submit()
+    scene.service.fail = {"delete_pool"}
+    assert len(list(scene.run.close())) == 2
+    assert len(scene.warned) == 1 and "az batch pool delete --pool-id pool --yes" in scene.warned[0]
+
+
+def test_an_interrupted_end_is_resumed():
+    scene = Scene()
+    scene.submit()
+    ending = scene.run.close()
+    next(ending)
+    ending.close()
+    assert [name.partition(" ")[0] for name in scene.run.close()] == ["pool", "source"]
+    assert scene.service.calls.count("delete_job run-1") == 1
+
+
+def test_no_submission_after_the_end():
+    scene = Scene()
+    scene.submit()
+    list(scene.run.close())
+    with pytest.raises(Exception, match="shutting down"):
+        scene.submit()
+
+
+def test_a_pool_that_never_comes_up_ends_the_run_when_patience_does():
+    scene = Scene()
+    scene.submit()
+    scene.wait(29 * 60)
+    with pytest.raises(PoolError, match="30 minutes.*--az-batch-node-timeout"):
+        scene.wait(2 * 60)
+
+
+def test_the_user_hears_of_a_slow_pool_every_minute_and_of_each_change():
+    scene = Scene()
+    scene.submit()
+    scene.wait(5 * 60)
+    lines = [line for line in scene.said if "tasks open" in line]
+    assert 5 <= len(lines) <= 7 and "after 4 min" in lines[-1]
+    scene.service.nodes = [SimpleNamespace(id="n", state="idle", errors=None, start_task_info=None)]
+    scene.wait(20)
+    assert "1 of 1 nodes ready" in scene.said[-1]
+    before = len(scene.said)
+    scene.wait(10 * 60)
+    assert len(scene.said) == before, "nothing to say while nothing changes"
+
+
+def test_looking_costs_few_requests():
+    scene = Scene()
+    scene.submit()
+    scene.wait(10 * 60)
+    assert scene.service.calls.count("get_pool pool") < 60
+
+
+def test_the_pool_grows_with_the_work_up_to_its_limit_also_when_it_was_busy():
+    scene = Scene()
+    scene.submit(4)
+    scene.service.resizing = True
+    queue = scene.submit(8)
+    assert queue.requested == 1
+    scene.service.resizing = False
+    scene.wait(20)
+    assert queue.requested == 3
+    scene.submit(400)
+    assert queue.requested == 10
+    resized = [c for c in scene.service.calls if c.startswith("resize")]
+    scene.submit(10)
+    assert [c for c in scene.service.calls if c.startswith("resize")] == resized
+
+
+def test_a_regional_shortage_is_asked_again():
+    scene = Scene()
+    queue = scene.submit(8)
+    scene.service.pool.target_dedicated_nodes = 2
+    scene.service.pool.current_dedicated_nodes = 1
+    scene.service.pool.allocation_state = "steady"
+    scene.service.pool.resize_errors = [SimpleNamespace(code="AllocationFailed", message="no room")]
+    scene.service.nodes = [SimpleNamespace(id="n", state="idle", errors=None, start_task_info=None)]
+    scene.wait(1)
+    assert "asking again" in scene.warned[0]
+    assert queue.requested == 2 and "resize_pool pool" in scene.service.calls
