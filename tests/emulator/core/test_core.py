@@ -8,7 +8,7 @@ from azure_batch_emulator.errors import BatchError
 from azure_batch_emulator.profile import Profile
 from azure_batch_emulator.region import catalogue
 
-from .builders import Driver, job_body, pool_body, task_body
+from .builders import OUTPUT, Driver, job_body, pool_body, task_body
 
 
 @pytest.fixture
@@ -299,6 +299,75 @@ def test_uploads_come_before_completion(driver):
     assert (good.execution.result, good.execution.exit_code) == ("failure", 0)
     driver.end(driver.run_of("bad"), 1)
     assert bad.state == "completed", "nothing is uploaded after a failure"
+
+
+def uploading(driver, **more):
+    """A task whose command has ended with 0 and whose output is being uploaded, and its run."""
+    driver.pool()
+    task = driver.task(driver.job(), outputFiles=[OUTPUT], **more)
+    driver.end(driver.run_of("task"), 0)
+    assert (task.state, list(driver.uploads)) == ("running", [task.run])
+    return task, task.run
+
+
+def test_an_end_that_is_reported_twice(driver):
+    task, run = uploading(driver)
+    driver.do(runs.exited, run, Ended(1))
+    assert (task.state, task.execution.exit_code) == ("running", 0)
+    driver.do(runs.uploaded, run, None)
+    assert task.execution.result == "success"
+
+
+def test_an_upload_is_neither_killed_nor_bound_by_the_wall_clock(driver):
+    task, run = uploading(driver, constraints={"maxWallClockTime": "PT1M"})
+    driver.advance(60)
+    assert not driver.killed and not driver.machine.runs[run].expired
+    driver.do(tasks.terminate, driver.machine.job("job"), task)
+    assert not driver.killed, "there is no command left to kill"
+    driver.do(runs.uploaded, run, None)
+    assert (task.state, task.execution.result) == ("completed", "success")
+
+
+def test_a_task_that_is_deleted_while_it_uploads(driver):
+    task, run = uploading(driver)
+    job = driver.machine.job("job")
+    driver.do(tasks.delete, job, task)
+    again = driver.task(job)
+    driver.do(runs.uploaded, run, None)
+    assert again.state == "preparing" and (job.counts["completed"], job.counts["running"]) == (0, 1)
+
+
+def test_an_upload_that_nobody_does(driver):
+    driver.pool()
+    task = driver.task(driver.job())
+    run = driver.run_of("task")
+    driver.do(runs.uploaded, run, None)
+    assert task.state == "preparing", "its command has not ended"
+
+
+@pytest.mark.parametrize(("action", "state"), [("disable", "disabled"), ("terminate", "completed")])
+def test_a_placement_ends_the_job_of_the_next(driver, action, state):
+    """Two tasks get nodes at once; the first can't run on this pool, and stops the job."""
+    job = driver.job(onTaskFailure="performexitoptionsjobaction")
+    conditions = {"preProcessingError": {"jobAction": action}}
+    nobody = {"userIdentity": {"username": "nobody"}}
+    first = driver.task(job, "first", exitConditions=conditions, **nobody)
+    second = driver.task(job, "second")
+    driver.pool(slots=2)
+    assert (job.state, first.state, second.state) == (state, "completed", "active")
+    assert second.key in job.ready and not driver.started
+    if action == "disable":
+        driver.do(jobs.enable, job)
+        assert second.state == "preparing", "it had kept its place in the queue"
+
+
+def test_a_job_that_is_gone_does_not_touch_its_successor(driver):
+    old = driver.job()
+    driver.do(jobs.delete, old)
+    driver.do(jobs.settle, old)
+    new = driver.job()
+    driver.do(jobs.settle, old)
+    assert driver.machine.job("job") is new and not driver.deleted
 
 
 def test_slots_and_parallel_limits(driver):
