@@ -19,7 +19,8 @@ def main(names: list[str]) -> None:
         for name in names or BENCHES:
             BENCHES[name]()
     except KeyboardInterrupt:
-        raise SystemExit("Interrupted.") from None
+        print("Interrupted.", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 main(sys.argv[1:])

@@ -50,6 +50,8 @@ def run() -> None:
             finish(process, cwd, 400)
         made = around.batch_requests()
         seen = [json.loads(line) for line in polls.read_text().splitlines()]
+    if not any(path.endswith("/addtaskcollection") for _, path, _ in made):
+        raise SystemExit("The emulator's log shows no task added: its lines are no longer what this reads.")
     result = summarize(made, seen)
     show(result)
     report.publish("requests", before, result)
