@@ -83,6 +83,12 @@ def blob_prefix(prefix: str | None) -> str:
 
 def pack_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], None]) -> SourceArchive:
     archive = pack(files, workdir)
+    if archive.missing:
+        others = f" and {len(archive.missing) - 3} more" if len(archive.missing) > 3 else ""
+        warn(
+            "Files that the workflow or its git repository names are not there, and are not sent to the nodes: "
+            f"{', '.join(archive.missing[:3])}{others}."
+        )
     if len(archive.data) > LARGE_ARCHIVE:
         warn(
             f"The workflow's sources are {len(archive.data) / 1e6:.0f} MB packed; large files in the workflow's "

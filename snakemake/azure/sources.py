@@ -32,22 +32,49 @@ class SourcesError(WorkflowError):
 
 @dataclass(frozen=True)
 class SourceArchive:
-    """A packed archive: its bytes and the SHA-256 of them, in hexadecimal."""
+    """A packed archive: its bytes, the SHA-256 of them in hexadecimal, and which files were not there to pack."""
 
     data: bytes
     sha256: str
+    missing: tuple[str, ...] = ()
 
 
 def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchive:
     """Packs `files`, which must lie below `workdir`, into a gzipped tar with names relative to it.
 
+    Links are replaced by what they lead to. What is no file, or not there (git lists files that were deleted, a
+    script's path may hold wildcards), is left out and named in the archive's `missing`.
+
     Raises
     ------
     SourcesError: a file lies outside the working directory, or cannot be read.
     """
-    members = {}
-    for file in files:
-        name = os.path.normpath(os.path.relpath(os.path.join(workdir, file), workdir))  # noqa: PTH118
+    members, missing = _members(files, workdir)
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT, dereference=True) as tar,
+    ):
+        for name, path in sorted(members.items()):
+            try:
+                info = tar.gettarinfo(path, arcname=name)
+                info.uid = info.gid = 0
+                info.uname = info.gname = ""
+                info.mtime = 0
+                with path.open("rb") as f:
+                    tar.addfile(info, f)
+            except OSError as e:
+                raise SourcesError(f"Cannot read the workflow's file {path}: {e.strerror}.") from None
+    data = buffer.getvalue()
+    return SourceArchive(data, hashlib.sha256(data).hexdigest(), tuple(sorted(missing)))
+
+
+def _members(files: Iterable[str | os.PathLike[str]], workdir: Path) -> tuple[dict[str, Path], list[str]]:
+    """Names in the archive and the files they stand for; and the names that stand for nothing."""
+    members, links, missing = {}, [], []
+    for file in map(os.fspath, files):
+        given = file if (workdir / file).exists() else _unquoted(file)
+        name = os.path.normpath(os.path.relpath(os.path.join(workdir, given), workdir))  # noqa: PTH118
         parts = Path(name).parts
         if parts[:1] == ("..",):
             raise SourcesError(
@@ -55,30 +82,33 @@ def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchiv
                 "sent to the nodes: run snakemake from a directory that holds all files of the workflow, or set "
                 "--directory to one."
             )
-        if not _NEVER.intersection(parts):
-            members[name] = workdir / name
-    buffer = io.BytesIO()
-    with (
-        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
-    ):
-        for name, path in sorted(members.items()):
-            if path.is_dir():
-                continue
-            try:
-                info = tar.gettarinfo(path, arcname=name)
-                info.uid = info.gid = 0
-                info.uname = info.gname = ""
-                info.mtime = 0
-                if info.isreg():
-                    with path.open("rb") as f:
-                        tar.addfile(info, f)
-                else:
-                    tar.addfile(info)
-            except OSError as e:
-                raise SourcesError(f"Cannot read the workflow's file {path}: {e.strerror}.") from None
-    data = buffer.getvalue()
-    return SourceArchive(data, hashlib.sha256(data).hexdigest())
+        path = workdir / name
+        if _NEVER.intersection(parts):
+            continue
+        if path.is_file():
+            members[name] = path
+        elif path.is_symlink() and path.is_dir():
+            links.append(name)
+        elif not path.is_dir():
+            missing.append(name)
+    for link in links:
+        # A linked folder of the workflow holds the same sources under another name.
+        target = os.path.relpath((workdir / link).resolve(), workdir.resolve())
+        below = [n for n in members if Path(n).is_relative_to(target)]
+        members |= {str(Path(link) / Path(n).relative_to(target)): members[n] for n in below}
+        if not below:
+            missing.append(link)
+    return members, missing
+
+
+def _unquoted(name: str) -> str:
+    """The file's name, if this is how `git ls-files` prints one that is not plain ASCII."""
+    if len(name) < 2 or name[0] != '"' or name[-1] != '"':
+        return name
+    try:
+        return os.fsdecode(name[1:-1].encode().decode("unicode_escape").encode("latin-1"))
+    except UnicodeError:
+        return name
 
 
 def unpack(data: bytes, sha256: str, target: Path) -> None:
