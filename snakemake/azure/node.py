@@ -108,13 +108,14 @@ def main(argv: list[str]) -> None:
     except OSError as e:
         fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).")
 
-    from snakemake.azure.node_startup import lean, loading, one_attempt
+    from snakemake.azure.node_startup import lean, loading, one_attempt, own_targets
 
     with loading():
         lean()
         from snakemake.cli import main as snakemake
 
         one_attempt()
+        own_targets()
 
     snakemake(list(order.argv))
 

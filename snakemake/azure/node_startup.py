@@ -84,6 +84,16 @@ def one_attempt() -> None:
     Rule.restart_times = property(lambda rule: 0, lambda rule, value: None)
 
 
+def own_targets() -> None:
+    """The job to run is written by `node_arguments.target_arguments`, whatever its wildcards' values."""
+    from snakemake.target_jobs import TargetSpec
+
+    from snakemake import cli
+    from snakemake.azure.node_arguments import read_targets
+
+    cli.parse_target_jobs_cli_args = lambda entries: [TargetSpec(*pair) for pair in read_targets(entries)]
+
+
 @cache
 def _installed(path: tuple[str, ...]) -> tuple[pkgutil.ModuleInfo, ...]:
     """The top-level modules on `path`, which is `sys.path`."""

@@ -15,7 +15,6 @@ import asyncio
 import atexit
 import math
 import random
-import shlex
 import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -36,6 +35,7 @@ from snakemake.azure.batch_account import BatchAccount
 from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.client import Batch
 from snakemake.azure.monitor import Verdict
+from snakemake.azure.node_arguments import split_arguments, target_arguments, without
 from snakemake.azure.pools import PoolPlan
 from snakemake.azure.run import BatchRun, PoolQueue
 from snakemake.azure.settings import (
@@ -262,12 +262,15 @@ class AzBatchExecutor(RemoteExecutor):
         args = self.workflow.spawned_job_args_factory.general_args(
             executor_common_settings=self.common_settings
         )
+        # RemoteExecutor's own version adds what is for shared file systems only.
+        job_args = split_arguments(RealExecutor.get_job_args(self, job, cores=max(cores, job.threads)))
         argv = [
             "--snakefile",
             self.get_snakefile(),
-            # RemoteExecutor's own version adds what is for shared file systems only.
-            *shlex.split(RealExecutor.get_job_args(self, job, cores=max(cores, job.threads))),
-            *without(shlex.split(args), "--directory"),
+            *without(job_args, "--target-jobs"),
+            *target_arguments(job.get_target_spec()),
+            # Nodes have their own working directory.
+            *without(split_arguments(args), "--directory"),
             "--mode",
             self.get_exec_mode().item_to_choice(),
             # One job and its group: nothing for a solver to weigh.
@@ -333,6 +336,9 @@ class AzBatchExecutor(RemoteExecutor):
             )
         else:
             message += "The node no longer has the task's stderr. "
+        if job.job.is_group():
+            # Snakemake prints no message with a group's error, only with a single job's.
+            self.logger.error(f"Error in group {job.job.name}: {message}")
         self.report_job_error(job, msg=message, aux_logs=[str(path) for path in logs.values()])
 
     def _save_logs(self, job: AzBatchJob) -> dict[str, Path]:
@@ -394,11 +400,3 @@ def _mem_mib(job: JobExecutorInterface) -> int | None:
 
 def _wildcards(job: JobExecutorInterface) -> Mapping[str, str]:
     return getattr(job, "wildcards_dict", None) or {}
-
-
-def without(argv: list[str], flag: str) -> list[str]:
-    """`argv` without `flag` and its one value: nodes have their own working directory."""
-    if flag not in argv:
-        return argv
-    at = argv.index(flag)
-    return argv[:at] + argv[at + 2 :]

@@ -307,6 +307,8 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
             self.store.upload_directory(self.container, self.name, path)
         elif path.is_file():
             self.store.upload(self.container, self.name, path)
+        elif path.is_fifo():
+            return  # output marked as pipe(), which its reader has read by now
         else:
             raise BlobError(
                 f"{self.print_query}: its local copy {path} does not exist, so it cannot be stored."
