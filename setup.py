@@ -175,7 +175,9 @@ def main() -> None:
         include_package_data=False,
         install_requires=install_requires,
         extras_require=extras_require,
-        entry_points={"console_scripts": [*scripts, "azure-batch-emulator = azure_batch_emulator.entry:main"]},
+        entry_points={
+            "console_scripts": [*scripts, "azure-batch-emulator = azure_batch_emulator.entry:main"]
+        },
         license_files=["LICENSE", "build/LICENSE.snakemake.md"],
     )
 
