@@ -72,7 +72,8 @@ def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchiv
 def _members(files: Iterable[str | os.PathLike[str]], workdir: Path) -> tuple[dict[str, Path], list[str]]:
     """Names in the archive and the files they stand for; and the names that stand for nothing."""
     members, links, missing = {}, [], []
-    for file in map(os.fspath, files):
+    for path_or_name in files:
+        file = os.fspath(path_or_name)
         given = file if (workdir / file).exists() else _unquoted(file)
         name = os.path.normpath(os.path.relpath(os.path.join(workdir, given), workdir))  # noqa: PTH118
         parts = Path(name).parts
@@ -80,7 +81,7 @@ def _members(files: Iterable[str | os.PathLike[str]], workdir: Path) -> tuple[di
             raise SourcesError(
                 f"The workflow's file {file} lies outside the working directory {workdir}, so that it cannot be "
                 "sent to the nodes: run snakemake from a directory that holds all files of the workflow, or set "
-                "--directory to one."
+                "--directory (or the workflow's own workdir) to one."
             )
         path = workdir / name
         if _NEVER.intersection(parts):
