@@ -123,8 +123,6 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
 
     prefix = preflight.blob_prefix(args.default_storage_prefix)
     preflight.container_image(resolved, args.container_image)
-    if args.jobs is None and not args.dryrun:
-        raise WorkflowError("How many jobs may run at once is missing: give --jobs N.")
     if emulator:
         _point_at_azurite()
     preflight.check_blob_access(_blob_account(args), prefix)

@@ -15,6 +15,7 @@ import asyncio
 import atexit
 import math
 import random
+import signal
 import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -184,6 +185,7 @@ class AzBatchExecutor(RemoteExecutor):
             )
             # For ends that Snakemake does not catch; after a shutdown there is nothing left to do.
             atexit.register(self._close)
+            _hangup_as_interrupt()
         return self._run
 
     def _pool_key(self, job: JobExecutorInterface) -> str:
@@ -380,6 +382,13 @@ class AzBatchExecutor(RemoteExecutor):
             self.logger.info(f"Azure Batch: deleted the {deleted}.")
         atexit.unregister(self._close)
         self.batch.close()
+
+
+def _hangup_as_interrupt() -> None:
+    """A terminal that goes away ends the run as Ctrl-C does, and its pool with it; `nohup` stays what it is."""
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def _positive(job: JobExecutorInterface, resource: str) -> int | None:

@@ -65,7 +65,6 @@ def test_older_names(parse):
         ("--default-remote-provider AzBlob --default-storage-provider fs", "contradict"),
         ("--az-batch --executor local --jobs 1", "contradict"),
         ("--az-batch --az-batch-account-url emulator --default-storage-provider fs --jobs 1", "azblob"),
-        ("--az-batch --az-batch-account-url emulator", "--jobs"),
     ],
 )
 def test_contradictions(parse, line, says):

@@ -1,7 +1,11 @@
 """Legal, but odd: what workflows do less often must not get lost between the command line and the node."""
 
 import json
+import signal
 import subprocess
+
+import pytest
+from support.emulator import wait_until
 
 NAMES = [
     "a b",
@@ -186,3 +190,35 @@ def test_a_failed_group_shows_its_stderr(site):
     assert result.code == 1
     assert result.output.count("| the real reason") == 1, result.last_error()
     site.assert_clean()
+
+
+SLEEPER = """
+rule sleep:
+    output: "slept.txt"
+    shell: "sleep 600; touch {output}"
+"""
+
+
+def test_a_closed_terminal_leaves_nothing(site):
+    site.write({"Snakefile": SLEEPER})
+    with site.running() as process:
+        wait_until(lambda: site.tasks())
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(30) == 1
+    assert "deleted the pool" in site.output()
+    site.assert_clean()
+
+
+@pytest.mark.parametrize("question", ["--list-rules", "--dag", "--summary"])
+def test_questions_about_a_workflow_need_no_jobs(site, question):
+    site.write({"Snakefile": SLEEPER})
+    result = site.run(question, jobs=None)
+    assert result.code == 0, result.last_error()
+    assert "sle" in result.output and site.left() == []
+
+
+def test_a_run_needs_a_number_of_jobs(site):
+    site.write({"Snakefile": SLEEPER})
+    result = site.run(jobs=None)
+    assert result.code == 1 and "--jobs" in result.last_error() and "Traceback" not in result.output
+    assert site.left() == []
