@@ -58,7 +58,8 @@ EDITS = [
         "options-applied",
         "snakemake/cli.py",
         "    # handle legacy executor names\n",
-        "    from snakemake.azure.cli import apply_arguments\n\n    apply_arguments(args)\n\n"
+        "    from snakemake.azure.cli import apply_arguments, hide_secrets\n\n"
+        "    hide_secrets(parser)\n    apply_arguments(args)\n\n"
         "    # handle legacy executor names\n",
     ),
     Edit(

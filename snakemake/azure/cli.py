@@ -58,6 +58,17 @@ def apply_arguments(args: argparse.Namespace) -> None:
         _prepare_az_batch(args)
 
 
+def hide_secrets(parser: argparse.ArgumentParser) -> None:
+    """Takes SAS and keys out of the command line that Snakemake prints and keeps in its log."""
+    _, argv = getattr(parser, "_source_to_settings", {}).get("command_line", {}).get("", (None, []))
+    key = "--storage-azblob-account-key"
+    for i, text in enumerate(argv):
+        if text.startswith(key + "=") or (i and argv[i - 1] == key):
+            argv[i] = (key + "=" if text.startswith(key) else "") + "***"
+        else:
+            argv[i] = re.sub(r"(?i)\b(sig=|AccountKey=|SharedAccessSignature=)[^&;\s]+", r"\1***", text)
+
+
 def _given(value: object) -> bool:
     """The plugins' options default to a dataclass marker, not to None."""
     return isinstance(value, str | os.PathLike) and bool(value)

@@ -77,3 +77,21 @@ def test_a_task_parses_its_options_without_any_of_this(parse):
         "--mode remote --cores 1 --default-storage-provider azblob --default-storage-prefix az://c/p"
     )
     assert args.executor is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--storage-azblob-account-key c2VjcmV0 --storage-azblob-account-url https://a.blob.core.windows.net?sv=1&sig=secret%3D",
+        "--storage-azblob-account-key=c2VjcmV0",
+        "--storage-azblob-connection-string AccountName=a;AccountKey=c2VjcmV0;BlobEndpoint=https://a/",
+        "--storage-azblob-connection-string=BlobEndpoint=https://a/;SharedAccessSignature=sv=1&sig=secret",
+    ],
+)
+def test_the_printed_command_line_holds_no_secret(line):
+    parser = snakemake.cli.get_argument_parser()
+    args = parser.parse_args(["--cores", "1", *line.split()])
+    cli.hide_secrets(parser)
+    command = snakemake.cli.generate_parser_metadata(parser, args)["command"]
+    assert "c2VjcmV0" not in command and "secret" not in command
+    assert "***" in command and line.partition(" ")[0].partition("=")[0] in command
