@@ -81,7 +81,6 @@ class BatchRun:
         sources: SourceStore,
         environment: "Mapping[str, str]",
         image: str,
-        task_retries: int,
         patience: timedelta,
         say: Callable[[str], None],
         warn: Callable[[str], None],
@@ -92,7 +91,6 @@ class BatchRun:
         self.sources = sources
         self.environment = environment
         self.image = image
-        self.task_retries = task_retries
         self.patience = patience
         self.say = say
         self.warn = warn
@@ -147,7 +145,6 @@ class BatchRun:
             models.BatchJobCreateOptions(
                 id=job_id,
                 pool_info=models.BatchPoolInfo(pool_id=pool_id),
-                constraints=models.BatchJobConstraints(max_task_retry_count=self.task_retries),
                 common_environment_settings=environment_settings(self.environment) or None,
             )
         )

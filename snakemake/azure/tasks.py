@@ -51,13 +51,18 @@ class NodeOrder:
 
 @dataclass(frozen=True)
 class Task:
-    """One Batch task: its id (at most 64 characters), what it does, and what it needs of a node."""
+    """One Batch task: its id (at most 64 characters), what it does, and what it needs of a node.
+
+    retries: how often Batch runs it again after a non-zero exit code; -1 means without end. The Batch job's own
+    number does not apply to tasks that have constraints, as these have.
+    """
 
     id: str
     display_name: str
     order: NodeOrder
     slots: int = 1
     runtime: timedelta | None = None
+    retries: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def command_line(self) -> str:
@@ -81,7 +86,11 @@ class Task:
             container_settings=BatchTaskContainerSettings(image_name=image, container_run_options="--rm"),
             environment_settings=environment_settings(self.environment) or None,
             required_slots=self.slots,
-            constraints=BatchTaskConstraints(max_wall_clock_time=self.runtime, retention_time=RETENTION),
+            constraints=BatchTaskConstraints(
+                max_wall_clock_time=self.runtime,
+                retention_time=RETENTION,
+                max_task_retry_count=self.retries,
+            ),
         )
 
 

@@ -118,12 +118,24 @@ class AzBatchExecutor(RemoteExecutor):
         )
         now = datetime.now(UTC)
         self._vms = {"": vm_sizes.vm_size(self.settings.vm_size or DEFAULT_VM_SIZE)}
+        self._check_rules()
         self.os_images = preflight.os_images(self.batch, self.settings, now)
         self.os_images.for_vm(self._vms[""])
         self.existing_pool = preflight.existing_pool(self.batch, self.settings)
         preflight.check_blob_access(self.blob_account, self.source_prefix)
         preflight.check_image(self.settings, self.image, self.account.endpoint)
         self.run_id = batch_ids.run_id(Path.cwd().name, now, random.SystemRandom())
+
+    def _check_rules(self) -> None:
+        """VM sizes that rules name outright are looked up now, and not when their jobs are ready, hours later."""
+        for rule in {job.rule for job in self.workflow.dag.needrun_jobs()}:
+            size = rule.resources.get("az_vm_size")
+            if size is None or size.is_evaluable() or not size.value:
+                continue
+            try:
+                vm_sizes.vm_size(str(size.value))
+            except vm_sizes.UnknownVmSize as e:
+                raise SettingsError(f"Rule {rule.name}: {e} Set its resource az_vm_size.") from None
 
     # -- submission ------------------------------------------------------------------------------------------
 
@@ -177,7 +189,6 @@ class AzBatchExecutor(RemoteExecutor):
                 sources=BlobSources(self.blob_account, self.source_prefix, self.run_id, self.sources),
                 environment=environment,
                 image=self.image,
-                task_retries=self.settings.task_retries,
                 patience=timedelta(minutes=self.settings.node_timeout),
                 say=self.logger.info,
                 warn=self.logger.warning,
@@ -243,6 +254,7 @@ class AzBatchExecutor(RemoteExecutor):
             ),
             slots=slots,
             runtime=timedelta(minutes=minutes) if minutes else None,
+            retries=self.settings.task_retries,
         )
 
     def _new_task_id(self, wanted: str) -> str:

@@ -85,7 +85,6 @@ class Scene:
             sources=self.sources,
             environment={"A": "b"},
             image="image:1",
-            task_retries=0,
             patience=timedelta(minutes=30),
             say=self.said.append,
             warn=self.warned.append,

@@ -222,3 +222,31 @@ def test_a_run_needs_a_number_of_jobs(site):
     result = site.run(jobs=None)
     assert result.code == 1 and "--jobs" in result.last_error() and "Traceback" not in result.output
     assert site.left() == []
+
+
+def test_a_rules_vm_size_is_looked_up_before_anything_is_made(site):
+    rule = 'rule good:\n    output: "good"\n    shell: "touch {output}"\n'
+    rule += 'rule late:\n    input: "good"\n    output: "late"\n    resources: az_vm_size="Standard_Q9"\n'
+    site.write({"Snakefile": rule + '    shell: "touch {output}"\n'})
+    result = site.run("late")
+    assert result.code == 1 and "Traceback" not in result.output
+    assert (
+        "Rule late: 'Standard_Q9' is not a VM size" in result.output and "az_vm_size" in result.last_error()
+    )
+    assert "created the pool" not in result.output and site.left() == []
+
+
+def test_batch_itself_repeats_a_task(site):
+    """Its directory stays between the attempts; Snakemake sees one job that succeeds."""
+    shell = (
+        "test -e $AZ_BATCH_TASK_DIR/again || { touch $AZ_BATCH_TASK_DIR/again; exit 1; }; echo yes > {output}"
+    )
+    site.write(
+        {
+            "Snakefile": f'rule twice:\n    output: "twice.txt"\n    shell: "{shell.replace("{ ", "{{ ").replace("; }", "; }}")}"\n'
+        }
+    )
+    result = site.run(az_batch_task_retries="1")
+    assert result.code == 0, result.last_error()
+    assert site.read("twice.txt") == "yes\n" and "Trying to restart" not in result.output
+    site.assert_clean()
