@@ -108,7 +108,7 @@ def main(argv: list[str]) -> None:
     except OSError as e:
         fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).")
 
-    from snakemake.azure.node_startup import lean, loading, one_attempt, own_targets
+    from snakemake.azure.node_startup import lean, loading, one_attempt, own_files, own_targets
 
     with loading():
         lean()
@@ -116,6 +116,7 @@ def main(argv: list[str]) -> None:
 
         one_attempt()
         own_targets()
+        own_files()
 
     snakemake(list(order.argv))
 

@@ -16,6 +16,7 @@ code runs in the task's process gets the real ones.
 """
 
 import gc
+import hashlib
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -92,6 +93,29 @@ def own_targets() -> None:
     from snakemake.azure.node_arguments import read_targets
 
     cli.parse_target_jobs_cli_args = lambda entries: [TargetSpec(*pair) for pair in read_targets(entries)]
+
+
+def own_files() -> None:
+    """A file that lies in the task has the size and the checksum that it has there. Snakemake asks storage for them,
+    where the output of the job, which `ensure(...)` is about, is not yet."""
+    from snakemake.io import _IOFile
+
+    stored_size, stored_checksum = _IOFile.size, _IOFile.checksum
+
+    async def is_here(file: Any) -> bool:
+        return file.is_storage and not file.is_directory and await file.exists_local()
+
+    async def size(file: Any) -> int:
+        return await (file.size_local() if await is_here(file) else stored_size(file))
+
+    async def checksum(file: Any, threshold: Any = None, force: bool = False, algorithm: Any = None) -> Any:
+        if not force or not await is_here(file):
+            return await stored_checksum(file, threshold, force, algorithm)
+        with open(file.file, "rb") as data:  # noqa: PTH123
+            digest = hashlib.file_digest(data, algorithm or hashlib.sha256)
+        return f"{digest.name}:{digest.hexdigest()}"
+
+    _IOFile.size, _IOFile.checksum = size, checksum
 
 
 @cache

@@ -40,7 +40,8 @@ onsuccess:
 
 rule all:
     input: expand("out/{{n}}.txt", n={NAMES!r}), "config.json", "here.txt", "included.txt", "other.txt",
-        "protected.txt", "touched", "bench.tsv", "shadow.txt", "params.txt", "resources.txt", "read.txt", "used.txt"
+        "protected.txt", "touched", "bench.tsv", "shadow.txt", "params.txt", "resources.txt", "read.txt", "used.txt",
+        "ensured.txt"
     default_target: True
 
 rule odd:
@@ -85,6 +86,10 @@ rule resources:
     resources: tag="x,y z", mem_mb=100
     threads: 2
     shell: "echo {threads} {resources.mem_mb} '{resources.tag}' {resources.bar} > {output}"
+
+rule ensured:
+    output: ensure("ensured.txt", non_empty=True, sha256="5139551fe04565deba9ac34f76022e7052a1a07410d0c7dd874932af685bf629")
+    shell: "echo ensured > {output}"
 
 rule write:
     output: pipe("piped.txt")
@@ -161,6 +166,7 @@ def test_odd_but_legal(site):
         "resources.txt": "3 222 x,y z 7\n",
         "read.txt": "piped\n",
         "used.txt": "served\n",
+        "ensured.txt": "ensured\n",
     }
     assert {name: site.read(name) for name in expected} == expected
     assert site.read("bench.tsv").startswith("s\t")
