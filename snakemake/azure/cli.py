@@ -8,6 +8,8 @@ Azure Batch. In the tasks none of this is given, and nothing is imported.
 import argparse
 import os
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,14 +61,22 @@ def apply_arguments(args: argparse.Namespace) -> None:
 
 
 def hide_secrets(parser: argparse.ArgumentParser) -> None:
-    """Takes SAS and keys out of the command line that Snakemake prints and keeps in its log."""
-    _, argv = getattr(parser, "_source_to_settings", {}).get("command_line", {}).get("", (None, []))
-    key = "--storage-azblob-account-key"
-    for i, text in enumerate(argv):
-        if text.startswith(key + "=") or (i and argv[i - 1] == key):
-            argv[i] = (key + "=" if text.startswith(key) else "") + "***"
+    """Takes SAS and keys out of the command line that Snakemake prints, keeps in its log and hands to loggers."""
+    _, parsed = getattr(parser, "_source_to_settings", {}).get("command_line", {}).get("", (None, []))
+    for argv in (parsed, sys.argv):
+        argv[:] = list(_without_secrets(argv))
+
+
+def _without_secrets(argv: list[str]) -> Iterator[str]:
+    key, before = "--storage-azblob-account-key", ""
+    for text in argv:
+        if before == key:
+            yield "***"
+        elif text.startswith(f"{key}="):
+            yield f"{key}=***"
         else:
-            argv[i] = re.sub(r"(?i)\b(sig=|AccountKey=|SharedAccessSignature=)[^&;\s]+", r"\1***", text)
+            yield re.sub(r"(?i)\b(sig=|AccountKey=|SharedAccessSignature=)[^&;\s]+", r"\1***", text)
+        before = text
 
 
 def _given(value: object) -> bool:

@@ -256,3 +256,17 @@ def test_batch_itself_repeats_a_task(site):
     assert result.code == 0, result.last_error()
     assert site.read("twice.txt") == "yes\n" and "Trying to restart" not in result.output
     site.assert_clean()
+
+
+def test_secrets_that_are_given_as_options_stay_out_of_sight(site):
+    site.write({"Snakefile": 'rule one:\n    output: "one.txt"\n    shell: "touch {output}"\n'})
+    url, key = site.environ.pop("AZ_BLOB_ACCOUNT_URL"), site.environ.pop("AZ_BLOB_ACCOUNT_KEY")
+    given = {"storage_azblob_account_url": url, "storage_azblob_account_key": key}
+    for options in (given, {"storage_azblob_account_url": site.azurite.sas_url()}):
+        result = site.run("--verbose", "--forceall", **options)
+        assert result.code == 0, result.last_error()
+        assert "***" in result.output
+    written = [p.read_text(errors="replace") for p in site.workdir.rglob("*") if p.is_file()]
+    assert not [
+        text for text in (result.output, *written) if key in text or "sig=" in text.replace("sig=***", "")
+    ]
