@@ -43,6 +43,8 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     ),
     "UnsupportedRequestVersion": (400, "The specified api version string is invalid."),
     "InvalidAutoScalingSettings": (400, "The specified auto-scaling settings are not valid."),
+    "AutoScalingFormulaSyntaxError": (400, "The specified auto-scaling formula has a syntax error."),
+    "AutoScalingFormulaTooLong": (400, "The specified auto-scaling formula exceeds lengths limit."),
     "TaskDependenciesNotSpecifiedOnJob": (
         400,
         "Task dependencies are specified on the task, but the job does not use task dependencies.",
@@ -97,6 +99,10 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "RequestBodyTooLarge": (413, "The size of the request body exceeds the maximum permitted limit."),
     "InvalidRange": (416, "The range specified is invalid for the current size of the resource."),
     "InternalError": (500, "Server encountered an internal error. Please try again after some time."),
+    "TooManyEnableAutoScaleRequests": (
+        503,
+        "Enable auto-scale requests for the same pool must be separated by at least 30 seconds.",
+    ),
     # The emulator's own: the real service has no such answer, and that is the point of it.
     "NotImplementedByEmulator": (
         501,

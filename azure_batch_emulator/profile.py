@@ -11,6 +11,7 @@ _KEYS = {
     "allocationSeconds": "allocation",
     "bootSeconds": "boot",
     "removalSeconds": "removal",
+    "sampleDelaySeconds": "sample_delay",
     "dedicatedCoreQuota": "dedicated_cores",
     "lowPriorityCoreQuota": "low_priority_cores",
     "poolQuota": "pools",
@@ -24,6 +25,7 @@ class Profile:
     allocation: tuple[float, float] = (0.0, 0.0)
     boot: tuple[float, float] = (0.0, 0.0)
     removal: tuple[float, float] = (0.0, 0.0)
+    sample_delay: tuple[float, float] = (0.0, 0.0)
     dedicated_cores: int | None = None
     low_priority_cores: int | None = None
     pools: int | None = None

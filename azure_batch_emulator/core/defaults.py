@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from ..errors import BatchError, invalid_property
+from ..errors import BatchError, invalid_property, missing_property
 from ..wire import INFINITE, is_id, parse_duration
+from . import autoscale
 
 AUTO_USER = {"autoUser": {"scope": "pool", "elevationLevel": "nonadmin"}}
 
@@ -58,11 +59,7 @@ def refuse(spec: dict, *names: str) -> None:
 def pool_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
     check_id("id", body["id"])
     check_display_name(body)
-    if body.get("enableAutoScale"):
-        raise not_yet("enableAutoScale")
-    for name in ("autoScaleFormula", "autoScaleEvaluationInterval"):
-        if name in body:
-            raise invalid_property(name, body[name], "Only for pools with enableAutoScale set to true.")
+    check_auto_scale(body)
     refuse(body, "applicationPackageReferences", "mountConfiguration", "enableInterNodeCommunication")
     size = catalogue.sizes.get(body["vmSize"].lower())
     if size is None:
@@ -89,11 +86,44 @@ def pool_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
         "resizeTimeout": timeout,
         "taskSlotsPerNode": slots,
         "taskSchedulingPolicy": policy,
-        "enableAutoScale": False,
+        "enableAutoScale": body.get("enableAutoScale", False),
         "enableInterNodeCommunication": False,
     }
     targets = {"targetDedicatedNodes": 0, "targetLowPriorityNodes": 0}
     return targets | body | defaults
+
+
+def check_auto_scale(body: dict) -> None:
+    """A pool that scales itself needs a formula, and its targets are the formula's.
+
+    https://learn.microsoft.com/rest/api/batchservice/pools/create-pool
+    """
+    if not body.get("enableAutoScale"):
+        for name in ("autoScaleFormula", "autoScaleEvaluationInterval"):
+            if name in body:
+                raise invalid_property(name, body[name], "Only for pools with enableAutoScale set to true.")
+        return
+    if "autoScaleFormula" not in body:
+        raise missing_property("autoScaleFormula")
+    for name in ("targetDedicatedNodes", "targetLowPriorityNodes"):
+        if name in body:
+            raise invalid_property(name, body[name], "Not for pools with enableAutoScale set to true.")
+    check_formula(body["autoScaleFormula"])
+    check_interval(body.setdefault("autoScaleEvaluationInterval", "PT15M"))
+
+
+def check_formula(formula: str) -> None:
+    try:
+        autoscale.parse(formula)
+    except autoscale.AutoscaleError as error:
+        raise BatchError(error.code, [("Message", error.detail)]) from None
+
+
+def check_interval(interval: str) -> None:
+    if not timedelta(minutes=5) <= parse_duration(interval) <= timedelta(hours=168):
+        raise invalid_property(
+            "autoScaleEvaluationInterval", interval, "The value must be from 5 minutes to 168 hours."
+        )
 
 
 def check_image(config: dict, catalogue: Catalogue, now_text: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from .autoscale import History
 from .scheduler import ReadyQueue
 from .states import Stateful
 
@@ -100,6 +101,7 @@ class Node:
     schedulable: bool = True
     runs: dict[str, int] = field(default_factory=dict)
     leaving: bool = False
+    retaining: bool = False
     start: Auxiliary | None = None
     preps: dict[str, Auxiliary] = field(default_factory=dict)
     releases: dict[str, Auxiliary] = field(default_factory=dict)
@@ -129,6 +131,28 @@ class Node:
         return f"node {self.id}"
 
 
+@dataclass(frozen=True)
+class ScalingRun:
+    """One evaluation of a formula, as autoScaleRun shows it; `error` is its code, message and details."""
+
+    time: datetime
+    results: str
+    error: tuple[str, str, str] | None = None
+
+
+@dataclass
+class Scaling:
+    """A pool's autoscaling: `id` names its chain of samples, `schedule` that of its evaluations."""
+
+    formula: str
+    interval: str
+    enabled: datetime
+    id: int
+    schedule: int = 0
+    history: History = field(default_factory=History)
+    run: ScalingRun | None = None
+
+
 @dataclass
 class Pool:
     id: str
@@ -144,6 +168,7 @@ class Pool:
     resize: int = 0
     pending: bool = False
     errors: list[tuple[str, str]] = field(default_factory=list)
+    scaling: Scaling | None = None
 
     @property
     def key(self) -> str:

@@ -2,7 +2,7 @@
 
 from ..errors import BatchError
 from ..wire import finite
-from . import auxiliaries, runs
+from . import auxiliaries, nodes, runs
 from .defaults import check_containers, check_job, job_constraints, job_spec, refuse
 from .entities import Auxiliary, Job
 from .instructions import DeleteFiles
@@ -183,3 +183,5 @@ def settle(m: Machine, job: Job) -> None:
         node.releases.pop(job.key, None)
         m.emit(DeleteFiles(node.id, job.id))
     del m.jobs[job.key]
+    for node in pool.nodes.values() if pool else ():
+        nodes.leave_if_done(m, node)

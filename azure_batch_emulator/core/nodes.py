@@ -87,9 +87,10 @@ def show_load(m: Machine, node: Node) -> None:
 
 
 def leave(m: Machine, node: Node, option: str) -> None:
-    """The node takes no more tasks and goes when those on it are over: ended, requeued, or (taskcompletion) done."""
-    node.leaving = True
-    if option != "taskcompletion":
+    """The node takes no more tasks and goes when those on it are over: ended, requeued, or (taskcompletion) done;
+    with retaineddata when their files have been cleaned up as well."""
+    node.leaving, node.retaining = True, option == "retaineddata"
+    if option not in ("taskcompletion", "retaineddata"):
         runs.kill_node_runs(m, node, "end" if option == "terminate" else "requeue")
     leave_if_done(m, node)
 
@@ -97,12 +98,20 @@ def leave(m: Machine, node: Node, option: str) -> None:
 def leave_if_done(m: Machine, node: Node) -> None:
     if not node.leaving or node.state == "leavingpool":
         return
-    if node.runs:
+    if node.runs or (node.retaining and _holds_data(m, node)):
         return
     node.lifecycle.move(node, "leavingpool", m.now)
     # Jobs must not wait for what ran here.
     node.preps, node.releases = {}, {}
     m.set_timer(m.profile.delay("removal", m.random), "remove-node", node.pool, node.id)
+
+
+def _holds_data(m: Machine, node: Node) -> bool:
+    return any(
+        task.files == "kept" and task.node == (node.pool, node.id)
+        for job in m.jobs_on(node.pool)
+        for task in job.tasks.values()
+    )
 
 
 def take_down(m: Machine, pool_key: str, node_id: str) -> None:

@@ -7,7 +7,7 @@ https://learn.microsoft.com/rest/api/batchservice/pools
 
 from ..errors import BatchError, invalid_property
 from ..wire import format_time, parse_duration
-from . import nodes, runs
+from . import nodes, scaling
 from .defaults import (
     Catalogue,
     check_containers,
@@ -46,20 +46,24 @@ def create(m: Machine, body: dict, catalogue: Catalogue) -> Pool:
     )
     m.pools[pool.key] = pool
     set_targets(m, pool, spec.pop("targetDedicatedNodes"), spec.pop("targetLowPriorityNodes"), "requeue")
+    if spec["enableAutoScale"]:
+        scaling.begin(m, pool, spec["autoScaleFormula"], spec["autoScaleEvaluationInterval"])
     return pool
 
 
 def set_targets(m: Machine, pool: Pool, dedicated: int, low_priority: int, option: str) -> None:
+    """Also while the pool is resizing, as autoscaling does it: the resize under way goes on to the new targets."""
     pool.dedicated, pool.low_priority = dedicated, low_priority
     pool.errors = []
     if missing(pool, True) == 0 == missing(pool, False):
         return
-    start_resize(m, pool)
+    if pool.allocation.state == "steady":
+        start_resize(m, pool)
     for kind in (True, False):
         if (surplus := -missing(pool, kind)) > 0:
             for node in pick_surplus(pool, kind, surplus):
                 nodes.leave(m, node, option)
-    if missing(pool, True) > 0 or missing(pool, False) > 0:
+    if not pool.pending and (missing(pool, True) > 0 or missing(pool, False) > 0):
         pool.pending = True
         m.set_timer(m.profile.delay("allocation", m.random), "allocate", pool.key, pool.resize)
 
@@ -152,7 +156,7 @@ def resize(m: Machine, pool: Pool, body: dict) -> None:
     for name in ("targetDedicatedNodes", "targetLowPriorityNodes"):
         check_range(name, body.get(name, 0), 0, 2**31 - 1)
     timeout = check_timeout(body)
-    check_option(body)
+    scaling.check_off(pool)
     check_steady(pool)
     if timeout:
         pool.spec["resizeTimeout"] = timeout
@@ -188,7 +192,6 @@ def remove_nodes(m: Machine, pool: Pool, body: dict) -> None:
             "nodeList", len(wanted), f"From 1 to {MAX_REMOVALS} nodes can be removed at once."
         )
     timeout = check_timeout(body)
-    check_option(body)
     check_steady(pool)
     chosen = [pool.nodes.get(node_id.lower()) for node_id in dict.fromkeys(wanted)]
     if None in chosen:
@@ -218,10 +221,7 @@ def delete(m: Machine, pool: Pool) -> None:
     if pool.allocation.state == "steady" and pool.nodes:
         start_resize(m, pool)
     for node in list(pool.nodes.values()):
-        if not node.leaving:
-            nodes.leave(m, node, "requeue")
-        else:
-            runs.kill_node_runs(m, node, "requeue")
+        nodes.leave(m, node, "requeue")
     settle(m, pool)
 
 
@@ -284,8 +284,3 @@ def check_timeout(body: dict) -> str | None:
     if timeout and parse_duration(timeout) < parse_duration("PT5M"):
         raise invalid_property("resizeTimeout", timeout, "The least value is 5 minutes.")
     return timeout
-
-
-def check_option(body: dict) -> None:
-    if body.get("nodeDeallocationOption") == "retaineddata":
-        raise not_yet("nodeDeallocationOption", "retaineddata")

@@ -2,7 +2,7 @@
 
 from ..errors import BatchError
 from ..wire import finite
-from . import jobs, outcomes, runs
+from . import jobs, nodes, outcomes, runs
 from .defaults import check_containers, task_constraints, task_spec
 from .entities import Execution, Job, Task
 from .instructions import DeleteFiles
@@ -115,9 +115,11 @@ def delete(m: Machine, job: Job, task: Task) -> None:
 
 
 def delete_files(m: Machine, job: Job, task: Task) -> None:
-    if task.files == "kept" and task.node is not None and m.find_node(*task.node) is not None:
-        m.emit(DeleteFiles(task.node[1], job.id, task.id))
+    node = m.find_node(*task.node) if task.files == "kept" and task.node is not None else None
     task.files = "cleaned" if task.files == "kept" else task.files
+    if node is not None:
+        m.emit(DeleteFiles(node.id, job.id, task.id))
+        nodes.leave_if_done(m, node)
 
 
 def retention_over(m: Machine, job_key: str, task_key: str, seq: int, ended) -> None:

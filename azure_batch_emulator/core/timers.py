@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import jobs, nodes, pools, runs, tasks
+from . import jobs, nodes, pools, runs, scaling, tasks
 from .machine import Machine
 
 
@@ -11,6 +11,8 @@ def fire(m: Machine, kind: str, *args) -> None:
 
 
 _HANDLERS: dict[str, Callable[..., None]] = {
+    "autoscale": scaling.evaluation_due,
+    "autoscale-sample": scaling.sample_due,
     "allocate": pools.allocate,
     "resize-timeout": pools.resize_timed_out,
     "boot": nodes.boot,

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..wire import format_time
-from .entities import COUNTS, Auxiliary, Execution, Failed, Job, Node, Pool, Task
+from .entities import COUNTS, Auxiliary, Execution, Failed, Job, Node, Pool, ScalingRun, Task
 from .machine import Machine
 from .states import Stateful
 
@@ -54,8 +54,18 @@ def pool(entity: Pool, base: str) -> dict:
         "targetDedicatedNodes": entity.dedicated,
         "targetLowPriorityNodes": entity.low_priority,
     }
+    if entity.scaling and entity.scaling.run:
+        shown["autoScaleRun"] = scaling_run(entity.scaling.run)
     if entity.errors:
         shown["resizeErrors"] = [{"code": code, "message": message} for code, message in entity.errors]
+    return shown
+
+
+def scaling_run(entity: ScalingRun) -> dict:
+    shown: dict = {"timestamp": format_time(entity.time), "results": entity.results}
+    if entity.error:
+        code, message, detail = entity.error
+        shown["error"] = {"code": code, "message": message, "values": [{"name": "Message", "value": detail}]}
     return shown
 
 

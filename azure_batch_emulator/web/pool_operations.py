@@ -1,6 +1,6 @@
 """Pools, nodes, supported images."""
 
-from ..core import lists, nodes, pools, views
+from ..core import lists, nodes, pools, scaling, views
 from ..core.machine import Machine
 from ..region import catalogue
 from .call import Call, Reply
@@ -56,6 +56,18 @@ replace_pool_properties = _change(lambda m, pool, call: pools.replace_properties
 resize_pool = _change(lambda m, pool, call: pools.resize(m, pool, call.body))
 stop_pool_resize = _change(lambda m, pool, call: pools.stop_resize(m, pool))
 remove_nodes = _change(lambda m, pool, call: pools.remove_nodes(m, pool, call.body))
+
+enable_pool_auto_scale = _change(lambda m, pool, call: scaling.enable(m, pool, call.body))
+disable_pool_auto_scale = _change(lambda m, pool, call: scaling.disable(m, pool))
+
+
+def evaluate_pool_auto_scale(call: Call) -> Reply:
+    def read(m: Machine) -> Reply:
+        run = scaling.try_formula(m, m.pool(call.path["poolId"]), call.body["autoScaleFormula"])
+        kind = "Microsoft.Azure.Batch.Protocol.Entities.AutoScaleRun"
+        return Reply({"odata.metadata": f"{call.base}/$metadata#{kind}"} | views.scaling_run(run))
+
+    return call.engine.call(read)
 
 
 def delete_pool(call: Call) -> Reply:

@@ -131,7 +131,8 @@ def test_an_unknown_query_parameter(emulator):
     ("wrong", "code", "name"),
     [
         ({"vmSize": "Standard_Nope"}, "InvalidPropertyValue", "vmSize"),
-        ({"enableAutoScale": True}, "NotImplementedByEmulator", None),
+        ({"mountConfiguration": [{}]}, "NotImplementedByEmulator", None),
+        ({"enableAutoScale": True}, "MissingRequiredProperty", "autoScaleFormula"),
         ({"virtualMachineConfiguration": {"nodeAgentSKUId": "x"}}, "MissingRequiredProperty",
          "virtualMachineConfiguration/imageReference"),
         ({"virtualMachineConfiguration": {"imageReference": {"publisher": "microsoft-azure-batch",

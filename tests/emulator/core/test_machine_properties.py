@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from azure_batch_emulator.core import jobs, nodes, pools, runs, tasks
+from azure_batch_emulator.core import jobs, nodes, pools, runs, scaling, tasks
 from azure_batch_emulator.core.entities import Failed
 from azure_batch_emulator.errors import BatchError
 from azure_batch_emulator.profile import Profile
@@ -14,8 +14,9 @@ from azure_batch_emulator.region import catalogue
 from .builders import OUTPUT, Driver, job_body, pool_body, task_body
 
 OPTIONS = st.sampled_from(["requeue", "terminate", "taskcompletion"])
+NODE_OPTIONS = st.sampled_from(["requeue", "terminate", "taskcompletion", "retaineddata"])
 POOLS, JOBS = st.sampled_from(["p1", "p2"]), st.sampled_from(["j1", "j2"])
-REFUSALS = {400, 404, 409}
+REFUSALS = {400, 404, 409, 503}
 
 
 class Service(RuleBasedStateMachine):
@@ -60,7 +61,7 @@ class Service(RuleBasedStateMachine):
         )
         self.request(pools.create, body, catalogue())
 
-    @rule(pool=POOLS, n=st.integers(0, 3), low=st.integers(0, 2), option=OPTIONS)
+    @rule(pool=POOLS, n=st.integers(0, 3), low=st.integers(0, 2), option=NODE_OPTIONS)
     def resize(self, pool, n, low, option):
         body = {"targetDedicatedNodes": n, "targetLowPriorityNodes": low, "nodeDeallocationOption": option}
         self.request(lambda m: pools.resize(m, m.pool(pool), body))
@@ -69,12 +70,23 @@ class Service(RuleBasedStateMachine):
     def stop_resize(self, pool):
         self.request(lambda m: pools.stop_resize(m, m.pool(pool)))
 
-    @rule(pool=POOLS, option=OPTIONS, data=st.data())
+    @rule(pool=POOLS, option=NODE_OPTIONS, data=st.data())
     def remove_node(self, pool, option, data):
         known = sorted(self.machine.pools[pool].nodes) if pool in self.machine.pools else []
         if known:
             body = {"nodeList": [data.draw(st.sampled_from(known))], "nodeDeallocationOption": option}
             self.request(lambda m: pools.remove_nodes(m, m.pool(pool), body))
+
+    @rule(pool=POOLS, n=st.integers(0, 3), low=st.integers(0, 2), option=NODE_OPTIONS)
+    def enable_auto_scale(self, pool, n, low, option):
+        formula = f"n = max(0, $PendingTasks.GetSample(1)); $NodeDeallocationOption = {option};"
+        formula += f"$TargetDedicatedNodes = min({n}, n); $TargetLowPriorityNodes = {low}"
+        body = {"autoScaleFormula": formula, "autoScaleEvaluationInterval": "PT5M"}
+        self.request(lambda m: scaling.enable(m, m.pool(pool), body))
+
+    @rule(pool=POOLS)
+    def disable_auto_scale(self, pool):
+        self.request(lambda m: scaling.disable(m, m.pool(pool)))
 
     @rule(pool=POOLS)
     def delete_pool(self, pool):
