@@ -112,6 +112,16 @@ class Driver:
         self.advance()
         return pool
 
+    def scaled(self, formula, interval="PT5M", slots=1):
+        """A pool with a formula; its first evaluation comes a second later."""
+        body = pool_body(
+            enableAutoScale=True,
+            autoScaleFormula=formula,
+            autoScaleEvaluationInterval=interval,
+            taskSlotsPerNode=slots,
+        )
+        return self.do(pools.create, body, catalogue())
+
     def job(self, job_id="job", **more):
         return self.do(jobs.create, job_body(job_id, **more))
 
