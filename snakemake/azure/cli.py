@@ -118,11 +118,11 @@ def _choose_executor(args: argparse.Namespace) -> None:
 def _prepare_az_batch(args: argparse.Namespace) -> None:
     """Checks the executor's options and gives the storage options their defaults, before the workflow is read:
     an account that is missing or does not answer should not first show as a missing input file."""
-    from snakemake.exceptions import WorkflowError
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
     from snakemake.azure import settings
     from snakemake.azure.batch_account import BatchAccount
+    from snakemake.exceptions import WorkflowError
 
     resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
     settings.validate(resolved)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from azure.batch.models import BatchTask
+
     from snakemake.azure.client import Batch
 
 OVERLAP = timedelta(minutes=2)

@@ -92,9 +92,8 @@ def main(argv: list[str]) -> None:
     os.chdir(workdir)
     os.environ.update(prepare_environment(os.environ, workdir))
 
-    from snakemake_interface_common.exceptions import WorkflowError
-
     from azure.core.exceptions import AzureError
+    from snakemake_interface_common.exceptions import WorkflowError
 
     try:
         copy = sources_on_node(Path(shared) if shared else workdir.parent, order, fetch_blob)

@@ -17,6 +17,7 @@ from snakemake.azure.monitor import lower
 
 if TYPE_CHECKING:
     from azure.batch.models import BatchPoolCreateOptions
+
     from snakemake.azure.os_images import OsImage
 
 # https://learn.microsoft.com/azure/batch/batch-pool-node-error-checking

@@ -146,7 +146,14 @@ def existing_pool(batch: Batch, settings: ExecutorSettings) -> ExistingPool | No
             f"The pool {settings.pool_id} has no container configuration, so its nodes cannot run the image: set "
             "--az-batch-pool-id to a pool made with one, or leave it out."
         )
-    return ExistingPool(pool.id, vm_sizes.vm_size(pool.vm_size), pool.task_slots_per_node or 1)
+    try:
+        vm = vm_sizes.vm_size(pool.vm_size)
+    except vm_sizes.UnknownVmSize:
+        raise PoolError(
+            f"The pool {settings.pool_id} has nodes of size {pool.vm_size}, whose vCPUs are not known here: set "
+            "--az-batch-pool-id to a pool of another size, or leave it out."
+        ) from None
+    return ExistingPool(pool.id, vm, pool.task_slots_per_node or 1)
 
 
 def check_blob_access(account: "BlobAccount", prefix: str) -> None:
@@ -155,6 +162,7 @@ def check_blob_access(account: "BlobAccount", prefix: str) -> None:
     A container that is not there yet is fine: the first upload makes it.
     """
     from azure.core.exceptions import ResourceNotFoundError
+
     from snakemake.azure.blob.errors import error_code, explained
 
     container, _, path = prefix.partition("/")

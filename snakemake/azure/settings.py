@@ -160,8 +160,13 @@ def read_legacy_config(path: Path) -> LegacyConfig:
 def resolve(settings: ExecutorSettings, environ: Mapping[str, str] = os.environ) -> ExecutorSettings:
     """Fills what was not given from the legacy file, then the environment, then the defaults.
 
-    Returns a copy; checks nothing (see `validate`).
+    Returns a copy. `validate` checks it, but for options that contradict each other, which shows only here.
+
+    Raises
+    ------
+    SettingsError: an option for a new pool is given together with --az-batch-pool-id.
     """
+    _check_pool_options(settings)
     legacy = read_legacy_config(settings.config) if settings.config else LegacyConfig()
     return replace(
         settings,
@@ -169,6 +174,18 @@ def resolve(settings: ExecutorSettings, environ: Mapping[str, str] = os.environ)
         vm_size=settings.vm_size or legacy.vm_size or DEFAULT_VM_SIZE,
         nodes=next(n for n in (settings.nodes, legacy.node_count, DEFAULT_NODES) if n is not None),
     )
+
+
+def _check_pool_options(settings: ExecutorSettings) -> None:
+    """A pool that exists has its size and its slots already."""
+    if settings.pool_id is None:
+        return
+    for name in ("vm_size", "nodes", "slots_per_node", "os_image"):
+        if getattr(settings, name) is not None:
+            raise SettingsError(
+                f"--az-batch-{name.replace('_', '-')} is for a new pool, and --az-batch-pool-id {settings.pool_id} "
+                "names one that exists: leave one of them out."
+            )
 
 
 def is_emulator(account_url: str) -> bool:

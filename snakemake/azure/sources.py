@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LARGE_ARCHIVE = 50 * 1024 * 1024
 """Packed size in bytes from which on the user is told that sources hold more than sources."""
 
+LARGEST = 1024 * 1024 * 1024
+"""Size in bytes of all files together beyond which the sources are refused: they are packed in memory."""
+
 _NEVER = {".snakemake", ".git"}
 
 
@@ -47,9 +50,10 @@ def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchiv
 
     Raises
     ------
-    SourcesError: a file lies outside the working directory, or cannot be read.
+    SourcesError: a file lies outside the working directory, or cannot be read, or they are too large together.
     """
     members, missing = _members(files, workdir)
+    _check_size(members)
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as packed,
@@ -102,6 +106,17 @@ def _members(files: Iterable[str | os.PathLike[str]], workdir: Path) -> tuple[di
     return members, missing
 
 
+def _check_size(members: dict[str, Path]) -> None:
+    sizes = {name: path.stat().st_size for name, path in members.items()}
+    if sum(sizes.values()) > LARGEST:
+        largest = max(sizes, key=lambda name: sizes[name])
+        raise SourcesError(
+            f"The workflow's sources are {sum(sizes.values()) / 1e9:.1f} GB, the largest file {largest} with "
+            f"{sizes[largest] / 1e9:.1f} GB: sources are the files of the workflow's directory that git tracks, so "
+            "keep data out of the repository and give it to rules as input files."
+        )
+
+
 def _unquoted(name: str) -> str:
     """The file's name, if this is how `git ls-files` prints one that is not plain ASCII."""
     if len(name) < 2 or name[0] != '"' or name[-1] != '"':
@@ -141,6 +156,7 @@ class BlobSources:
     def upload(self) -> None:
         """Stores the archive; makes the container if it is not there. Raises BlobError."""
         from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
         from snakemake.azure.blob.errors import error_code, explained
 
         container, _, blob = self.name.partition("/")
@@ -158,6 +174,7 @@ class BlobSources:
     def delete(self) -> bool:
         """Removes the archive; False if there is none. Raises BlobError."""
         from azure.core.exceptions import ResourceNotFoundError
+
         from snakemake.azure.blob.errors import explained
 
         container, _, blob = self.name.partition("/")

@@ -178,3 +178,12 @@ def test_the_emulators_published_account_is_the_clients():
         EMULATOR_ACCOUNT,
         EMULATOR_KEY,
     )
+
+
+@pytest.mark.parametrize(
+    "given", [{"vm_size": "Standard_D4ds_v5"}, {"nodes": 3}, {"slots_per_node": 2}, {"os_image": "a:b:c"}]
+)
+def test_options_of_a_new_pool_contradict_an_existing_one(given):
+    with pytest.raises(SettingsError, match="--az-batch-pool-id mine"):
+        resolve(ExecutorSettings(account_url=URL, pool_id="mine", **given), {})
+    assert resolve(ExecutorSettings(account_url=URL, pool_id="mine"), {}).pool_id == "mine"

@@ -182,3 +182,10 @@ def test_orders_travel_as_one_word(order):
 def test_other_words_are_no_orders(word):
     with pytest.raises(ValueError, match="not an order"):
         NodeOrder.decode(word)
+
+
+def test_sources_that_are_data_are_refused_before_they_are_read(workflow):
+    with (workflow / "reads.fastq").open("wb") as f:
+        f.truncate(2_000_000_000)
+    with pytest.raises(SourcesError, match=r"2\.0 GB.*reads\.fastq.*input files"):
+        pack([*FILES, "reads.fastq"], workflow)

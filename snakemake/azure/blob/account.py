@@ -142,7 +142,6 @@ class BlobAccount:
         at most 50,000 blocks of at most 4,000 MiB.
         """
         import requests
-
         from azure.core.pipeline.transport import RequestsTransport
         from azure.storage.blob import BlobServiceClient, ExponentialRetry
 
@@ -246,6 +245,7 @@ class BlobAccount:
                 f"({', '.join(containers) or 'none'}); set {ACCOUNT_KEY}, or put a SAS into {ACCOUNT_URL}."
             )
         from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+
         from snakemake.azure.blob.errors import explained
 
         start = now - CLOCK_SKEW
