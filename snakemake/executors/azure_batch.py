@@ -124,6 +124,8 @@ class AzBatchExecutor(RemoteExecutor):
         self.existing_pool = preflight.existing_pool(self.batch, self.settings)
         preflight.check_blob_access(self.blob_account, self.source_prefix)
         preflight.check_image(self.settings, self.image, self.account.endpoint)
+        if warning := self.blob_account.expiry_warning(now):
+            self.logger.warning(warning)
         self.run_id = batch_ids.run_id(Path.cwd().name, now, random.SystemRandom())
 
     def _check_rules(self) -> None:

@@ -308,6 +308,7 @@ def test_the_first_forks_command_line_still_works(site):
     result = site.run(command=command)
     assert result.code == 0, result.last_error()
     assert "Standard_DS3_v2" in result.output
+    assert "The SAS in AZ_BLOB_ACCOUNT_URL expires at" in result.output, "it ends in two hours"
     assert {"out/0.txt", "out/1.txt"} <= site.blobs()
     assert site.emulator.key not in result.output and "sig=" not in result.output
     site.assert_clean()
