@@ -31,7 +31,7 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
-from snakemake.azure import batch_ids, preflight, vm_sizes
+from snakemake.azure import batch_ids, preflight, task_logs, vm_sizes
 from snakemake.azure.batch_account import BatchAccount
 from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.client import Batch
@@ -64,8 +64,8 @@ common_settings = CommonSettings(
     can_transfer_local_files=True,
 )
 
-STDERR_LINES = 40
-"""How many of the last lines of a failed task's stderr go into the error message."""
+LOGS = Path(".snakemake") / "azure_batch_logs"
+"""Where the logs of failed tasks are kept, below the working directory."""
 
 
 @dataclass
@@ -339,36 +339,13 @@ class AzBatchExecutor(RemoteExecutor):
                 self.workflow.scheduler.executor_error_callback(e)
 
     def _report_failure(self, job: AzBatchJob, reason: str) -> None:
-        logs = self._save_logs(job)
-        message = f"{reason} "
-        if "stderr.txt" in logs:
-            lines = logs["stderr.txt"].read_text(encoding="utf-8", errors="replace").splitlines()
-            shown = lines[-STDERR_LINES:]
-            title = (
-                f"The last {len(shown)} of {len(lines)} lines" if len(lines) > len(shown) else "The content"
-            )
-            message += (
-                f"\n{title} of the task's stderr:\n" + "\n".join(f"  | {line}" for line in shown) + "\n"
-            )
-        else:
-            message += "The node no longer has the task's stderr. "
+        assert job.queue is not None and job.external_jobid is not None
+        logs = task_logs.fetch(self.run, job.queue, job.external_jobid, LOGS)
+        message = f"{reason} {task_logs.excerpt(logs)}"
         if job.job.is_group():
             # Snakemake prints no message with a group's error, only with a single job's.
             self.logger.error(f"Error in group {job.job.name}: {message}")
         self.report_job_error(job, msg=message, aux_logs=[str(path) for path in logs.values()])
-
-    def _save_logs(self, job: AzBatchJob) -> dict[str, Path]:
-        """Fetches the task's stdout.txt and stderr.txt into `.snakemake/azure_batch_logs`."""
-        assert job.queue is not None and job.external_jobid is not None
-        folder = Path(".snakemake") / "azure_batch_logs" / self.run_id / job.external_jobid
-        saved = {}
-        for name in ("stderr.txt", "stdout.txt"):
-            data = self.run.log_file(job.queue, job.external_jobid, name)
-            if data:
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(data)
-                saved[name] = folder / name
-        return saved
 
     async def sleep(self) -> None:
         """Short pauses while jobs come and go, longer ones while nothing happens; a shutdown ends them."""
@@ -400,9 +377,10 @@ class AzBatchExecutor(RemoteExecutor):
 
 def _hangup_as_interrupt() -> None:
     """A terminal that goes away ends the run as Ctrl-C does, and its pool with it; `nohup` stays what it is."""
+    hangup = getattr(signal, "SIGHUP", None)
     main = threading.current_thread() is threading.main_thread()
-    if main and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
+    if hangup and main and signal.getsignal(hangup) is signal.SIG_DFL:
+        signal.signal(hangup, signal.default_int_handler)
 
 
 def _positive(job: JobExecutorInterface, resource: str) -> int | None:
