@@ -81,7 +81,7 @@ def test_enable_evaluate_disable(client):
 
 
 def test_a_pool_that_is_born_with_a_formula(client):
-    formula = "$TargetDedicatedNodes = min(2, $PendingTasks.GetSample(1)); n = $PendingTasks.Count();"
+    formula = "n = max(0, $PendingTasks.GetSample(1)); $TargetDedicatedNodes = min(2, n);"
     make_pool(
         client,
         wait=False,

@@ -124,6 +124,7 @@ def test_which_operands_an_operator_takes(op, left, right):
         ("!5", "0"),
         ("!!5", "1"),
         ("- -5", "5"),
+        ("-!0", "-1"),
         ("-TimeInterval_Minute", "-00:01:00"),
         ("1 < 2", "1"),
         ("2 <= 1", "0"),
@@ -279,6 +280,17 @@ def test_samples_come_late():
     error = failure("x = $PendingTasks.GetSample(TimeInterval_Minute * 10, 95)", **late)
     assert error.code == "InsufficientSampleData" and "wanted 95%, received 90%" in error.detail
     assert value("$PendingTasks.GetSamplePercent(180 * TimeInterval_Second)", **late) == "66.6666666666667"
+
+
+def test_the_newest_sample_is_the_newest_that_has_come():
+    assert value("$PendingTasks.GetSample(2)", samples=range(40), delay=60) == "[36,37]"
+    assert value("$PendingTasks.Count()", samples=range(40), delay=60) == "38"
+
+
+def test_a_week_of_samples_is_kept():
+    kept = 7 * 24 * 120
+    found = history(range(kept + 1001))
+    assert len(found.samples) == kept and found.samples[-1].taken == NOW
 
 
 def test_insufficient_data_is_worded_as_recorded():

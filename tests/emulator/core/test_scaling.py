@@ -67,8 +67,10 @@ def test_when_evaluations_happen():
     start = driver.now
     driver.advance(1)
     assert pool.dedicated == 3, "a new interval starts a new schedule"
-    driver.advance(660)
-    assert pool.scaling.run.time == start + timedelta(minutes=10, seconds=1), "and the old one is over"
+    driver.advance(599)
+    assert pool.scaling.run.time == start + timedelta(minutes=5, seconds=1), "and the old one is over"
+    driver.advance(1)
+    assert pool.scaling.run.time == start + timedelta(minutes=10, seconds=1)
 
 
 def test_samples_begin_with_autoscaling_and_end_with_it():
@@ -167,6 +169,23 @@ def test_retaineddata_waits_for_the_files():
     assert not pool.nodes and task.files == "cleaned"
 
 
+def test_retaineddata_is_a_matter_of_each_node():
+    driver = Driver()
+    pool = driver.pool(nodes=2)
+    job = driver.job()
+    first, second = (
+        driver.task(job, "first"),
+        driver.task(job, "second", constraints={"retentionTime": "PT1M"}),
+    )
+    for run in list(driver.started):
+        driver.end(run)
+    driver.do(pools.resize, pool, {"targetDedicatedNodes": 0, "nodeDeallocationOption": "retaineddata"})
+    driver.advance(30)
+    assert len(pool.nodes) == 2
+    driver.advance(60)
+    assert list(pool.nodes) == [first.node[1]] and second.files == "cleaned"
+
+
 @pytest.mark.parametrize("how", ["task", "job", "pool"])
 def test_what_else_ends_the_retention(how):
     driver = Driver()
@@ -194,8 +213,26 @@ def test_a_target_that_changes_while_the_pool_resizes():
     assert (pool.allocation.state, pool.dedicated) == ("resizing", 2)
     driver.advance(300)
     assert (pool.allocation.state, pool.dedicated, len(pool.nodes)) == ("resizing", 5, 0)
+    assert [key[0] for _, _, key in driver.timers].count("allocate") == 1, (
+        "the nodes come when they were to come"
+    )
     driver.advance(100)
     assert (pool.allocation.state, len(pool.nodes)) == ("steady", 5)
+
+
+def test_no_evaluation_while_a_resize_is_being_stopped():
+    driver = Driver()
+    pool = driver.pool()
+    driver.task(driver.job())
+    enable(driver, pool, "$TargetDedicatedNodes = 0; $NodeDeallocationOption = taskcompletion", "PT5M")
+    driver.advance(2)
+    driver.do(pools.stop_resize, pool)
+    first = pool.scaling.run.time
+    driver.advance(300)
+    assert (pool.allocation.state, pool.scaling.run.time) == ("stopping", first)
+    driver.end(driver.run_of("task"))
+    driver.advance(300)
+    assert pool.allocation.state == "steady" and pool.scaling.run.time > first and not pool.nodes
 
 
 def test_a_quota_is_tried_again_at_each_evaluation():
@@ -246,6 +283,7 @@ def test_not_more_often_than_every_30_seconds():
     assert (error.code, error.status) == ("TooManyEnableAutoScaleRequests", 503)
     driver.advance(1)
     enable(driver, pool)
+    assert refusal(enable, driver, pool).code == "TooManyEnableAutoScaleRequests"
 
 
 @pytest.mark.parametrize(
