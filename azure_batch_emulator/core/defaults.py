@@ -185,7 +185,7 @@ def job_spec(body: dict) -> dict:
             "userIdentity": AUTO_USER,
         } | spec["jobPreparationTask"]
         spec["jobPreparationTask"]["constraints"] = task_constraints(
-            spec["jobPreparationTask"].get("constraints", {})
+            spec["jobPreparationTask"].get("constraints"), 0
         )
     if "jobReleaseTask" in spec:
         if "jobPreparationTask" not in spec:
@@ -221,7 +221,10 @@ def job_constraints(given: dict) -> dict:
     return constraints
 
 
-def task_constraints(given: dict, retries: int = 0) -> dict:
+def task_constraints(given: dict | None, job_retries: int) -> dict:
+    """The job's number of retries is the default of the constraints as a whole: constraints without one say 0."""
+    retries = job_retries if given is None else 0
+    given = given or {}
     constraints = {"maxWallClockTime": INFINITE, "retentionTime": "P7D", "maxTaskRetryCount": retries} | given
     check_range("constraints/maxTaskRetryCount", constraints["maxTaskRetryCount"], -1, 2**31 - 1)
     check_positive("constraints/maxWallClockTime", constraints["maxWallClockTime"])
@@ -249,7 +252,7 @@ def task_spec(body: dict, job: dict) -> dict:
     return (
         {"requiredSlots": 1, "userIdentity": AUTO_USER}
         | body
-        | {"constraints": task_constraints(body.get("constraints", {}), retries)}
+        | {"constraints": task_constraints(body.get("constraints"), retries)}
     )
 
 

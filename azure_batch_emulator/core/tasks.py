@@ -70,7 +70,7 @@ def replace(m: Machine, job: Job, task: Task, body: dict) -> None:
     if task.state == "completed":
         raise BatchError("TaskCompleted")
     task.spec["constraints"] = task_constraints(
-        body.get("constraints", {}), job.spec["constraints"]["maxTaskRetryCount"]
+        body.get("constraints"), job.spec["constraints"]["maxTaskRetryCount"]
     )
     m.touch(task)
 

@@ -638,3 +638,11 @@ def test_upload_failures_have_their_own_exit_condition():
     task.execution.exit_code, task.execution.result = 0, "failure"
     assert outcomes.exit_options(task, outcomes.UPLOAD)["dependencyAction"] == "satisfy"
     assert outcomes.exit_options(task, outcomes.PRE_PROCESSING)["dependencyAction"] == "block"
+
+
+@pytest.mark.parametrize(
+    "given, retries", [({}, 2), ({"constraints": {}}, 0), ({"constraints": {"maxTaskRetryCount": 5}}, 5)]
+)
+def test_the_jobs_retries_are_for_tasks_without_constraints(driver, given, retries):
+    task = driver.task(driver.job(constraints={"maxTaskRetryCount": 2}), **given)
+    assert task.spec["constraints"]["maxTaskRetryCount"] == retries
