@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.running import wait_until
+from support.emulator import wait_until
 
 from azure_batch_emulator import DEV_ACCOUNT, DEV_KEY
 

@@ -1,18 +1,8 @@
-"""Waiting for what happens elsewhere, and runs of tasks in threads."""
+"""Runs of tasks in threads."""
 
 import threading
-import time
-from collections.abc import Callable
 
 from azure_batch_emulator.runners import Runner, TaskExit, TaskLaunch
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    tick = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, "The condition did not come true in time."
-        tick.wait(0.02)
 
 
 class Running:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
+from support.emulator import wait_until
 from support.registry import private_registry
-from support.running import Running, wait_until
+from support.running import Running
 
 from azure_batch_emulator.runners import ContainerSpec, NodeSpec, TaskExit, make_runner
 from azure_batch_emulator.runners.docker import DockerRunner

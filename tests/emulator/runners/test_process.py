@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.running import Running, wait_until
+from support.emulator import wait_until
+from support.running import Running
 
 from azure_batch_emulator.runners import ContainerSpec, NodeSpec, TaskExit, make_runner
 from azure_batch_emulator.runners.base import Kills
