@@ -22,6 +22,12 @@ def setting(**variables):
     return lambda site: site.environ.update(variables)
 
 
+def rule_of_another_size(site):
+    site.write(
+        {"Snakefile": WORKFLOW.replace("    shell", "    resources: az_vm_size='Standard_Q4s_v3'\n    shell")}
+    )
+
+
 def no_input(site):
     site.container.delete_blob("run/in.txt")
 
@@ -84,6 +90,7 @@ CASES = {
     ),
     "other provider": (nothing, {"default_storage_provider": "none"}, None),
     "unknown VM size": (nothing, {"az_batch_vm_size": "Standard_Q4s_v3"}, "--az-batch-vm-size"),
+    "unknown VM size of a rule": (rule_of_another_size, {}, "Standard_Q4s_v3"),
     "no image": (nothing, {"container_image": None}, "--container-image"),
     "malformed image": (nothing, {"container_image": "Registry/Image:tag"}, "--container-image"),
     "no such pool": (nothing, {"az_batch_pool_id": "none"}, "--az-batch-pool-id"),
@@ -124,7 +131,6 @@ def test_refused(site, name):
         ("resources: mem_mb=999999", "az_vm_size"),
         ("resources: az_slots=99", "az_slots"),
         ("resources: az_slots='many'", "az_slots"),
-        ("resources: az_vm_size='Standard_Q4s_v3'", "Standard_Q4s_v3"),
     ],
 )
 def test_a_job_that_fits_nowhere_fails_alone(site, resources, says):
