@@ -3,9 +3,9 @@
 import signal
 import sys
 
-from misc.bench import batch_requests, copies, overhead
+from misc.bench import batch_requests, cache, copies, overhead
 
-BENCHES = {"overhead": overhead.run, "requests": batch_requests.run, "copies": copies.run}
+BENCHES = {"overhead": overhead.run, "requests": batch_requests.run, "copies": copies.run, "cache": cache.run}
 
 
 def main(names: list[str]) -> None:

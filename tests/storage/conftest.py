@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from snakemake.azure.blob.account import NOT_FOR_NODES, BlobAccount
+from snakemake.azure.blob.cache import NodeCache
 from snakemake.azure.blob.store import BlobStore
 from snakemake_storage_plugin_azblob import StorageObject, StorageProvider, StorageProviderSettings
 
@@ -66,6 +67,30 @@ def tree(tmp_path) -> Callable[[str, dict[str, str]], Path]:
         return root
 
     return make
+
+
+@pytest.fixture
+def shared(tmp_path) -> Path:
+    path = tmp_path / "shared"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def cache(shared, account, warnings) -> NodeCache:
+    return NodeCache(shared, account.url, free=0, warn=warnings.append)
+
+
+@pytest.fixture
+def task(account, cache, warnings):
+    """Stores as the tasks of one node have them, each with nothing remembered."""
+    yield lambda: BlobStore(account, cache=NodeCache(cache.root.parent, account.url, 0, warnings.append))
+    assert not warnings
 
 
 def content(root: Path) -> dict[str, str]:

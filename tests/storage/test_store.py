@@ -212,7 +212,7 @@ class TestDirectories:
         container.upload_blob("dir/good", b"1")
         listed = store_module.Blob(name=name, size=1, mtime=1.0)
         with pytest.raises(BlobError, match="cannot be a path below a local directory"):
-            store_module._inside(box, "dir", listed)
+            store_module.inside(box, "dir", listed)
 
     def test_remove_takes_all_and_no_more(self, store, box, container, tree):
         store.upload_directory(box, "out/dir", tree("in", self.FILES))

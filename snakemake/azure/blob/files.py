@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -141,3 +142,29 @@ def replacing(path: Path) -> Iterator[Path]:
             raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A blob whose download has begun: `write` puts its content into a file, once. `mtime` in whole seconds."""
+
+    etag: str
+    size: int
+    mtime: float
+    write: Callable[[Path], None]
+
+
+class Unchanged(Exception):
+    """The blob still has the ETag that was asked about."""
+
+
+Ask = Callable[[str | None], Source | None]
+"""Begins the download of a blob, given the ETag of the copy at hand. None when there is no such file."""
+
+
+def plain(ask: Ask, target: Path) -> float | None:
+    source = ask(None)
+    if source is None:
+        return None
+    source.write(target)
+    return source.mtime

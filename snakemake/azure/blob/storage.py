@@ -6,12 +6,14 @@ snakemake_interface_storage_plugins.
 """
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_storage_plugins.common import Operation
@@ -37,7 +39,13 @@ from snakemake.azure.blob.inventory import MAX_PAGES, Listing, ListingPlan, line
 from snakemake.azure.blob.names import SCHEME, query_fault, split_query, without_secret
 from snakemake.azure.blob.store import Blob, BlobStore
 
+if TYPE_CHECKING:
+    from snakemake.azure.blob.cache import NodeCache
+
 T = TypeVar("T")
+
+# Directory that all tasks of a node share; https://learn.microsoft.com/azure/batch/batch-compute-node-environment-variables
+SHARED_DIR = "AZ_BATCH_NODE_SHARED_DIR"
 
 # Files in transfer at once; each uses up to files.CONCURRENCY connections.
 TRANSFERS = 4
@@ -74,6 +82,21 @@ class StorageProviderSettings(StorageProviderSettingsBase):
             "env_var": True,
         },
     )
+    no_node_cache: bool = field(
+        default=False,
+        metadata={
+            "help": "Let each task on a node of Azure Batch fetch its own inputs. Without this, tasks of one node "
+            "share them: each blob is fetched once and kept in the node's shared directory.",
+        },
+    )
+    node_cache_free_mb: int | None = field(
+        default=None,
+        metadata={
+            "help": "Space in MB on a node's disk that the node cache leaves free for what tasks write. Default: a "
+            "quarter of the disk, and at most 50 GiB.",
+            "type": int,
+        },
+    )
 
 
 class StorageProvider(StorageProviderBase):
@@ -90,10 +113,26 @@ class StorageProvider(StorageProviderBase):
         with self._lock:
             if self._store is None:
                 given = self.settings or StorageProviderSettings()
-                self._store = BlobStore(
-                    BlobAccount.resolve(given.account_url, given.account_key, given.connection_string)
-                )
+                account = BlobAccount.resolve(given.account_url, given.account_key, given.connection_string)
+                self._store = BlobStore(account, cache=self._node_cache(account))
             return self._store
+
+    def _node_cache(self, account: BlobAccount) -> "NodeCache | None":
+        """What tasks on this node share; None where there is no node, and where it is switched off."""
+        given = self.settings or StorageProviderSettings()
+        megabytes = given.node_cache_free_mb
+        if megabytes is not None and megabytes < 0:
+            raise WorkflowError(
+                f"--storage-azblob-node-cache-free-mb is {megabytes}, but space cannot be less than nothing; "
+                "give 0 or more."
+            )
+        shared = os.environ.get(SHARED_DIR)
+        if not shared or given.no_node_cache:
+            return None
+        from snakemake.azure.blob.cache import NodeCache
+
+        free = None if megabytes is None else megabytes * 1_000_000
+        return NodeCache(Path(shared), account.url, free, self.logger.warning)
 
     def plan_for(self, cache: IOCacheStorageInterface) -> ListingPlan:
         """What is listed already in this cache; another cache starts anew."""

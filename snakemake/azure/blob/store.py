@@ -14,17 +14,20 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from snakemake.azure.blob.account import CHUNK, BlobAccount
+from snakemake.azure.blob.entries import FOLDER, Blob, bare, blob_of, inside
 from snakemake.azure.blob.errors import BlobError, error_code, explained
 from snakemake.azure.blob.files import (
     CONCURRENCY,
+    Source,
+    Unchanged,
     block_size,
     content_type,
     in_parallel,
+    plain,
     progress_hook,
     replacing,
     walk,
@@ -35,23 +38,14 @@ from snakemake.azure.blob.names import SCHEME, blob_name_fault
 if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient, ContainerClient
 
-FOLDER = {"hdi_isfolder": "true"}
+    from snakemake.azure.blob.cache import NodeCache
+
+T = TypeVar("T")
 
 # How long `head` remembers; Last-Modified has whole seconds.
 SEEN_SECONDS = 1.0
 SEEN_BLOBS = 20_000
 PAGE = 5000  # entries of a listing in one answer
-
-
-@dataclass(frozen=True)
-class Blob:
-    """One entry of a listing, or one blob's properties. `mtime` is Last-Modified in seconds since 1970."""
-
-    name: str
-    size: int
-    mtime: float
-    is_folder: bool = False
-    md5: str | None = None
 
 
 class BlobStore:
@@ -60,8 +54,14 @@ class BlobStore:
     Methods raise BlobError, with the query `az://container/name` in the sentence.
     """
 
-    def __init__(self, account: BlobAccount, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        account: BlobAccount,
+        clock: Callable[[], float] = time.monotonic,
+        cache: "NodeCache | None" = None,
+    ) -> None:
         self.account = account
+        self._cache = cache
         self._clock = clock
         self._service: BlobServiceClient | None = None
         self._lock = threading.Lock()
@@ -98,7 +98,7 @@ class BlobStore:
                 return seen
         with explained(self.account, f"{SCHEME}{container}/{name}"):
             try:
-                blob = _entry(self.container(container).get_blob_client(name).get_blob_properties())
+                blob = blob_of(self.container(container).get_blob_client(name).get_blob_properties())
             except ResourceNotFoundError:
                 return None
         self._remember(container, asked, [blob])
@@ -150,7 +150,7 @@ class BlobStore:
                         if isinstance(item, BlobPrefix):
                             directories.append(item.name.removesuffix("/"))
                         else:
-                            blobs.append(_entry(item))
+                            blobs.append(blob_of(item))
                     yield blobs, directories
         except BlobError as error:
             if not error.is_missing:
@@ -181,35 +181,64 @@ class BlobStore:
 
         A file takes one request for its first 8 MiB, and none to find out what it is.
         """
+        seen = self._recent(container, name, self._clock())
         with replacing(path) as partial:
-            mtime = self._download(container, name, partial)
+            mtime = self._download(container, name, partial, etag=seen.etag if seen else None)
             if mtime is None:
                 mtime = self._download_directory(container, name, partial)
             os.utime(partial, (mtime, mtime))
         return mtime
 
     def _download(
-        self, container: str, name: str, path: Path, concurrency: int = CONCURRENCY
+        self,
+        container: str,
+        name: str,
+        path: Path,
+        concurrency: int = CONCURRENCY,
+        etag: str | None = None,
     ) -> float | None:
-        """The blob's mtime after its content is written to `path`; None when it is no file."""
-        from azure.core.exceptions import ResourceNotFoundError
+        """The blob's mtime after its content is at `path`; None when it is no file.
+
+        Where there is a node cache, the content comes from there; `etag` is what the blob was last seen to have.
+        """
+
+        def ask(unless: str | None) -> Source | None:
+            return self._begin(container, name, concurrency, unless)
 
         with explained(self.account, f"{SCHEME}{container}/{name}"):
-            hook = progress_hook()
-            try:
-                stream = self.container(container).download_blob(
-                    name, max_concurrency=concurrency, progress_hook=hook
-                )
-            except ResourceNotFoundError as error:
-                if error_code(error) == "ContainerNotFound":
-                    raise
-                return None
-            blob = _entry(stream.properties)
-            if blob.is_folder:
-                return None
+            if self._cache is None:
+                return plain(ask, path)
+            return self._cache.get(container, name, path, etag, ask)
+
+    def _begin(self, container: str, name: str, concurrency: int, unless: str | None) -> Source | None:
+        """Asks for the first 8 MiB of the blob, None when it is no file. Raises Unchanged for the ETag `unless`."""
+        from azure.core import MatchConditions
+        from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+
+        condition: dict[str, Any] = {}
+        if unless:
+            condition = {"etag": f'"{unless}"', "match_condition": MatchConditions.IfModified}
+        try:
+            stream = self.container(container).download_blob(
+                name, max_concurrency=concurrency, progress_hook=progress_hook(), **condition
+            )
+        except ResourceNotFoundError as error:
+            if error_code(error) == "ContainerNotFound":
+                raise
+            return None
+        except HttpResponseError as error:
+            if error.status_code == 304:
+                raise Unchanged from None
+            raise
+        blob = blob_of(stream.properties)
+        if blob.is_folder:
+            return None
+
+        def write(path: Path) -> None:
             with path.open("wb") as file:
                 stream.readinto(file)
-        return blob.mtime
+
+        return Source(blob.etag, blob.size, blob.mtime, write)
 
     def _download_directory(self, container: str, name: str, path: Path) -> float:
         """Makes the directory `path` of all blobs below `name`; the newest mtime among them and the marker."""
@@ -219,7 +248,7 @@ class BlobStore:
         files: list[tuple[Blob, Path]] = []
         for blob in self.below(container, name):
             newest = max(newest, blob.mtime)
-            target = path / _inside(container, name, blob)
+            target = path / inside(container, name, blob)
             if blob.is_folder:
                 target.mkdir(parents=True, exist_ok=True)
             else:
@@ -236,7 +265,7 @@ class BlobStore:
 
         def get(job: tuple[Blob, Path]) -> None:
             blob, target = job
-            mtime = self._download(container, blob.name, target, each)
+            mtime = self._download(container, blob.name, target, each, blob.etag)
             if mtime is None:
                 raise BlobError(
                     f"{SCHEME}{container}/{blob.name}: the blob was removed meanwhile; start again."
@@ -250,17 +279,18 @@ class BlobStore:
 
     def upload(self, container: str, name: str, path: Path, concurrency: int = CONCURRENCY) -> None:
         """Makes the file at `path` the blob, replacing what is there; creates a missing container."""
-        size = path.stat().st_size
+        before = path.stat()
+        size = before.st_size
         blocks = block_size(size)
         # The SDK takes the block size from the client, not from the call.
         service = self.service if blocks == CHUNK else self.account.service(block_size=blocks)
 
-        def put() -> None:
+        def put() -> dict[str, Any]:
             from azure.storage.blob import ContentSettings
 
             hook = progress_hook()
             with path.open("rb") as file:
-                service.get_blob_client(container, name).upload_blob(
+                return service.get_blob_client(container, name).upload_blob(
                     file,
                     length=size,
                     overwrite=True,
@@ -269,7 +299,10 @@ class BlobStore:
                     progress_hook=hook,
                 )
 
-        self._creating(container, name, put)
+        stored = self._creating(container, name, put)
+        if self._cache is not None:
+            mtime = stored["last_modified"].timestamp()
+            self._cache.put(container, name, path, before, bare(stored["etag"]), mtime)
 
     def upload_directory(self, container: str, name: str, path: Path) -> None:
         """Makes the directory at `path` the one in storage: files, empty directories, and the marker last.
@@ -296,7 +329,7 @@ class BlobStore:
 
         self._creating(container, name, put)
 
-    def _creating(self, container: str, name: str, put: Any) -> None:
+    def _creating(self, container: str, name: str, put: Callable[[], T]) -> T:
         """Runs `put`, and once more after creating the container when that was missing.
 
         Asking first would cost a request for each file, and a permission that a container's SAS lacks.
@@ -306,7 +339,7 @@ class BlobStore:
         what = f"{SCHEME}{container}/{name}"
         try:
             with explained(self.account, what):
-                put()
+                return put()
         except BlobError as error:
             if error.code != "ContainerNotFound":
                 raise
@@ -316,7 +349,7 @@ class BlobStore:
                 except ResourceExistsError as conflict:
                     if error_code(conflict) != "ContainerAlreadyExists":
                         raise
-                put()
+                return put()
         finally:
             self._forget(container, name)
 
@@ -344,6 +377,8 @@ class BlobStore:
         from azure.core.exceptions import ResourceNotFoundError
 
         self._forget(container, name)
+        if self._cache is not None:
+            self._cache.drop(container, name)
         with explained(self.account, f"{SCHEME}{container}/{name}"):
             try:
                 self.container(container).delete_blob(name, delete_snapshots="include")
@@ -365,26 +400,3 @@ class BlobStore:
             self.delete_all(container, [b.name for b in self.below(container, name)])
         if blob is not None:
             self.delete(container, name)
-
-
-def _entry(properties: Any) -> Blob:
-    metadata = {k.lower(): v for k, v in (properties.metadata or {}).items()}
-    md5 = properties.content_settings.content_md5
-    return Blob(
-        name=properties.name,
-        size=properties.size or 0,
-        mtime=properties.last_modified.timestamp(),
-        is_folder=str(metadata.get("hdi_isfolder", "")).lower() == "true",
-        md5=bytes(md5).hex() if md5 else None,
-    )
-
-
-def _inside(container: str, name: str, blob: Blob) -> str:
-    """The blob's path relative to the directory; names that would leave it, or are no paths, are refused."""
-    relative = blob.name.removeprefix(f"{name}/").removesuffix("/")
-    if any(part in ("", ".", "..") for part in relative.split("/")) or "\0" in relative:
-        raise BlobError(
-            f"{SCHEME}{container}/{blob.name}: this name cannot be a path below a local directory; "
-            "rename the blob."
-        )
-    return relative

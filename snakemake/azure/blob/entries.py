@@ -1,0 +1,51 @@
+"""What the service says of a blob, in a listing or in an answer, and where the blob lies below a directory."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from snakemake.azure.blob.errors import BlobError
+from snakemake.azure.blob.names import SCHEME
+
+FOLDER = {"hdi_isfolder": "true"}
+
+
+@dataclass(frozen=True)
+class Blob:
+    """One entry of a listing, or one blob's properties. `mtime` is Last-Modified in seconds since 1970."""
+
+    name: str
+    size: int
+    mtime: float
+    is_folder: bool = False
+    md5: str | None = None
+    etag: str = ""
+
+
+def blob_of(properties: Any) -> Blob:
+    """From what the SDK returns for a blob of a listing, of a download, or for a blob's properties."""
+    metadata = {k.lower(): v for k, v in (properties.metadata or {}).items()}
+    md5 = properties.content_settings.content_md5
+    return Blob(
+        name=properties.name,
+        size=properties.size or 0,
+        mtime=properties.last_modified.timestamp(),
+        is_folder=str(metadata.get("hdi_isfolder", "")).lower() == "true",
+        md5=bytes(md5).hex() if md5 else None,
+        etag=bare(properties.etag),
+    )
+
+
+def bare(etag: str | None) -> str:
+    """The ETag without its quotes, which it has in headers and not in listings."""
+    return (etag or "").strip('"')
+
+
+def inside(container: str, name: str, blob: Blob) -> str:
+    """The blob's path relative to the directory; names that would leave it, or are no paths, are refused."""
+    relative = blob.name.removeprefix(f"{name}/").removesuffix("/")
+    if any(part in ("", ".", "..") for part in relative.split("/")) or "\0" in relative:
+        raise BlobError(
+            f"{SCHEME}{container}/{blob.name}: this name cannot be a path below a local directory; "
+            "rename the blob."
+        )
+    return relative
