@@ -16,6 +16,24 @@ Spec = dict
 COUNTS = ("active", "running", "completed", "succeeded", "failed")
 
 
+class Entity:
+    """What has an id and a lifecycle."""
+
+    id: str
+    lifecycle: Stateful
+
+    @property
+    def key(self) -> str:
+        return self.id.lower()
+
+    @property
+    def state(self) -> str:
+        return self.lifecycle.state
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__.lower()} {self.id}"
+
+
 @dataclass
 class Failed:
     """A failureInfo: why a task, a start task or a node failed."""
@@ -89,7 +107,7 @@ class Auxiliary:
 
 
 @dataclass
-class Node:
+class Node(Entity):
     id: str
     pool: str
     number: int
@@ -111,10 +129,6 @@ class Node:
     total_succeeded: int = 0
 
     @property
-    def state(self) -> str:
-        return self.lifecycle.state
-
-    @property
     def free(self) -> int:
         return self.slots - sum(self.runs.values())
 
@@ -126,9 +140,6 @@ class Node:
     def alive(self) -> bool:
         """Whether its files can be read."""
         return self.state not in ("creating", "unusable", "leavingpool")
-
-    def __str__(self) -> str:
-        return f"node {self.id}"
 
 
 @dataclass(frozen=True)
@@ -154,7 +165,7 @@ class Scaling:
 
 
 @dataclass
-class Pool:
+class Pool(Entity):
     id: str
     spec: Spec
     created: datetime
@@ -170,20 +181,9 @@ class Pool:
     errors: list[tuple[str, str]] = field(default_factory=list)
     scaling: Scaling | None = None
 
-    @property
-    def key(self) -> str:
-        return self.id.lower()
-
-    @property
-    def state(self) -> str:
-        return self.lifecycle.state
-
-    def __str__(self) -> str:
-        return f"pool {self.id}"
-
 
 @dataclass
-class Task:
+class Task(Entity):
     id: str
     seq: int
     spec: Spec
@@ -199,19 +199,8 @@ class Task:
     satisfied: bool = False
 
     @property
-    def key(self) -> str:
-        return self.id.lower()
-
-    @property
-    def state(self) -> str:
-        return self.lifecycle.state
-
-    @property
     def slots(self) -> int:
         return self.spec["requiredSlots"]
-
-    def __str__(self) -> str:
-        return f"task {self.id}"
 
 
 @dataclass
@@ -226,7 +215,7 @@ class RangeWait:
 
 
 @dataclass
-class Job:
+class Job(Entity):
     id: str
     seq: int
     spec: Spec
@@ -250,16 +239,5 @@ class Job:
     released: bool = False
 
     @property
-    def key(self) -> str:
-        return self.id.lower()
-
-    @property
-    def state(self) -> str:
-        return self.lifecycle.state
-
-    @property
     def pool(self) -> str:
         return self.spec["poolInfo"]["poolId"].lower()
-
-    def __str__(self) -> str:
-        return f"job {self.id}"
