@@ -15,6 +15,7 @@ from snakemake.azure.settings import (
     is_emulator,
     read_legacy_config,
 )
+from snakemake.azure.wire import is_loopback
 
 if TYPE_CHECKING:
     from azure.core.credentials import AzureNamedKeyCredential, TokenCredential
@@ -50,9 +51,8 @@ class BatchAccount:
         key = environ.get("AZ_BATCH_ACCOUNT_KEY") or (legacy and legacy.account_key) or None
         if is_emulator(settings.account_url):
             return cls(url, EMULATOR_ACCOUNT, EMULATOR_KEY)
-        host = urlsplit(url).hostname or ""
-        if not name and host not in ("127.0.0.1", "localhost", "::1"):
-            name = host.partition(".")[0]
+        if not name and not is_loopback(url):
+            name = (urlsplit(url).hostname or "").partition(".")[0]
         if not name:
             raise SettingsError(
                 f"The account's name is not part of --az-batch-account-url {url}: set AZ_BATCH_ACCOUNT_NAME."

@@ -54,7 +54,7 @@ def apply_arguments(args: argparse.Namespace) -> None:
     WorkflowError: options that contradict each other, or are missing or malformed.
     """
     _apply_remote_names(args)
-    if args.az_batch or getattr(args, "az_batch_config", None) not in (None, argparse.SUPPRESS):
+    if args.az_batch or _given(getattr(args, "az_batch_config", None)):
         _choose_executor(args)
     if args.executor == EXECUTOR:
         _prepare_az_batch(args)
@@ -106,8 +106,6 @@ def _apply_remote_names(args: argparse.Namespace) -> None:
 def _choose_executor(args: argparse.Namespace) -> None:
     from snakemake.exceptions import WorkflowError
 
-    if not args.az_batch and not _given(args.az_batch_config):
-        return
     if args.executor not in (None, EXECUTOR):
         raise WorkflowError(
             f"--az-batch and --executor {args.executor} contradict each other: give one of them."

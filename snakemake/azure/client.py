@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.batch_account import BatchAccount
+from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:
     from azure.batch import BatchClient
@@ -215,7 +216,7 @@ class Batch:
             return [
                 r
                 for i in range(0, len(tasks), TASKS_PER_REQUEST)
-                for r in self.add_tasks(job_id, tasks[i : i + 100])
+                for r in self.add_tasks(job_id, tasks[i : i + TASKS_PER_REQUEST])
             ]
         from azure.batch.models import BatchTaskGroup
 
@@ -230,7 +231,7 @@ class Batch:
         rejected, again = [], []
         by_id = {task.id: task for task in tasks}
         for result in results.result_values or []:
-            status = str(getattr(result.status, "value", result.status)).lower()
+            status = lower(result.status)
             code = str(result.error.code) if result.error else ""
             if status == "success" or code == "TaskExists":
                 continue
@@ -264,7 +265,7 @@ class Batch:
         """Id and state of every task of the job."""
         with self._explained(f"list the tasks of the Batch job {job_id}"):
             tasks = self.client.list_tasks(job_id, select=["id", "state"])
-            return {task.id: str(getattr(task.state, "value", task.state)).lower() for task in tasks}
+            return {task.id: lower(task.state) for task in tasks}
 
     def task_file(self, job_id: str, task_id: str, name: str) -> bytes | None:
         """A file of a task, such as stderr.txt. None if it, or its node, is gone."""

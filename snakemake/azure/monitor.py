@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from snakemake.azure.wire import lower
+
 if TYPE_CHECKING:
     from azure.batch.models import BatchTask
 
@@ -27,11 +29,6 @@ class Verdict:
     success: bool
     exit_code: int | None = None
     reason: str = ""
-
-
-def lower(value: object) -> str:
-    """The wire text of an enum or string, in lower case: the service's case differs between versions."""
-    return str(getattr(value, "value", value)).lower()
 
 
 def judge(task: "BatchTask") -> Verdict:

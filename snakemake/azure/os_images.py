@@ -14,6 +14,8 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from snakemake.azure.wire import lower
+
 PREFERRED = ("microsoft-dsvm", "ubuntu-hpc", "2404")
 OPTION = "--az-batch-os-image"
 
@@ -67,8 +69,8 @@ def parse_images(supported: Iterable[Mapping[str, Any]]) -> list[OsImage]:
                 end_of_life=_date(entry.get("batchSupportEndOfLife")),
                 containers="dockercompatible" in {str(c).lower() for c in entry.get("capabilities") or ()},
                 # Enumerations come in changing case, and from the SDK as members of a string enumeration.
-                verified=_word(entry.get("verificationType")) == "verified",
-                linux=_word(entry.get("osType")) == "linux",
+                verified=lower(entry.get("verificationType")) == "verified",
+                linux=lower(entry.get("osType")) == "linux",
             )
         )
     return images
@@ -148,10 +150,6 @@ def _rank(image: OsImage) -> tuple[bool, datetime, bool, int]:
         key[:2] == PREFERRED[:2],
         int(digits[0]) if digits else 0,
     )
-
-
-def _word(value: Any) -> str:
-    return str(getattr(value, "value", value)).lower()
 
 
 def _date(value: str | datetime | None) -> datetime | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake.azure.monitor import lower
+from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:
     from azure.batch.models import BatchPoolCreateOptions

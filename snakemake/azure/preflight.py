@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from snakemake.azure import vm_sizes
 from snakemake.azure.blob.names import container_name_fault
 from snakemake.azure.client import Batch, BatchError
 from snakemake.azure.image_reference import parse_image_reference
-from snakemake.azure.monitor import lower
 from snakemake.azure.os_images import OsImage, choose_os_image
 from snakemake.azure.pools import PoolError
 from snakemake.azure.registry import check_pull
 from snakemake.azure.settings import ExecutorSettings, SettingsError, is_emulator
 from snakemake.azure.sources import LARGE_ARCHIVE, SourceArchive, pack
+from snakemake.azure.wire import is_loopback, lower
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.account import BlobAccount
@@ -49,8 +48,7 @@ def container_image(settings: ExecutorSettings, given: str | None) -> str:
 def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -> None:
     """Asks the image's registry whether it has the image. Not for a pool that exists, which may have a login of its
     own, nor for an emulator on this machine, whose engine may have the image without any registry."""
-    loopback = urlsplit(account_endpoint).hostname in ("127.0.0.1", "localhost", "::1")
-    if loopback or settings.pool_id is not None:
+    if is_loopback(account_endpoint) or settings.pool_id is not None:
         return
     if problem := check_pull(parse_image_reference(image)).problem:
         raise SettingsError(problem)

@@ -47,7 +47,6 @@ class PoolQueue:
     pool_id: str
     job_id: str
     monitor: Monitor
-    slots_per_node: int
     plan: PoolPlan | None
     """How the pool was made; None for a pool that was there before."""
     open_slots: dict[str, int] = field(default_factory=dict)
@@ -112,18 +111,18 @@ class BatchRun:
                     f"Azure Batch: created the pool {plan.id} ({plan.vm_size}, {plan.slots} task slots per node, "
                     f"{nodes} of at most {plan.max_nodes} nodes, {plan.os_image.sku}, image {plan.image})."
                 )
-                queue = self._new_queue(plan.id, plan.slots, plan)
+                queue = self._new_queue(plan.id, plan)
                 queue.requested = nodes
                 self.queues[key] = queue
             return self.queues[key]
 
-    def join_queue(self, key: str, pool_id: str, slots_per_node: int) -> PoolQueue:
+    def join_queue(self, key: str, pool_id: str) -> PoolQueue:
         """The queue for `key` on a pool that exists and stays."""
         with self._lock:
             self._check_open()
             if key not in self.queues:
                 self._upload_sources()
-                self.queues[key] = self._new_queue(pool_id, slots_per_node, None)
+                self.queues[key] = self._new_queue(pool_id, None)
             return self.queues[key]
 
     def _check_open(self) -> None:
@@ -136,7 +135,7 @@ class BatchRun:
             self.sources.upload()
             self.say(f"Azure Batch: uploaded the workflow's sources to az://{self.sources.name}.")
 
-    def _new_queue(self, pool_id: str, slots: int, plan: PoolPlan | None) -> PoolQueue:
+    def _new_queue(self, pool_id: str, plan: PoolPlan | None) -> PoolQueue:
         from azure.batch import models
 
         job_id = f"{self.id}-{len(self.queues) + 1}"
@@ -149,7 +148,7 @@ class BatchRun:
             )
         )
         self.say(f"Azure Batch: created the job {job_id} on the pool {pool_id}.")
-        return PoolQueue(pool_id, job_id, Monitor(self.batch, job_id), slots, plan)
+        return PoolQueue(pool_id, job_id, Monitor(self.batch, job_id), plan)
 
     def _making(self, what: str, name: str, delete: Callable[[], bool]) -> None:
         self._made.append(Made(what, name, delete))

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.settings import ExecutorSettingsBase
 
+from snakemake.azure.wire import is_loopback
+
 EMULATOR = "emulator"
 """The account URL that means the local Azure Batch emulator (`emulator:PORT` for another port)."""
 
@@ -23,7 +25,6 @@ DEFAULT_VM_SIZE = "Standard_D4ds_v5"
 DEFAULT_NODES = 10
 
 # Batch bounds: https://learn.microsoft.com/azure/batch/batch-quota-limit
-MAX_SLOTS_PER_NODE = 256
 MAX_TASK_RETRIES = 100
 
 
@@ -215,7 +216,7 @@ def endpoint(account_url: str) -> str:
         port_number = parts.port
     except ValueError:
         raise SettingsError(malformed) from None
-    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    loopback = is_loopback(account_url)
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
         raise SettingsError(malformed)
     if parts.username or parts.password or port_number == 0 or re.search(r"\s", account_url):
@@ -255,7 +256,7 @@ def validate(settings: ExecutorSettings) -> None:
         vm = vm_sizes.vm_size(settings.vm_size or DEFAULT_VM_SIZE)
     except vm_sizes.UnknownVmSize as e:
         raise SettingsError(f"{e} Set --az-batch-vm-size.") from None
-    most = min(4 * vm.vcpus, MAX_SLOTS_PER_NODE)
+    most = vm_sizes.most_slots(vm)
     _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {vm.name}")
     _bounds(settings.nodes, 1, None, "nodes", "a pool needs")
     _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "is sensible")

@@ -151,12 +151,17 @@ class SlotsOutOfBounds(WorkflowError):
     """Batch does not allow a node as many task slots, or as few."""
 
 
-def task_slots(vm: VmSize, wanted: int | None = None) -> int:
-    """The slots of a node: as many as wanted, else one per vCPU; raises SlotsOutOfBounds.
+def most_slots(vm: VmSize) -> int:
+    """The most slots a node may have: 4 per vCPU, and 256 in all.
 
-    https://learn.microsoft.com/azure/batch/batch-parallel-node-tasks: at most 4 per vCPU and 256 in all.
+    https://learn.microsoft.com/azure/batch/batch-parallel-node-tasks
     """
-    most = min(SLOTS_PER_VCPU * vm.vcpus, SLOTS_PER_NODE)
+    return min(SLOTS_PER_VCPU * vm.vcpus, SLOTS_PER_NODE)
+
+
+def task_slots(vm: VmSize, wanted: int | None = None) -> int:
+    """The slots of a node: as many as wanted, else one per vCPU; raises SlotsOutOfBounds."""
+    most = most_slots(vm)
     if wanted is None:
         return min(vm.vcpus, most)
     if not 1 <= wanted <= most:

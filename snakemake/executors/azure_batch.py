@@ -82,16 +82,15 @@ class AzBatchExecutor(RemoteExecutor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # The base class starts the polling thread before it calls __post_init__, and the thread dies in silence
-        # if what `sleep` reads is not there yet.
+        # if what it reads is not there yet.
         self._wake = threading.Event()
         self._poll_pause = 0.0
+        self._verdicts: dict[str, Verdict] = {}
+        self._task_ids: set[str] = set()
+        self._run: BatchRun | None = None
         super().__init__(*args, **kwargs)
 
     def __post_init__(self) -> None:
-        self._run: BatchRun | None = None
-        self._closed = False
-        self._task_ids: set[str] = set()
-        self._verdicts: dict[str, Verdict] = {}
         try:
             self._check()
         except BaseException:
@@ -218,18 +217,17 @@ class AzBatchExecutor(RemoteExecutor):
             return self.existing_pool.slots
         vm = self._vms[key]
         wanted = self.settings.slots_per_node
-        return vm_sizes.task_slots(vm) if wanted is None else min(wanted, 4 * vm.vcpus)
+        return vm_sizes.task_slots(vm) if wanted is None else min(wanted, vm_sizes.most_slots(vm))
 
     def _queue(self, key: str, slots: int) -> PoolQueue:
-        per_node = self._slots_per_node(key)
         if self.existing_pool:
-            return self.run.join_queue(key, self.existing_pool.id, per_node)
+            return self.run.join_queue(key, self.existing_pool.id)
         if queue := self.run.queues.get(key):
             return queue
         plan = PoolPlan(
             id=batch_ids.derived_id(self.run_id, "pool", str(len(self.run.queues) + 1)),
             vm_size=self._vms[key].name,
-            slots=per_node,
+            slots=self._slots_per_node(key),
             max_nodes=self.settings.nodes or DEFAULT_NODES,
             image=self.image,
             os_image=self.os_images.for_vm(self._vms[key]),

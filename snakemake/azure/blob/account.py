@@ -25,6 +25,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from snakemake.azure.wire import is_loopback
+
 if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient
 
@@ -132,7 +134,7 @@ class BlobAccount:
 
     @property
     def is_loopback(self) -> bool:
-        return (urlsplit(self.url).hostname or "") in ("127.0.0.1", "localhost", "::1")
+        return is_loopback(self.url)
 
     def service(self, block_size: int = CHUNK) -> "BlobServiceClient":
         """A client of the account with bounded buffers, time-outs and retries; nothing is sent yet.
