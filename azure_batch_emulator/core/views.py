@@ -119,7 +119,7 @@ def _recent(m: Machine, entity: Task, base: str) -> dict:
 
 
 def failure(entity: Failed) -> dict:
-    shown: dict = {"category": entity.category, "code": entity.code, "message": entity.message}
+    shown: dict = {"category": entity.category.lower(), "code": entity.code, "message": entity.message}
     if entity.details:
         shown["details"] = [{"name": name, "value": value} for name, value in entity.details]
     return shown
