@@ -41,6 +41,10 @@ CATALOGUE: dict[str, tuple[int, str]] = {
         400,
         "The authentication information is not provided in the correct format.",
     ),
+    "InvalidRestAPIForAccountSetting": (
+        400,
+        "The request is for a feature that this account does not have.",
+    ),
     "UnsupportedRequestVersion": (400, "The specified api version string is invalid."),
     "InvalidAutoScalingSettings": (400, "The specified auto-scaling settings are not valid."),
     "AutoScalingFormulaSyntaxError": (400, "The specified auto-scaling formula has a syntax error."),
@@ -88,6 +92,11 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "TaskFilesCleanedup": (409, "The files of the specified task have been cleaned up."),
     "TaskIdSameAsJobPreparationTask": (409, "The specified task id is same as the job preparation task."),
     "TaskIdSameAsJobReleaseTask": (409, "The specified task id is same as the job release task."),
+    "NodeBeingCreated": (409, "The specified node is being created."),
+    "NodeBeingStarted": (409, "The specified node is being started."),
+    "NodeBeingRebooted": (409, "The specified node is being rebooted."),
+    "NodeBeingReimaged": (409, "The specified node is being reimaged."),
+    "NodeUserExists": (409, "The specified node user already exists."),
     "NodeStateUnusable": (409, "The state of the specified node is unusable."),
     "NodeAlreadyInTargetSchedulingState": (
         409,

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from ..errors import BatchError, invalid_property, missing_property
 from ..wire import INFINITE, is_id, parse_duration
 from . import autoscale
+from .pool_properties import check_properties
 
 AUTO_USER = {"autoUser": {"scope": "pool", "elevationLevel": "nonadmin"}}
 
@@ -60,7 +61,7 @@ def pool_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
     check_id("id", body["id"])
     check_display_name(body)
     check_auto_scale(body)
-    refuse(body, "applicationPackageReferences", "mountConfiguration", "enableInterNodeCommunication")
+    refuse(body, "applicationPackageReferences", "enableInterNodeCommunication")
     size = catalogue.sizes.get(body["vmSize"].lower())
     if size is None:
         raise invalid_property(
@@ -71,6 +72,7 @@ def pool_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
             "virtualMachineConfiguration", "", "A pool needs a virtualMachineConfiguration."
         )
     check_image(body["virtualMachineConfiguration"], catalogue, now_text)
+    check_properties(body)
     slots = body.get("taskSlotsPerNode", 1)
     check_range("taskSlotsPerNode", slots, 1, min(4 * size.cores, 256))
     timeout = body.get("resizeTimeout", "PT15M")

@@ -107,6 +107,17 @@ class Auxiliary:
 
 
 @dataclass
+class NodeUser:
+    """An account for SSH on a node. Its password is not kept: there is nothing to log in to."""
+
+    name: str
+    admin: bool
+    expiry: datetime
+    has_password: bool
+    ssh_public_key: str | None = None
+
+
+@dataclass
 class Node(Entity):
     id: str
     pool: str
@@ -127,6 +138,8 @@ class Node(Entity):
     recent: list["Task"] = field(default_factory=list)
     total_run: int = 0
     total_succeeded: int = 0
+    users: dict[str, NodeUser] = field(default_factory=dict)
+    ordinal: int = 0
 
     @property
     def free(self) -> int:

@@ -4,7 +4,7 @@ https://learn.microsoft.com/azure/batch/nodes-and-pools
 """
 
 from ..errors import BatchError
-from . import auxiliaries, jobs, pools, runs
+from . import auxiliaries, endpoints, jobs, pools, runs
 from .entities import Auxiliary, Failed, Node, Pool
 from .instructions import BootNode, RemoveNode
 from .machine import Machine
@@ -16,6 +16,7 @@ def create(m: Machine, pool: Pool, dedicated: bool) -> Node:
     number = m.next_seq()
     slots = pool.spec["taskSlotsPerNode"]
     node = Node(node_id, pool.key, number, dedicated, slots, Stateful(NODE, "creating", m.now), m.now)
+    endpoints.number(pool, node)
     pool.nodes[node_id] = node
     m.set_timer(m.profile.delay("boot", m.random), "boot", pool.key, node_id)
     return node

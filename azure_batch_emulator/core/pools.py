@@ -21,9 +21,15 @@ from .defaults import (
 )
 from .entities import Node, Pool
 from .machine import Machine
+from .pool_properties import check_properties
 from .states import ALLOCATION, POOL, Stateful
 
 MAX_NODES = 2000  # of each kind in a pool, as documented for pools of custom images
+# The service takes changes of these only while the pool has no nodes.
+ONLY_WHEN_EMPTY = {
+    "vmSize", "virtualMachineConfiguration", "taskSlotsPerNode", "taskSchedulingPolicy", "networkConfiguration",
+    "userAccounts", "mountConfiguration", "upgradePolicy", "enableInterNodeCommunication",
+}  # fmt: skip
 MAX_REMOVALS = 100  # "nodeList" of BatchNodeRemoveOptions
 _TARGETS = {True: "dedicated", False: "low priority"}
 
@@ -229,10 +235,8 @@ def update(m: Machine, pool: Pool, body: dict, catalogue: Catalogue) -> None:
     """PATCH: each property given replaces the pool's."""
     check_active(pool)
     check_display_name(body)
-    refuse(body, "applicationPackageReferences", "mountConfiguration", "enableInterNodeCommunication")
-    # The service takes these only while the pool has no nodes.
-    on_empty = {"vmSize", "virtualMachineConfiguration", "taskSlotsPerNode", "taskSchedulingPolicy"}
-    if on_empty & set(body) and pool.nodes:
+    refuse(body, "applicationPackageReferences", "enableInterNodeCommunication")
+    if ONLY_WHEN_EMPTY & set(body) and pool.nodes:
         raise BatchError("OperationInvalidForCurrentState", [("Reason", "The pool still has nodes.")])
     size = catalogue.sizes.get(body.get("vmSize", pool.spec["vmSize"]).lower())
     if size is None:
@@ -241,6 +245,7 @@ def update(m: Machine, pool: Pool, body: dict, catalogue: Catalogue) -> None:
         )
     if "virtualMachineConfiguration" in body:
         check_image(body["virtualMachineConfiguration"], catalogue, format_time(m.now))
+    check_properties(pool.spec | body)
     check_range(
         "taskSlotsPerNode",
         body.get("taskSlotsPerNode", pool.spec["taskSlotsPerNode"]),

@@ -7,11 +7,12 @@ from typing import Any
 from urllib.parse import quote
 
 from ..wire import format_time
+from . import endpoints
 from .entities import COUNTS, Auxiliary, Execution, Failed, Job, Node, Pool, ScalingRun, Task
 from .machine import Machine
 from .states import Stateful
 
-_SECRETS = frozenset({"password", "accountKey", "sasKey", "sshPrivateKey"})
+_SECRETS = frozenset({"password", "accountKey", "sasKey", "sshPrivateKey", "protectedSettings"})
 
 
 def strip_secrets(value: Any) -> Any:
@@ -90,6 +91,8 @@ def node(m: Machine, entity: Node, base: str) -> dict:
         "recentTasks": [_recent(m, task, base) for task in entity.recent],
         "virtualMachineInfo": {"imageReference": owner.spec["virtualMachineConfiguration"]["imageReference"]},
     }
+    if inbound := endpoints.inbound(owner, entity):
+        shown["endpointConfiguration"] = {"inboundEndpoints": inbound}
     if entity.booted:
         shown["lastBootTime"] = format_time(entity.booted)
     if "startTask" in owner.spec:

@@ -18,7 +18,7 @@ from ..engine import Engine
 from ..errors import BatchError
 from ..schema import parse_body
 from ..wire import format_time
-from . import file_operations, job_operations, pool_operations, routing
+from . import file_operations, job_operations, node_operations, pool_operations, routing
 from .call import Call, Conditions, Reply
 
 log = logging.getLogger("azure_batch_emulator.requests")
@@ -37,7 +37,7 @@ def handlers() -> dict:
     """The operations that the emulator has, by name."""
     found = {}
     for operation in routing.operations():
-        for module in (pool_operations, job_operations, file_operations):
+        for module in (pool_operations, node_operations, job_operations, file_operations):
             if handler := getattr(module, operation.name, None):
                 found[operation.name] = handler
     return found
@@ -77,12 +77,12 @@ class Application:
         query: dict[str, str] = {}
         for name, value in pairs:
             query.setdefault(name.lower(), value)
-        _check_version(query.pop("api-version", None))
+        version = _check_version(query.pop("api-version", None))
         if raw_body is None:
             raise BatchError("RequestBodyTooLarge", [("MaxLimit", str(MAX_BODY))])
         prefix = f"/{self._engine.account}"
         path = raw_path.removeprefix(prefix) if raw_path.startswith(prefix + "/") else raw_path
-        operation, parameters = routing.find(request.method, path)
+        operation, parameters = routing.find(request.method, path, version)
         handler = handlers().get(operation.name)
         if handler is None:
             raise BatchError("NotImplementedByEmulator", [("Operation", operation.name)])
@@ -144,13 +144,14 @@ async def _read_body(request: Request) -> bytes | None:
     return b"".join(chunks) if size <= MAX_BODY else None
 
 
-def _check_version(version: str | None) -> None:
+def _check_version(version: str | None) -> str:
     if version is None:
         raise BatchError("MissingRequiredQueryParameter", [("QueryParameterName", "api-version")])
     if version not in API_VERSIONS:
         raise BatchError(
             "UnsupportedRequestVersion", [("ApiVersion", version), ("Supported", ", ".join(API_VERSIONS))]
         )
+    return version
 
 
 def _check_query(operation: routing.Operation, query: dict[str, str]) -> None:

@@ -1,14 +1,24 @@
 """Which operation a method and a path mean. Paths are taken as they were sent: `%2F` is part of a segment."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from urllib.parse import unquote
 
+from .. import API_VERSIONS
 from ..errors import BatchError
 from ..schema import api
 
-# Operations of earlier api-versions that the current one does not have.
-_RETIRED = ("certificates",)
+CURRENT = API_VERSIONS[0]
+# What earlier api-versions have and the current one has not, with the code and the reason of the refusal.
+# https://learn.microsoft.com/azure/batch/batch-certificate-migration-guide
+_RETIRED = {
+    re.compile(r"certificates(\([^/]*\)(/canceldelete)?)?"): (
+        "InvalidRestAPIForAccountSetting",
+        "Certificates were retired on 29 February 2024.",
+    ),
+    re.compile(r"pools/[^/]+/nodes/[^/]+/rdp"): ("OperationNotValidOnNode", "The node does not run Windows."),
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ def _by_length() -> dict[int, list[Operation]]:
     return table
 
 
-def find(method: str, raw_path: str) -> tuple[Operation, dict[str, str]]:
+def find(method: str, raw_path: str, version: str = CURRENT) -> tuple[Operation, dict[str, str]]:
     """The operation and its path parameters, decoded; a BatchError when there is none."""
     segments = raw_path.strip("/").split("/")
     fits: list[str] = []
@@ -65,8 +75,9 @@ def find(method: str, raw_path: str) -> tuple[Operation, dict[str, str]]:
             fits.append(operation.method)
     if fits:
         raise BatchError("UnsupportedHttpVerb", [("Allowed", ", ".join(sorted(fits)))])
-    if segments[0].partition("(")[0] in _RETIRED:
-        raise BatchError("NotImplementedByEmulator", [("Path", raw_path)])
+    for path, (code, reason) in _RETIRED.items():
+        if version != CURRENT and path.fullmatch(raw_path.strip("/").lower()):
+            raise BatchError(code, [("Reason", reason)])
     raise BatchError("InvalidUri", [("Path", raw_path)])
 
 

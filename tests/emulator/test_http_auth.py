@@ -61,9 +61,19 @@ def test_paths_and_verbs(emulator):
     error(send(emulator, "GET", "/nothing/here"), 400, "InvalidUri")
     error(send(emulator, "GET", "/"), 400, "InvalidUri")
     error(send(emulator, "PUT", "/pools"), 405, "UnsupportedHttpVerb")
-    error(send(emulator, "GET", "/certificates"), 501, "NotImplementedByEmulator")
+    error(send(emulator, "GET", "/certificates"), 400, "InvalidUri")
     response = send(emulator, "HEAD", "/pools/none")
     assert (response.status_code, response.content) == (404, b"")
+
+
+@pytest.mark.parametrize("version", API_VERSIONS[1:])
+def test_what_older_versions_had(emulator, version):
+    """Certificates are retired for every client; a file for remote desktop is not for nodes with Linux."""
+    one = "/certificates(thumbprintAlgorithm=sha1,thumbprint=ab)"
+    for method, path in [("GET", "/certificates"), ("POST", "/certificates"), ("GET", one), ("DELETE", one),
+                         ("POST", one + "/canceldelete")]:  # fmt: skip
+        error(send(emulator, method, path, version=version), 400, "InvalidRestAPIForAccountSetting")
+    error(send(emulator, "GET", "/pools/p/nodes/n/rdp", version=version), 409, "OperationNotValidOnNode")
 
 
 def test_response_headers(emulator):
