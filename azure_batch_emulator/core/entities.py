@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from .autoscale import History
+from .free_nodes import FreeNodes
 from .scheduler import ReadyQueue
 from .states import Stateful
 
@@ -187,6 +188,7 @@ class Pool(Entity):
     lifecycle: Stateful
     allocation: Stateful
     nodes: dict[str, Node] = field(default_factory=dict)
+    free: FreeNodes = field(default_factory=FreeNodes)
     dedicated: int = 0
     low_priority: int = 0
     resize: int = 0

@@ -22,7 +22,7 @@ def create(m: Machine, body: dict) -> Job:
     job = Job(
         spec["id"], m.next_seq(), spec, m.now, m.now, m.new_etag(), Stateful(JOB, "active", m.now), m.now
     )
-    m.jobs[job.key] = job
+    m.add_job(job)
     set_limit(m, job)
     end_if_all_complete(m, job)
     return job
@@ -79,9 +79,8 @@ def change(m: Machine, job: Job, body: dict, *, replace: bool) -> None:
             [("Reason", "The pool of a job can be changed only while the job is disabled.")],
         )
     limit_changed = spec["constraints"]["maxWallClockTime"] != job.spec["constraints"]["maxWallClockTime"]
-    job.spec = spec
+    m.change_job(job, spec)
     m.touch(job)
-    m.dirty.add(job.pool)
     if limit_changed:
         set_limit(m, job)
     end_if_all_complete(m, job)
@@ -135,7 +134,7 @@ def enable(m: Machine, job: Job) -> None:
     job.lifecycle.move(job, "enabling", m.now)
     job.lifecycle.move(job, "active", m.now)
     m.touch(job)
-    m.dirty.add(job.pool)
+    m.line_up(job)
     end_if_all_complete(m, job)
 
 
@@ -182,6 +181,6 @@ def settle(m: Machine, job: Job) -> None:
         node.preps.pop(job.key, None)
         node.releases.pop(job.key, None)
         m.emit(DeleteFiles(node.id, job.id))
-    del m.jobs[job.key]
+    m.remove_job(job)
     for node in pool.nodes.values() if pool else ():
         nodes.leave_if_done(m, node)

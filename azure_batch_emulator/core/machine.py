@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 from ..errors import BatchError
 from ..profile import Profile
-from .entities import Job, Node, Pool, Run, Task
+from .entities import Job, Node, Pool, Run, Spec, Task
+from .free_nodes import FreeNodes
 from .instructions import Instruction, SetTimer
+from .scheduler import JobLine
 
 T = TypeVar("T")
 
@@ -24,6 +26,8 @@ class Machine:
         self.jobs: dict[str, Job] = {}
         self.runs: dict[str, Run] = {}
         self.dirty: set[str] = set()
+        self.lines: dict[str, JobLine] = {}
+        self._jobs_on: dict[str, dict[str, Job]] = {}
         self._out: list[Instruction] = []
         self._seq = 0
 
@@ -80,8 +84,60 @@ class Machine:
         pool = self.pools.get(pool_key)
         return pool.nodes.get(node_id) if pool else None
 
+    # Indexes: jobs by pool, those of them that may have something to run, and each pool's free nodes.
+
+    def add_job(self, job: Job) -> None:
+        self.jobs[job.key] = job
+        self._jobs_on.setdefault(job.pool, {})[job.key] = job
+        self.line_up(job)
+
+    def remove_job(self, job: Job) -> None:
+        del self.jobs[job.key]
+        self._leave_pool(job, job.pool)
+
+    def change_job(self, job: Job, spec: Spec) -> None:
+        """The job has another specification, which may name another pool or priority."""
+        self._leave_pool(job, job.pool)
+        job.spec = spec
+        self._jobs_on.setdefault(job.pool, {})[job.key] = job
+        self.line_up(job)
+
+    def _leave_pool(self, job: Job, pool_key: str) -> None:
+        here = self._jobs_on[pool_key]
+        del here[job.key]
+        if not here:
+            del self._jobs_on[pool_key]
+            self.lines.pop(pool_key, None)
+
     def jobs_on(self, pool_key: str) -> list[Job]:
-        return [job for job in self.jobs.values() if job.pool == pool_key]
+        return list(self._jobs_on.get(pool_key, {}).values())
+
+    def line_up(self, job: Job) -> None:
+        """The job may have a task to place on its pool."""
+        if job.ready and job.state == "active":
+            self.lines.setdefault(job.pool, JobLine()).add(self.line_entry(job))
+            self.dirty.add(job.pool)
+
+    def offer(self, node: Node) -> None:
+        """The node's room may have changed: its pool's index is told."""
+        pool = self.pools.get(node.pool)
+        if pool and pool.free.set(node.id, node.number, node.free if node.usable else 0):
+            self.dirty.add(pool.key)
+
+    def reindex(self) -> None:
+        """Makes the indexes anew from the entities."""
+        self.lines, self._jobs_on = {}, {}
+        for pool in self.pools.values():
+            pool.free = FreeNodes()
+            for node in pool.nodes.values():
+                self.offer(node)
+        for job in self.jobs.values():
+            self._jobs_on.setdefault(job.pool, {})[job.key] = job
+            self.line_up(job)
+
+    @staticmethod
+    def line_entry(job: Job) -> tuple[int, int, str]:
+        return -job.spec["priority"], job.seq, job.key
 
 
 def _found(entity: T | None, code: str) -> T:

@@ -66,7 +66,7 @@ def booted(m: Machine, pool_key: str, node_id: str, failure: Failed | None) -> N
 
 def become_idle(m: Machine, node: Node) -> None:
     node.lifecycle.move(node, "idle", m.now)
-    m.dirty.add(node.pool)
+    m.offer(node)
 
 
 def start_task_over(m: Machine, node: Node) -> None:
@@ -85,12 +85,14 @@ def show_load(m: Machine, node: Node) -> None:
     state = "running" if any(m.runs[run].kind != "release" for run in node.runs if run in m.runs) else "idle"
     if node.state in ("idle", "running") and node.state != state:
         node.lifecycle.move(node, state, m.now)
+    m.offer(node)
 
 
 def leave(m: Machine, node: Node, option: str) -> None:
     """The node takes no more tasks and goes when those on it are over: ended, requeued, or (taskcompletion) done;
     with retaineddata when their files have been cleaned up as well."""
     node.leaving, node.retaining = True, option == "retaineddata"
+    m.offer(node)
     if option not in ("taskcompletion", "retaineddata"):
         runs.kill_node_runs(m, node, "end" if option == "terminate" else "requeue")
     leave_if_done(m, node)
@@ -123,8 +125,10 @@ def take_down(m: Machine, pool_key: str, node_id: str) -> None:
 def removed(m: Machine, pool_key: str, node_id: str) -> None:
     """The engine has taken the node down."""
     pool = m.pools.get(pool_key)
-    if pool is None or pool.nodes.pop(node_id, None) is None:
+    node = pool.nodes.pop(node_id, None) if pool else None
+    if pool is None or node is None:
         return
+    pool.free.set(node.id, node.number, 0)
     for job in m.jobs_on(pool_key):
         jobs.settle(m, job)
     pools.settle(m, pool)
@@ -138,7 +142,6 @@ def enable_scheduling(m: Machine, node: Node) -> None:
     node.schedulable = True
     node.lifecycle.move(node, "idle", m.now)
     show_load(m, node)
-    m.dirty.add(node.pool)
 
 
 def disable_scheduling(m: Machine, node: Node, option: str) -> None:
@@ -148,5 +151,6 @@ def disable_scheduling(m: Machine, node: Node, option: str) -> None:
         raise BatchError("OperationNotValidOnNode")
     node.schedulable = False
     node.lifecycle.move(node, "offline", m.now)
+    m.offer(node)
     if option != "taskcompletion":
         runs.kill_node_runs(m, node, "end" if option == "terminate" else "requeue")

@@ -61,12 +61,12 @@ def drop(m: Machine, run: Run) -> None:
     m.runs.pop(run.id, None)
     if run.job and (job := m.jobs.get(run.job)):
         job.runs.discard(run.id)
+        m.line_up(job)
     if run.task is not None and run.task.run == run.id:
         run.task.run = None
     if node := m.find_node(run.pool, run.node):
         node.runs.pop(run.id, None)
         nodes.show_load(m, node)
-    m.dirty.add(run.pool)
 
 
 def launch(

@@ -1,4 +1,4 @@
-"""Which waiting task goes to which node. Pure: queues and free slots in, placements out.
+"""Which waiting task goes to which node. Pure: queues and free slots in, one placement at a time out.
 
 Jobs go by priority, then by age; tasks of a job by age. A task that needs more slots than any node has free is passed
 by, so that it does not hold up smaller ones. `spread` takes the node with the most free slots, `pack` the one
@@ -6,12 +6,14 @@ with the fewest that still fit; a task's affinity wins when that node has room.
 https://learn.microsoft.com/azure/batch/batch-parallel-node-tasks
 """
 
-from collections.abc import Iterable
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
+from .free_nodes import FreeNodes, Refuses
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     key: str
     seq: int
@@ -58,48 +60,34 @@ class ReadyQueue:
         return best
 
 
+def place(
+    queue: ReadyQueue, free: FreeNodes, fill: str, refuses: Refuses | None = None
+) -> tuple[Waiting, str] | None:
+    """Takes the oldest task that fits anywhere out of the queue, and says which node it goes to. The slots are taken
+    by who begins the task."""
+    task = queue.peek(free.most(refuses))
+    if task is None:
+        return None
+    node = free.choose(task.slots, fill, task.affinity, refuses)
+    assert node is not None
+    queue.discard(task.key)
+    return task, node
+
+
 @dataclass
-class Lane:
-    """A job that wants nodes: `room` is how many more tasks it may run at once (None: any number), `banned` the
-    nodes it must not use because its preparation task failed there."""
+class JobLine:
+    """Jobs that may have tasks to place on one pool, by priority and then by age. Whoever finds that a job has
+    none takes it out; entries whose job has got another priority are found that way, too."""
 
-    job: str
-    queue: ReadyQueue
-    room: int | None = None
-    banned: frozenset[str] = frozenset()
+    entries: list[tuple[int, int, str]] = field(default_factory=list)
+    """Negative priority, sequence number and key of each job."""
 
+    def add(self, entry: tuple[int, int, str]) -> None:
+        at = bisect_left(self.entries, entry)
+        if at == len(self.entries) or self.entries[at] != entry:
+            self.entries.insert(at, entry)
 
-@dataclass(frozen=True)
-class Placement:
-    job: str
-    task: str
-    node: str
-
-
-def place(lanes: Iterable[Lane], free: dict[str, int], fill: str) -> list[Placement]:
-    """Takes tasks from the lanes' queues, first lane first, and slots from `free` (by node id, in the order in
-    which ties are broken), as long as any fits."""
-    placements = []
-    for lane in lanes:
-        room = lane.room
-        while free and (room is None or room > 0):
-            most = max((slots for node, slots in free.items() if node not in lane.banned), default=0)
-            task = lane.queue.peek(most) if most > 0 else None
-            if task is None:
-                break
-            node = _choose(task, free, fill, lane.banned)
-            lane.queue.discard(task.key)
-            placements.append(Placement(lane.job, task.key, node))
-            free[node] -= task.slots
-            if free[node] <= 0:
-                del free[node]
-            if room is not None:
-                room -= 1
-    return placements
-
-
-def _choose(task: Waiting, free: dict[str, int], fill: str, banned: frozenset[str]) -> str:
-    fitting = [node for node, slots in free.items() if slots >= task.slots and node not in banned]
-    if task.affinity in fitting:
-        return task.affinity
-    return (min if fill == "pack" else max)(fitting, key=free.__getitem__)
+    def remove(self, entry: tuple[int, int, str]) -> None:
+        at = bisect_left(self.entries, entry)
+        if at < len(self.entries) and self.entries[at] == entry:
+            del self.entries[at]

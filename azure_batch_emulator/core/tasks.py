@@ -56,7 +56,7 @@ def make_ready(m: Machine, job: Job, task: Task) -> None:
     if task.state != "active" or task.unmet or task.run is not None or task.key in job.dying:
         return
     job.ready.add(Waiting(task.key, task.seq, task.slots, _affinity(task)))
-    m.dirty.add(job.pool)
+    m.line_up(job)
 
 
 def _affinity(task: Task) -> str | None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from azure_batch_emulator.core import jobs, nodes, pools, runs, scaling, tasks
+from azure_batch_emulator.core.dispatch import prep_failed
 from azure_batch_emulator.core.entities import Failed
 from azure_batch_emulator.errors import BatchError
 from azure_batch_emulator.profile import Profile
@@ -189,6 +190,29 @@ class Service(RuleBasedStateMachine):
                     assert task.run is None and task.execution.result
                 elif not task.unmet and task.key not in job.dying and job.state == "active":
                     assert task.key in job.ready, "a task that may run waits in its queue"
+
+    @invariant()
+    def indexes_agree(self):
+        m = self.machine
+        for pool in m.pools.values():
+            free = {n.id: (n.number, n.free) for n in pool.nodes.values() if n.usable and n.free > 0}
+            assert pool.free.slots == free
+        for pool_key in ("p1", "p2"):
+            on = {job.key for job in m.jobs.values() if job.pool == pool_key}
+            assert {job.key for job in m.jobs_on(pool_key)} == on
+
+    @invariant()
+    def no_task_waits_beside_a_free_slot(self):
+        m = self.machine
+        for pool in m.pools.values():
+            if pool.state != "active":
+                continue
+            for job in m.jobs_on(pool.key):
+                most = job.spec["maxParallelTasks"]
+                if job.state != "active" or (most != -1 and len(job.runs) >= most):
+                    continue
+                room = [n.free for n in pool.nodes.values() if n.usable and not prep_failed(job, n)]
+                assert not job.ready.peek(max(room, default=0))
 
     @invariant()
     def counts_agree(self):
