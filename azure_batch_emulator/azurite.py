@@ -9,6 +9,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from .certificate import Certificate
+
 ACCOUNT = "devstoreaccount1"
 # Azurite's published development key.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -34,11 +36,11 @@ def find() -> str:
     )
 
 
-def account_url(port: int) -> str:
-    return f"http://127.0.0.1:{port}/{ACCOUNT}"
+def account_url(port: int, scheme: str = "http") -> str:
+    return f"{scheme}://127.0.0.1:{port}/{ACCOUNT}"
 
 
-def account_url_with_sas(port: int, days: int = 30) -> str:
+def account_url_with_sas(port: int, days: int = 30, scheme: str = "http") -> str:
     """The blob account's URL with a SAS for everything, valid for `days`."""
     from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
@@ -52,15 +54,22 @@ def account_url_with_sas(port: int, days: int = 30) -> str:
         expiry=datetime.now(UTC) + timedelta(days=days),
         start=datetime.now(UTC) - timedelta(minutes=15),
     )
-    return f"{account_url(port)}?{sas}"
+    return f"{account_url(port, scheme)}?{sas}"
 
 
 class Azurite:
-    """Azurite's blob service on loopback, with its data in `directory`."""
+    """Azurite's blob service on loopback, with its data in `directory`.
 
-    def __init__(self, port: int, directory: Path) -> None:
-        self.port, self._directory = port, directory
+    With a certificate it serves https, and takes tokens of Entra ID too (`--oauth basic`), which it needs https for.
+    """
+
+    def __init__(self, port: int, directory: Path, certificate: Certificate | None = None) -> None:
+        self.port, self._directory, self._certificate = port, directory, certificate
         self._process: subprocess.Popen | None = None
+
+    @property
+    def url(self) -> str:
+        return account_url(self.port, "https" if self._certificate else "http")
 
     def start(self) -> None:
         executable = find()
@@ -83,6 +92,9 @@ class Azurite:
             "--blobPort",
             str(self.port),
         ]
+        if self._certificate:
+            arguments += ["--cert", str(self._certificate.cert), "--key", str(self._certificate.key)]
+            arguments += ["--oauth", "basic"]
         if not blob_only:
             arguments += ["--queuePort", "0", "--tablePort", "0"]
         self._process = subprocess.Popen(

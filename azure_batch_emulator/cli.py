@@ -8,9 +8,11 @@ import signal
 import sys
 import tempfile
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 from . import DEFAULT_PORT, DEV_ACCOUNT, DEV_KEY, azurite
+from .certificate import Certificate, CertificateError
 from .clock import RealClock
 from .profile import ProfileError, load_profile
 from .runners import RUNNERS, check_runner
@@ -38,6 +40,12 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument("--runner", choices=RUNNERS, default="process", help="what carries out the tasks")
     start.add_argument(
         "--time-scale", type=_scale, default=1.0, metavar="N", help="run the service's clock N times as fast"
+    )
+    start.add_argument(
+        "--cert", type=Path, metavar="PEM", help="serve https with this certificate (needs --key)"
+    )
+    start.add_argument(
+        "--key", type=Path, metavar="PEM", help="the certificate's private key, without a password"
     )
     start.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"],
                        help="debug logs every request")  # fmt: skip
@@ -71,6 +79,17 @@ def check_location(location: Path) -> str | None:
     return None
 
 
+def load_certificate(cert: Path | None, key: Path | None) -> Certificate | None:
+    """What --cert and --key give, checked; None without them. Else a CertificateError."""
+    if cert is None and key is None:
+        return None
+    if cert is None or key is None:
+        raise CertificateError("A certificate and its key go together: give both --cert and --key.")
+    certificate = Certificate(cert, key)
+    certificate.check(datetime.now(UTC))
+    return certificate
+
+
 def environment(port: int, blob_port: int) -> dict[str, str]:
     """What clients read: the SDK's callers and Snakemake, blob storage, and the az CLI."""
     url = f"http://{HOST}:{port}"
@@ -91,7 +110,8 @@ def start(options: argparse.Namespace) -> int:
     )
     try:
         profile = load_profile(options.profile)
-    except ProfileError as error:
+        certificate = load_certificate(options.cert, options.key)
+    except (ProfileError, CertificateError) as error:
         return _refuse(str(error))
     if (reason := check_runner(options.runner)) or (
         options.location and (reason := check_location(options.location))
@@ -108,19 +128,20 @@ def start(options: argparse.Namespace) -> int:
             )
         ready = ""
         if options.blob_port is not None:
-            blobs = azurite.Azurite(options.blob_port, location / "azurite")
+            blobs = azurite.Azurite(options.blob_port, location / "azurite", certificate)
             try:
                 blobs.start()
             except azurite.AzuriteError as error:
                 return _refuse(str(error))
             cleanup.callback(blobs.stop)
-            ready = f", blobs at {azurite.account_url(blobs.port)}"
+            ready = f", blobs at {blobs.url}"
         emulator = Emulator(
             profile,
             runner=options.runner,
             port=options.port,
             location=location / "nodes",
             clock=RealClock(options.time_scale),
+            certificate=certificate,
         )
         try:
             emulator.start()

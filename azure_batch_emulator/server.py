@@ -9,12 +9,15 @@ from random import Random
 import uvicorn
 
 from . import DEV_ACCOUNT, DEV_KEY
-from .auth import Authenticator
+from .auth import Authenticator, SharedKey, Tokens
+from .certificate import Certificate
 from .clock import Clock, RealClock
 from .engine import Engine
+from .identity.issuer import Issuer
 from .profile import Profile
 from .runners import make_runner
 from .web.app import Application
+from .web.front import front
 
 HOST = "127.0.0.1"
 
@@ -22,7 +25,8 @@ HOST = "127.0.0.1"
 class Emulator:
     """`start()` binds the port (0: any free one) and serves from a thread; `stop()` ends tasks and cleans up.
 
-    `location` holds the nodes' files; None means a temporary directory, removed by `stop()`.
+    `location` holds the nodes' files; None means a temporary directory, removed by `stop()`. With a certificate
+    (one that has been checked) it serves https instead of http.
     """
 
     def __init__(
@@ -34,8 +38,10 @@ class Emulator:
         location: Path | None = None,
         clock: Clock | None = None,
         seed: int | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
         self.port = port
+        self._certificate = certificate
         self._profile, self._runner, self._seed = profile, runner, seed
         self._clock = clock or RealClock()
         self._location = location
@@ -46,7 +52,8 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
+        scheme = "https" if self._certificate else "http"
+        return f"{scheme}://{HOST}:{self.port}"
 
     @property
     def engine(self) -> Engine:
@@ -79,8 +86,12 @@ class Emulator:
         )
         self._engine.account_url = self.url
         self._engine.start()
+        issuer = Issuer()
+        authenticator = Authenticator(SharedKey(DEV_ACCOUNT, DEV_KEY), Tokens(issuer))
         config = uvicorn.Config(
-            Application(self._engine, Authenticator(DEV_ACCOUNT, DEV_KEY)),
+            front(Application(self._engine, authenticator), issuer),
+            ssl_certfile=self._certificate.cert if self._certificate else None,
+            ssl_keyfile=self._certificate.key if self._certificate else None,
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -1,1 +1,1 @@
-pytest_plugins = ["support.azurite", "support.emulator", "support.docker_engine"]
+pytest_plugins = ["support.azurite", "support.emulator", "support.certificates", "support.docker_engine"]

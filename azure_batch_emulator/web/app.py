@@ -16,6 +16,7 @@ from .. import API_VERSIONS
 from ..auth import Authenticator
 from ..engine import Engine
 from ..errors import BatchError
+from ..identity import directory
 from ..schema import parse_body
 from ..wire import format_time
 from . import file_operations, job_operations, node_operations, pool_operations, routing
@@ -106,15 +107,22 @@ class Application:
 
     def _error(self, request: Request, error: BatchError, request_id: str) -> Response:
         headers = _headers(request, request_id)
+        base = f"{request.url.scheme}://{request.headers.get('host', '')}"
         if error.status == 401:
-            headers["WWW-Authenticate"] = 'SharedKey realm="azure-batch-emulator"'
+            headers["WWW-Authenticate"] = _challenge(base)
         if request.method == "HEAD" or error.status == 304:
             return Response(None, error.status, headers)
-        base = f"{request.url.scheme}://{request.headers.get('host', '')}"
         kind = "Microsoft.Azure.Batch.Protocol.Entities.Container.errors"
         body = {"odata.metadata": f"{base}/$metadata#{kind}/@Element"}
         body |= error.body(request_id, format_time(datetime.now(UTC)))
         return Response(json.dumps(body), error.status, headers, JSON)
+
+
+def _challenge(base: str) -> str:
+    return (
+        f'Bearer authorization_uri="{base}/{directory.TENANT}/oauth2/authorize", '
+        f'resource_id="{directory.BATCH}", SharedKey realm="{base}"'
+    )
 
 
 def _headers(request: Request, request_id: str) -> dict[str, str]:

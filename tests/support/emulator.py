@@ -115,13 +115,14 @@ def running_emulator(**options: object) -> Iterator[RunningEmulator]:
     emulator = None
     try:
         ready.wait(START_SECONDS)
-        urls = re.findall(r"http://[^\s,]+", next((line for line in output if "ready" in line), ""))
+        urls = re.findall(r"https?://[^\s,]+", next((line for line in output if "ready" in line), ""))
         assert urls, f"the emulator did not start: {''.join(output)}"
         emulator = RunningEmulator(urls[0], process, output=output)
         if len(urls) > 1:
             from azure_batch_emulator.azurite import account_url_with_sas
 
-            emulator.blob_url = account_url_with_sas(int(re.findall(r":(\d+)/", urls[1])[0]))
+            port, scheme = int(re.findall(r":(\d+)/", urls[1])[0]), urls[1].partition(":")[0]
+            emulator.blob_url = account_url_with_sas(port, scheme=scheme)
         yield emulator
     finally:
         if emulator is not None:

@@ -1,0 +1,79 @@
+"""https: which certificates the command takes, and what it says of the others."""
+
+import datetime
+import ssl
+import subprocess
+
+import pytest
+import requests
+import trustme
+from support.certificates import issue
+
+from azure_batch_emulator.certificate import Certificate
+
+from .test_command import refusal
+
+UTC = datetime.UTC
+
+
+def start_refused(cert, key):
+    message = refusal("--port", "0", "--cert", str(cert), "--key", str(key))
+    assert "--cert" in message or "--key" in message
+    return message
+
+
+def test_one_file_without_the_other(pem):
+    assert "both --cert and --key" in refusal("--port", "0", "--cert", str(pem.cert))
+    assert "both --cert and --key" in refusal("--port", "0", "--key", str(pem.key))
+
+
+def test_files_that_can_not_be_used(pem, tmp_path):
+    assert "No such file" in start_refused(tmp_path / "none", pem.key)
+    assert "No such file" in start_refused(pem.cert, tmp_path / "none")
+    assert "no certificate" in start_refused(pem.key, pem.key)
+    assert "no private key" in start_refused(pem.cert, pem.cert)
+    (tmp_path / "other").mkdir()
+    other = issue(tmp_path / "other", "127.0.0.1")
+    assert "another one's" in start_refused(pem.cert, other.key)
+    locked = tmp_path / "locked.pem"
+    subprocess.run(
+        ["openssl", "pkey", "-in", pem.key, "-aes256", "-passout", "pass:secret", "-out", locked], check=True
+    )
+    assert "password" in start_refused(pem.cert, locked)
+
+
+def test_a_certificate_for_another_address_or_time(tmp_path):
+    other = issue(tmp_path, "localhost", "example.org")
+    assert "127.0.0.1" in start_refused(other.cert, other.key)
+    old = issue(tmp_path, "127.0.0.1", not_after=datetime.datetime(2020, 1, 1, tzinfo=UTC))
+    assert "2020-01-01" in start_refused(old.cert, old.key)
+
+
+def test_http_is_not_served_beside_it(secure, pem, monkeypatch):
+    assert requests.get(f"{secure.url}/pools", verify=pem.ca, timeout=30).status_code == 401
+    with pytest.raises(requests.ConnectionError):
+        requests.get(secure.url.replace("https", "http"), timeout=30)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(f"{secure.url}/pools", timeout=30)
+
+
+def test_nodes_trust_the_certificate_whoever_signed_it(pem, tmp_path):
+    """In memory: a server with the certificate, and a client that has never heard of the authority."""
+
+    def shakes_hands(trust):
+        to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+        server = Certificate(pem.cert, pem.key).context().wrap_bio(to_server, to_client, server_side=True)
+        client = trust.wrap_bio(to_client, to_server, server_hostname="127.0.0.1")
+        for _ in range(4):
+            for side in (client, server):
+                try:
+                    side.do_handshake()
+                except ssl.SSLWantReadError:
+                    continue
+        return client.version()
+
+    assert shakes_hands(Certificate(pem.cert, pem.key).trust()).startswith("TLS")
+    another = issue(tmp_path, "127.0.0.1", ca=trustme.CA())
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shakes_hands(Certificate(another.cert, another.key).trust())
