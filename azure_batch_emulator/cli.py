@@ -14,6 +14,7 @@ from pathlib import Path
 from . import DEFAULT_PORT, DEV_ACCOUNT, DEV_KEY, azurite
 from .certificate import Certificate, CertificateError
 from .clock import RealClock
+from .packages import PackageError, PackageStore
 from .profile import ProfileError, load_profile
 from .runners import RUNNERS, check_runner
 from .server import HOST, Emulator
@@ -38,6 +39,12 @@ def parser() -> argparse.ArgumentParser:
     )
     start.add_argument("--profile", default="fast", help="delays and quotas: fast, realistic, or a JSON file")
     start.add_argument("--runner", choices=RUNNERS, default="process", help="what carries out the tasks")
+    start.add_argument(
+        "--applications",
+        type=Path,
+        metavar="DIR",
+        help="application packages of the account: DIR/NAME/VERSION.zip",
+    )
     start.add_argument(
         "--time-scale", type=_scale, default=1.0, metavar="N", help="run the service's clock N times as fast"
     )
@@ -108,10 +115,12 @@ def start(options: argparse.Namespace) -> int:
     logging.basicConfig(
         level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    packages = PackageStore(options.applications)
     try:
         profile = load_profile(options.profile)
         certificate = load_certificate(options.cert, options.key)
-    except (ProfileError, CertificateError) as error:
+        packages.load()
+    except (ProfileError, CertificateError, PackageError) as error:
         return _refuse(str(error))
     if (reason := check_runner(options.runner)) or (
         options.location and (reason := check_location(options.location))
@@ -142,6 +151,7 @@ def start(options: argparse.Namespace) -> int:
             location=location / "nodes",
             clock=RealClock(options.time_scale),
             certificate=certificate,
+            packages=packages,
         )
         try:
             emulator.start()

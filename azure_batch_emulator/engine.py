@@ -11,7 +11,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from . import transfer, workspace
 from .clock import Clock
 from .core import nodes, runs, timers
+from .core.defaults import Catalogue
 from .core.entities import Ended, Failed
 from .core.instructions import (
     BootNode,
@@ -31,6 +32,7 @@ from .core.instructions import (
     UploadOutputs,
 )
 from .core.machine import Machine
+from .packages import PackageStore
 from .profile import Profile
 from .region import catalogue
 from .runners import ContainerSpec, Failure, NodeSpec, Runner, TaskExit, TaskLaunch
@@ -53,11 +55,19 @@ class Engine:
     """A running service; `start` and `close` it. `account_url` is what tasks see as AZ_BATCH_ACCOUNT_URL."""
 
     def __init__(
-        self, profile: Profile, runner: Runner, clock: Clock, random: Random, location: Path, account: str
+        self,
+        profile: Profile,
+        runner: Runner,
+        clock: Clock,
+        random: Random,
+        location: Path,
+        account: str,
+        packages: PackageStore | None = None,
     ) -> None:
         self.account, self.account_url = account, ""
         self.clock = clock
         self.workspace = Workspace(location)
+        self.packages = packages or PackageStore()
         self._machine = Machine(profile, random, clock.now())
         self._runner = runner
         self._lock = threading.RLock()
@@ -66,6 +76,7 @@ class Engine:
         self._timer_seq = 0
         self._stopping = False
         self._nodes: dict[str, NodeSpec] = {}
+        self._node_packages: dict[str, dict[str, str]] = {}
         self._boots: dict[str, Future] = {}
         self._runs: dict[str, _Run] = {}
         self._workers = Workers()
@@ -96,6 +107,10 @@ class Engine:
             for instruction in instructions:
                 self._carry_out(instruction)
             return result
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return replace(catalogue(), applications=self.packages.applications)
 
     def node_root(self, node_id: str) -> Path | None:
         """The directory of a node that is up."""
@@ -179,16 +194,22 @@ class Engine:
             order.images,
             order.registries,
         )
-        failure = self._runner.boot_node(spec)
+        failure = _core_failure(self._runner.boot_node(spec))
+        installed = self.packages.install(order.packages, root, "pool")
         with self._lock:
             self._nodes[order.node] = spec
-        self._report(nodes.booted, order.pool, order.node, _core_failure(failure))
+            if isinstance(installed, Failed):
+                failure = failure or installed
+            else:
+                self._node_packages[order.node] = installed
+        self._report(nodes.booted, order.pool, order.node, failure)
 
     def _remove(self, order: RemoveNode) -> None:
         if boot := self._boots.pop(order.node, None):
             boot.exception()  # waits for it; a crash has been logged
         with self._lock:
             spec = self._nodes.pop(order.node, None)
+            self._node_packages.pop(order.node, None)
         if spec is not None:
             self._runner.remove_node(spec)
             self.workspace.delete(self.workspace.discard(spec.root_dir))
@@ -216,11 +237,19 @@ class Engine:
     def _launch(self, order: StartRun, run: _Run) -> TaskExit:
         node = self._nodes[order.node]
         run.directory = self.workspace.make_task(node.root_dir, order)
-        run.environment = workspace.environment(order, node.root_dir, self.account, self.account_url)
+        references = order.spec.get("applicationPackageReferences", ())
+        installed = self.packages.install(references, node.root_dir, "task")
+        if isinstance(installed, Failed):
+            return TaskExit(None, _runner_failure(installed))
+        run.environment = (
+            workspace.environment(order, node.root_dir, self.account, self.account_url)
+            | self._node_packages.get(order.node, {})
+            | installed
+        )
         if order.fetch:
             resources = order.spec.get("resourceFiles", ())
             if failed := transfer.fetch(resources, run.directory / "wd", run.cancelled.is_set):
-                return TaskExit(None, Failure(failed.category, failed.code, failed.message, failed.details))
+                return TaskExit(None, _runner_failure(failed))
         if run.cancelled.is_set():
             return TaskExit(None, None)
         self._report(runs.running, order.run)
@@ -288,6 +317,10 @@ def _defect(error: BaseException) -> Failed:
 
 def _core_failure(failure: Failure | None) -> Failed | None:
     return Failed(failure.category, failure.code, failure.message, failure.details) if failure else None
+
+
+def _runner_failure(failed: Failed) -> Failure:
+    return Failure(failed.category, failed.code, failed.message, failed.details)
 
 
 def _container(settings: dict | None) -> ContainerSpec | None:

@@ -73,6 +73,10 @@ CATALOGUE: dict[str, tuple[int, str]] = {
         409,
         "The specified operation is not valid for the current state of the resource.",
     ),
+    "InvalidApplicationPackageReferences": (
+        409,
+        "One or more of the specified application package references are invalid.",
+    ),
     "PoolExists": (409, "The specified pool already exists."),
     "PoolBeingDeleted": (409, "The specified pool is being deleted."),
     "PoolBeingResized": (409, "The specified pool is being resized."),

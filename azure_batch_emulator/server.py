@@ -14,6 +14,7 @@ from .certificate import Certificate
 from .clock import Clock, RealClock
 from .engine import Engine
 from .identity.issuer import Issuer
+from .packages import PackageStore
 from .profile import Profile
 from .runners import make_runner
 from .web.app import Application
@@ -39,12 +40,13 @@ class Emulator:
         clock: Clock | None = None,
         seed: int | None = None,
         certificate: Certificate | None = None,
+        packages: PackageStore | None = None,
     ) -> None:
         self.port = port
         self._certificate = certificate
         self._profile, self._runner, self._seed = profile, runner, seed
         self._clock = clock or RealClock()
-        self._location = location
+        self._location, self._packages = location, packages
         self._temporary: tempfile.TemporaryDirectory | None = None
         self._engine: Engine | None = None
         self._server: uvicorn.Server | None = None
@@ -83,6 +85,7 @@ class Emulator:
             Random(self._seed),
             location.resolve(),
             DEV_ACCOUNT,
+            self._packages,
         )
         self._engine.account_url = self.url
         self._engine.start()

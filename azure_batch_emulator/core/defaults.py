@@ -2,13 +2,14 @@
 the shape of a body."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 from ..errors import BatchError, invalid_property, missing_property
 from ..wire import INFINITE, is_id, parse_duration
-from . import autoscale
+from . import applications, autoscale
+from .applications import Applications
 from .pool_properties import check_properties
 
 AUTO_USER = {"autoUser": {"scope": "pool", "elevationLevel": "nonadmin"}}
@@ -23,10 +24,12 @@ class VmSize:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What the region offers: VM sizes by lower-case name, and images as in supportedimages."""
+    """What the region offers, VM sizes by lower-case name, and images as in supportedimages; and what the account
+    has, applications by lower-case id."""
 
     sizes: dict[str, VmSize]
     images: tuple[dict, ...]
+    applications: Applications = field(default_factory=dict)
 
 
 def check_id(name: str, value: str) -> None:
@@ -61,7 +64,7 @@ def pool_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
     check_id("id", body["id"])
     check_display_name(body)
     check_auto_scale(body)
-    refuse(body, "applicationPackageReferences", "enableInterNodeCommunication")
+    refuse(body, "enableInterNodeCommunication")
     size = catalogue.sizes.get(body["vmSize"].lower())
     if size is None:
         raise invalid_property(
@@ -73,6 +76,7 @@ def pool_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
         )
     check_image(body["virtualMachineConfiguration"], catalogue, now_text)
     check_properties(body)
+    applications.check_pool(body.get("applicationPackageReferences", []), catalogue.applications)
     slots = body.get("taskSlotsPerNode", 1)
     check_range("taskSlotsPerNode", slots, 1, min(4 * size.cores, 256))
     timeout = body.get("resizeTimeout", "PT15M")
@@ -236,7 +240,8 @@ def task_constraints(given: dict | None, job_retries: int) -> dict:
 def task_spec(body: dict, job: dict) -> dict:
     check_id("id", body["id"])
     check_display_name(body)
-    refuse(body, "multiInstanceSettings", "applicationPackageReferences")
+    refuse(body, "multiInstanceSettings")
+    applications.check_distinct(body.get("applicationPackageReferences", []))
     check_files(body, "")
     check_range("requiredSlots", body.get("requiredSlots", 1), 1, 256)
     if not body["commandLine"] and "containerSettings" not in body:

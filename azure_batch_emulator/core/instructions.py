@@ -16,6 +16,7 @@ class BootNode:
     slots: int
     images: tuple[str, ...]
     registries: tuple[dict, ...]
+    packages: tuple[dict, ...] = ()
 
 
 @dataclass(frozen=True)

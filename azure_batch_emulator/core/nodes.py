@@ -39,6 +39,7 @@ def boot(m: Machine, pool_key: str, node_id: str) -> None:
             node.slots,
             tuple(containers.get("containerImageNames", ())),
             tuple(containers.get("containerRegistries", ())),
+            tuple(spec.get("applicationPackageReferences", ())),
         )
     )
 

@@ -7,14 +7,13 @@ https://learn.microsoft.com/rest/api/batchservice/pools
 
 from ..errors import BatchError, invalid_property
 from ..wire import format_time, parse_duration
-from . import nodes, scaling
+from . import applications, nodes, scaling
 from .defaults import (
     Catalogue,
     check_containers,
     check_display_name,
     check_image,
     check_range,
-    not_yet,
     pool_spec,
     refuse,
     start_task,
@@ -235,7 +234,8 @@ def update(m: Machine, pool: Pool, body: dict, catalogue: Catalogue) -> None:
     """PATCH: each property given replaces the pool's."""
     check_active(pool)
     check_display_name(body)
-    refuse(body, "applicationPackageReferences", "enableInterNodeCommunication")
+    refuse(body, "enableInterNodeCommunication")
+    applications.check_pool(body.get("applicationPackageReferences", []), catalogue.applications)
     if ONLY_WHEN_EMPTY & set(body) and pool.nodes:
         raise BatchError("OperationInvalidForCurrentState", [("Reason", "The pool still has nodes.")])
     size = catalogue.sizes.get(body.get("vmSize", pool.spec["vmSize"]).lower())
@@ -259,11 +259,10 @@ def update(m: Machine, pool: Pool, body: dict, catalogue: Catalogue) -> None:
     m.touch(pool)
 
 
-def replace_properties(m: Machine, pool: Pool, body: dict) -> None:
+def replace_properties(m: Machine, pool: Pool, body: dict, catalogue: Catalogue) -> None:
     """POST updateproperties: what is not given is removed."""
     check_active(pool)
-    if body["applicationPackageReferences"]:
-        raise not_yet("applicationPackageReferences")
+    applications.check_pool(body["applicationPackageReferences"], catalogue.applications)
     task = start_task(body["startTask"]) if "startTask" in body else None
     if task:
         check_containers(task, pool.spec, "startTask/", needed=False)
@@ -271,6 +270,7 @@ def replace_properties(m: Machine, pool: Pool, body: dict) -> None:
     if task:
         pool.spec["startTask"] = task
     pool.spec["metadata"] = body["metadata"]
+    pool.spec["applicationPackageReferences"] = body["applicationPackageReferences"]
     m.touch(pool)
 
 

@@ -2,12 +2,11 @@
 
 from ..core import lists, nodes, pools, scaling, views
 from ..core.machine import Machine
-from ..region import catalogue
 from .call import Call, Reply
 
 
 def create_pool(call: Call) -> Reply:
-    pool = call.engine.call(pools.create, call.body, catalogue())
+    pool = call.engine.call(pools.create, call.body, call.engine.catalogue)
     return call.stamped(pool, Location=f"{call.base}/pools/{pool.id}")
 
 
@@ -51,8 +50,10 @@ def _change(change):
     return handler
 
 
-update_pool = _change(lambda m, pool, call: pools.update(m, pool, call.body, catalogue()))
-replace_pool_properties = _change(lambda m, pool, call: pools.replace_properties(m, pool, call.body))
+update_pool = _change(lambda m, pool, call: pools.update(m, pool, call.body, call.engine.catalogue))
+replace_pool_properties = _change(
+    lambda m, pool, call: pools.replace_properties(m, pool, call.body, call.engine.catalogue)
+)
 resize_pool = _change(lambda m, pool, call: pools.resize(m, pool, call.body))
 stop_pool_resize = _change(lambda m, pool, call: pools.stop_resize(m, pool))
 remove_nodes = _change(lambda m, pool, call: pools.remove_nodes(m, pool, call.body))
@@ -88,7 +89,7 @@ def list_pool_node_counts(call: Call) -> Reply:
 
 
 def list_supported_images(call: Call) -> Reply:
-    rows = [(f"{i:05}", image) for i, image in enumerate(catalogue().images)]
+    rows = [(f"{i:05}", image) for i, image in enumerate(call.engine.catalogue.images)]
     return call.listing(rows, lists.IMAGES, lambda image: image, "supportedimages")
 
 

@@ -7,8 +7,9 @@ from azure.batch import models
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from support.emulator import wait_until
 
-from .helpers import VM, make_pool
-from .raw import error, send
+from ..helpers import VM, make_pool
+from ..raw import error, send
+from .coverage import covers
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJ0bmRlcndlZ3Rlc3RrZXl0ZXN0a2V5dGVzdGtleXQh me@here"
 
@@ -17,16 +18,12 @@ def code(caught):
     return caught.value.error.code
 
 
-@pytest.fixture
-def client(emulator):
-    return emulator.client()
-
-
 def node_of(client, pool_id="pool"):
     (node,) = client.list_nodes(pool_id)
     return node
 
 
+@covers("create_node_user", "replace_node_user", "delete_node_user")
 def test_users_come_change_and_go(client):
     make_pool(client)
     node = node_of(client)
@@ -111,6 +108,7 @@ def test_remote_login_needs_an_endpoint_for_ssh(client):
     assert (caught.value.status_code, code(caught)) == (409, "OperationNotValidOnNode")
 
 
+@covers("get_node_remote_login_settings")
 def test_remote_login(client):
     make_pool(client, nodes=2, network_configuration=with_endpoints(nat_pool()))
     seen = set()
@@ -128,6 +126,7 @@ def test_remote_login(client):
     assert code(caught) == "NodeNotFound"
 
 
+@covers("list_node_extensions", "get_node_extension")
 def test_extensions(client):
     extensions = [
         models.VMExtension(
