@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ..errors import BatchError
 from ..profile import Profile
@@ -16,15 +16,28 @@ T = TypeVar("T")
 
 
 class Machine:
-    """The state of one Batch account. `random` is the source of all ids, entity tags and delays."""
+    """The state of one Batch account. `random` is the source of all ids, entity tags and delays.
+
+    What is annotated here is kept over a restart (see `snapshot`); `TRANSIENT` names what is passed in again or made
+    anew from the rest.
+    """
+
+    TRANSIENT: ClassVar[frozenset[str]] = frozenset(
+        {"profile", "random", "now", "dirty", "lines", "_jobs_on", "_out"}
+    )
+
+    pools: dict[str, Pool]
+    jobs: dict[str, Job]
+    runs: dict[str, Run]
+    _seq: int
 
     def __init__(self, profile: Profile, random: Random, now: datetime) -> None:
         self.profile = profile
         self.random = random
         self.now = now
-        self.pools: dict[str, Pool] = {}
-        self.jobs: dict[str, Job] = {}
-        self.runs: dict[str, Run] = {}
+        self.pools = {}
+        self.jobs = {}
+        self.runs = {}
         self.dirty: set[str] = set()
         self.lines: dict[str, JobLine] = {}
         self._jobs_on: dict[str, dict[str, Job]] = {}

@@ -10,21 +10,34 @@ is not a state.
 https://learn.microsoft.com/azure/batch/jobs-and-tasks, https://learn.microsoft.com/azure/batch/nodes-and-pools
 """
 
+from collections import UserDict
 from dataclasses import dataclass, field
 from datetime import datetime
 
-POOL = {
+
+class Table(UserDict[str, set[str]]):
+    """The moves out of each state. Its name stands for it where states are stored."""
+
+    def __init__(self, name: str, moves: dict[str, set[str]]) -> None:
+        super().__init__(moves)
+        self.name = name
+        TABLES[name] = self
+
+
+TABLES: dict[str, Table] = {}
+
+POOL = Table("pool", {
     "active": {"deleting"},
     "deleting": set(),
-}
+})  # fmt: skip
 
-ALLOCATION = {
+ALLOCATION = Table("allocation", {
     "steady": {"resizing"},
     "resizing": {"steady", "stopping"},
     "stopping": {"steady"},
-}
+})  # fmt: skip
 
-NODE = {
+NODE = Table("node", {
     "creating": {"starting", "unusable", "leavingpool"},
     "starting": {"idle", "waitingforstarttask", "unusable", "leavingpool"},
     "waitingforstarttask": {"idle", "starttaskfailed", "unusable", "leavingpool"},
@@ -34,9 +47,9 @@ NODE = {
     "starttaskfailed": {"leavingpool"},
     "unusable": {"leavingpool"},
     "leavingpool": set(),
-}
+})  # fmt: skip
 
-JOB = {
+JOB = Table("job", {
     "active": {"disabling", "terminating", "deleting"},
     "disabling": {"disabled", "terminating", "deleting"},
     "disabled": {"enabling", "terminating", "deleting"},
@@ -44,14 +57,14 @@ JOB = {
     "terminating": {"completed", "deleting"},
     "completed": {"deleting"},
     "deleting": set(),
-}
+})  # fmt: skip
 
-TASK = {
+TASK = Table("task", {
     "active": {"preparing", "completed"},
     "preparing": {"running", "active", "completed"},
     "running": {"active", "completed"},
     "completed": {"active"},
-}
+})  # fmt: skip
 
 
 class IllegalTransition(Exception):
@@ -65,7 +78,7 @@ class IllegalTransition(Exception):
 class Stateful:
     """A state, since when, the one before, and the last few moves (for IllegalTransition)."""
 
-    table: dict[str, set[str]]
+    table: Table
     state: str
     since: datetime
     previous: str | None = None
@@ -73,7 +86,8 @@ class Stateful:
     story: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.story.append(self.state)
+        if not self.story:
+            self.story.append(self.state)
 
     def move(self, entity: object, new: str, now: datetime) -> None:
         if new not in self.table[self.state]:

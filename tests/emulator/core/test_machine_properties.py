@@ -13,6 +13,7 @@ from azure_batch_emulator.profile import Profile
 from azure_batch_emulator.region import catalogue
 
 from .builders import OUTPUT, Driver, job_body, pool_body, task_body
+from .test_snapshot import check as check_snapshot
 
 OPTIONS = st.sampled_from(["requeue", "terminate", "taskcompletion"])
 NODE_OPTIONS = st.sampled_from(["requeue", "terminate", "taskcompletion", "retaineddata"])
@@ -236,7 +237,8 @@ class Service(RuleBasedStateMachine):
                     self.final[id(task)] = shown
 
     def teardown(self):
-        """Everything is deleted, every run ends: nothing may be left."""
+        """A snapshot holds all there is. Then everything is deleted, every run ends: nothing may be left."""
+        check_snapshot(self.machine)
         for job in list(self.machine.jobs):
             self.request(lambda m, job=job: jobs.delete(m, m.job(job)))
         for pool in list(self.machine.pools):
