@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -26,12 +27,14 @@ from .core.instructions import (
     DeleteFiles,
     Instruction,
     KillRun,
+    NodeInstruction,
     RemoveNode,
     SetTimer,
     StartRun,
     UploadOutputs,
 )
 from .core.machine import Machine
+from .modelled import Model
 from .packages import PackageStore
 from .profile import Profile
 from .region import catalogue
@@ -52,12 +55,13 @@ class _Run:
 
 
 class Engine:
-    """A running service; `start` and `close` it. `account_url` is what tasks see as AZ_BATCH_ACCOUNT_URL."""
+    """A running service; `start` and `close` it. `account_url` is what tasks see as AZ_BATCH_ACCOUNT_URL. Without
+    a runner, nodes and tasks are modelled."""
 
     def __init__(
         self,
         profile: Profile,
-        runner: Runner,
+        runner: Runner | None,
         clock: Clock,
         random: Random,
         location: Path,
@@ -69,10 +73,11 @@ class Engine:
         self.workspace = Workspace(location)
         self.packages = packages or PackageStore()
         self._machine = Machine(profile, random, clock.now())
-        self._runner = runner
+        self._model = Model(profile, random, self._later)
+        self._given_runner = runner
         self._lock = threading.RLock()
         self._wake = threading.Condition()
-        self._timers: list[tuple[Any, int, tuple]] = []
+        self._timers: list[tuple[datetime, int, Callable[..., Any], tuple]] = []
         self._timer_seq = 0
         self._stopping = False
         self._nodes: dict[str, NodeSpec] = {}
@@ -94,7 +99,8 @@ class Engine:
                 run.cancelled.set()
         with self._wake:
             self._wake.notify_all()
-        self._runner.close()
+        if self._given_runner is not None:
+            self._given_runner.close()
         self._workers.close(CLOSE_SECONDS)
         if self._timer_thread.is_alive():
             self._timer_thread.join(timeout=5)
@@ -122,12 +128,20 @@ class Engine:
     def _carry_out(self, instruction: Instruction) -> None:
         if self._stopping:
             return
+        if isinstance(instruction, SetTimer):
+            self._at(instruction.at, timers.fire, instruction.key)
+        elif self._given_runner is None:
+            self._model.carry_out(instruction)
+        else:
+            self._carry_out_here(instruction)
+
+    @property
+    def _runner(self) -> Runner:
+        assert self._given_runner is not None, "modelled tasks have no runner"
+        return self._given_runner
+
+    def _carry_out_here(self, instruction: NodeInstruction) -> None:
         match instruction:
-            case SetTimer():
-                with self._wake:
-                    self._timer_seq += 1
-                    heapq.heappush(self._timers, (instruction.at, self._timer_seq, instruction.key))
-                    self._wake.notify_all()
             case BootNode():
                 boot = self._boots[instruction.node] = self._submit(self._boot, instruction)
                 boot.add_done_callback(lambda done: self._report_boot_crash(done, instruction))
@@ -290,6 +304,17 @@ class Engine:
 
     # Timers
 
+    def _later(self, seconds: float, stimulus: Callable[..., Any], *args: Any) -> None:
+        self._at(self.clock.now() + timedelta(seconds=seconds), stimulus, args)
+
+    def _at(self, time: datetime, stimulus: Callable[..., Any], args: tuple) -> None:
+        with self._wake:
+            self._timer_seq += 1
+            entry = (time, self._timer_seq, stimulus, args)
+            heapq.heappush(self._timers, entry)
+            if self._timers[0] is entry:
+                self._wake.notify_all()
+
     def _run_timers(self) -> None:
         while True:
             with self._wake:
@@ -298,12 +323,12 @@ class Engine:
                 if not self._timers or self._timers[0][0] > self.clock.now():
                     self.clock.wait(self._wake, self._timers[0][0] if self._timers else None)
                     continue
-                _, _, key = heapq.heappop(self._timers)
+                _, _, stimulus, args = heapq.heappop(self._timers)
             try:
-                self._report(timers.fire, *key)
+                self._report(stimulus, *args)
             except Exception:
                 # Without this thread nothing would move any more.
-                log.exception("a defect of the emulator in timer %s", key)
+                log.exception("a defect of the emulator in %s%s", stimulus.__name__, args)
 
 
 def _defect(error: BaseException) -> Failed:

@@ -12,6 +12,7 @@ _KEYS = {
     "bootSeconds": "boot",
     "removalSeconds": "removal",
     "sampleDelaySeconds": "sample_delay",
+    "taskSeconds": "task",
     "dedicatedCoreQuota": "dedicated_cores",
     "lowPriorityCoreQuota": "low_priority_cores",
     "poolQuota": "pools",
@@ -20,12 +21,14 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class Profile:
-    """Delays in seconds as (least, most); quotas of the account in cores and pools, None for no limit."""
+    """Delays in seconds as (least, most), quotas of the account in cores and pools (None for no limit). `task` is what
+    a task takes with the runner `none`."""
 
     allocation: tuple[float, float] = (0.0, 0.0)
     boot: tuple[float, float] = (0.0, 0.0)
     removal: tuple[float, float] = (0.0, 0.0)
     sample_delay: tuple[float, float] = (0.0, 0.0)
+    task: tuple[float, float] = (1.0, 1.0)
     dedicated_cores: int | None = None
     low_priority_cores: int | None = None
     pools: int | None = None

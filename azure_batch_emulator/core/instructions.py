@@ -79,4 +79,5 @@ class SetTimer:
     key: tuple
 
 
-Instruction = BootNode | RemoveNode | StartRun | KillRun | UploadOutputs | DeleteFiles | SetTimer
+NodeInstruction = BootNode | RemoveNode | StartRun | KillRun | UploadOutputs | DeleteFiles
+Instruction = NodeInstruction | SetTimer
