@@ -3,9 +3,15 @@
 import signal
 import sys
 
-from misc.bench import batch_requests, cache, copies, overhead
+from misc.bench import batch_requests, cache, copies, emulator, overhead
 
-BENCHES = {"overhead": overhead.run, "requests": batch_requests.run, "copies": copies.run, "cache": cache.run}
+BENCHES = {
+    "overhead": overhead.run,
+    "requests": batch_requests.run,
+    "copies": copies.run,
+    "cache": cache.run,
+    "emulator": emulator.run,
+}
 
 
 def main(names: list[str]) -> None:

@@ -34,9 +34,15 @@ def say(text: str = "") -> None:
     print(text, flush=True)
 
 
+@dataclass(frozen=True)
+class Server:
+    url: str
+    pid: int
+
+
 @contextmanager
-def server(name: str, command: list[str], log: Path, ready: str, cwd: Path) -> Iterator[re.Match[str]]:
-    """A server in a process of its own; yields the match of `ready` in its log, and ends it afterwards."""
+def server(name: str, command: list[str], log: Path, ready: str, cwd: Path) -> Iterator[Server]:
+    """A server in a process of its own, whose log gives its URL as the group of `ready`; ended afterwards."""
     with log.open("wb") as output:
         # A session of its own, so that Ctrl-C reaches the benchmark first and the servers outlive their clients.
         process = subprocess.Popen(
@@ -53,7 +59,7 @@ def server(name: str, command: list[str], log: Path, ready: str, cwd: Path) -> I
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"{name} did not start:\n{log.read_text(errors='replace')}")
             time.sleep(0.05)
-        yield found
+        yield Server(found[1], process.pid)
     finally:
         process.terminate()
         try:
@@ -140,6 +146,22 @@ class Services:
         return [BlobRequest(m["method"], m["path"], int(m["status"])) for m in ACCESS.finditer(between)]
 
 
+def emulator_command(runner: str, location: Path, *more: str) -> list[str]:
+    """Starts a Batch emulator of profile fast on a free port."""
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "azure_batch_emulator",
+        "start",
+        "--port",
+        "0",
+        "--profile",
+        "fast",
+    ]
+    return [*command, "--runner", runner, "--location", str(location), *more]
+
+
 @contextmanager
 def services() -> Iterator[Services]:
     """Azurite in memory, and a Batch emulator (profile fast, tasks as processes) that logs its requests."""
@@ -149,18 +171,7 @@ def services() -> Iterator[Services]:
         folder = Path(name)
         azurite = [find(), "--blobPort", "0", "--queuePort", "0", "--tablePort", "0", "--inMemoryPersistence"]
         azurite += ["--skipApiVersionCheck", "--disableTelemetry"]
-        emulator = [
-            sys.executable,
-            "-u",
-            "-m",
-            "azure_batch_emulator",
-            "start",
-            "--port",
-            "0",
-            "--profile",
-            "fast",
-        ]
-        emulator += ["--runner", "process", "--location", str(folder / "batch"), "--log-level", "debug"]
+        emulator = emulator_command("process", folder / "batch", "--log-level", "debug")
         listening = r"Blob service is successfully listening at (http://\S+)"
         with (
             server("Azurite", azurite, folder / "blob.log", listening, folder) as blob,
@@ -168,7 +179,7 @@ def services() -> Iterator[Services]:
                 "The Batch emulator", emulator, folder / "batch.log", r"ready at (http://[^\s,]+)", ROOT
             ) as batch,
         ):
-            running = Services(batch[1], blob[1], folder)
+            running = Services(batch.url, blob.url, folder)
             with running.blob.service() as service:
                 service.create_container(CONTAINER)
             yield running
