@@ -35,6 +35,7 @@ from .core.instructions import (
 )
 from .core.machine import Machine
 from .modelled import Model
+from .node_logs import NodeLogs
 from .packages import PackageStore
 from .profile import Profile
 from .region import catalogue
@@ -72,6 +73,7 @@ class Engine:
         self.clock = clock
         self.workspace = Workspace(location)
         self.packages = packages or PackageStore()
+        self.node_logs = NodeLogs(location / "logs", clock.now)
         self._machine = Machine(profile, random, clock.now())
         self._model = Model(profile, random, self._later)
         self._given_runner = runner
@@ -216,6 +218,7 @@ class Engine:
                 failure = failure or installed
             else:
                 self._node_packages[order.node] = installed
+        self.node_logs.write(order.node, f"node {order.number} booted: {_short(failure)}")
         self._report(nodes.booted, order.pool, order.node, failure)
 
     def _remove(self, order: RemoveNode) -> None:
@@ -227,12 +230,15 @@ class Engine:
         if spec is not None:
             self._runner.remove_node(spec)
             self.workspace.delete(self.workspace.discard(spec.root_dir))
+        self.node_logs.remove(order.node)
         self._report(nodes.removed, order.pool, order.node)
 
     # Runs
 
     def _run(self, order: StartRun) -> None:
         run = self._runs[order.run]
+        what = f"{order.kind} task {order.task} of job {order.job}, run {order.run}"
+        self.node_logs.write(order.node, f"{what}: begins, {order.slots} slots")
         try:
             outcome = self._launch(order, run)
         except OSError as error:
@@ -241,6 +247,8 @@ class Engine:
             )
             outcome = TaskExit(None, failure)
         log.debug("run %s of %s %s ended: %s", order.run, order.kind, order.task, outcome)
+        ended = f"exit code {outcome.exit_code}, {_short(outcome.failure)}"
+        self.node_logs.write(order.node, f"{what}: {ended}")
         self._report(
             runs.exited,
             order.run,
@@ -285,6 +293,9 @@ class Engine:
         directory = workspace.task_directory(node.root_dir, order.job, order.task)
         environment = self._environment_of(node.root_dir, order)
         failure = transfer.upload(order.files, directory, environment)
+        self.node_logs.write(
+            order.node, f"task {order.task} of job {order.job}: output files, {_short(failure)}"
+        )
         self._report(runs.uploaded, order.run, failure)
 
     def _environment_of(self, root: Path, order: UploadOutputs) -> dict[str, str]:
@@ -297,6 +308,16 @@ class Engine:
             "AZ_BATCH_TASK_ID": order.task,
             "AZ_BATCH_NODE_ID": order.node,
         }
+
+    def upload_logs(self, node_id: str, files: list[Path], container_url: str, directory: str) -> None:
+        """Uploads a node's log files behind the caller's back, as a node does it."""
+
+        def upload() -> None:
+            blobs = [(file, f"{directory}/{file.name}") for file in files]
+            failure = transfer.upload_files(blobs, container_url)
+            self.node_logs.write(node_id, f"logs to {directory}: {_short(failure)}")
+
+        self._submit(upload)
 
     def _forget(self, run_id: str) -> None:
         with self._lock:
@@ -329,6 +350,13 @@ class Engine:
             except Exception:
                 # Without this thread nothing would move any more.
                 log.exception("a defect of the emulator in %s%s", stimulus.__name__, args)
+
+
+def _short(failure: Failed | Failure | None) -> str:
+    """For a node's log: details may name files and URLs, but no secret."""
+    if failure is None:
+        return "no failure"
+    return f"{failure.code} ({'; '.join(f'{name}: {value}' for name, value in failure.details)})"
 
 
 def _defect(error: BaseException) -> Failed:

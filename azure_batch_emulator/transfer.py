@@ -157,6 +157,14 @@ def upload(outputs: Iterable[dict], task_dir: Path, environment: Mapping[str, st
     return None
 
 
+def upload_files(files: Iterable[tuple[Path, str]], container_url: str) -> Failed | None:
+    """Uploads files under the names given; the first failure ends it."""
+    for file, blob in files:
+        if failure := _upload_one(file, blob, {"containerUrl": container_url}):
+            return failure
+    return None
+
+
 def match(task_dir: Path, pattern: str, path: str | None) -> Iterator[tuple[Path, str]]:
     """The files that a pattern means, with the names of their blobs.
 

@@ -119,6 +119,17 @@ class NodeUser:
 
 
 @dataclass
+class Lifetime:
+    """The time that a node of a pool had a machine, from `start` to `end`."""
+
+    pool: str
+    vm_size: str
+    cores: int
+    start: datetime
+    end: datetime
+
+
+@dataclass
 class Node(Entity):
     id: str
     pool: str
@@ -141,6 +152,7 @@ class Node(Entity):
     total_succeeded: int = 0
     users: dict[str, NodeUser] = field(default_factory=dict)
     ordinal: int = 0
+    metered: datetime | None = None
 
     @property
     def free(self) -> int:

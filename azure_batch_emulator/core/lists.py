@@ -87,6 +87,8 @@ NODES = {
 
 NODE_COUNTS = {"poolId": Field("string", lambda p: p.id, frozenset({"eq"}))}
 
+USAGE = {"poolId": Field("string", lambda one: one.pool, TEXT)}
+
 FILES = {"name": Field("string", lambda entry: entry.name, frozenset({"startswith"}))}
 
 IMAGES = {

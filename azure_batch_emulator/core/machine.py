@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ..errors import BatchError
 from ..profile import Profile
-from .entities import Job, Node, Pool, Run, Spec, Task
+from .entities import Job, Lifetime, Node, Pool, Run, Spec, Task
 from .free_nodes import FreeNodes
 from .instructions import Instruction, SetTimer
 from .scheduler import JobLine
@@ -29,6 +29,7 @@ class Machine:
     pools: dict[str, Pool]
     jobs: dict[str, Job]
     runs: dict[str, Run]
+    lifetimes: list[Lifetime]
     _seq: int
 
     def __init__(self, profile: Profile, random: Random, now: datetime) -> None:
@@ -38,6 +39,7 @@ class Machine:
         self.pools = {}
         self.jobs = {}
         self.runs = {}
+        self.lifetimes = []
         self.dirty: set[str] = set()
         self.lines: dict[str, JobLine] = {}
         self._jobs_on: dict[str, dict[str, Job]] = {}

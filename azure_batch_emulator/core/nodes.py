@@ -4,7 +4,7 @@ https://learn.microsoft.com/azure/batch/nodes-and-pools
 """
 
 from ..errors import BatchError
-from . import auxiliaries, endpoints, jobs, pools, runs
+from . import auxiliaries, endpoints, jobs, pools, runs, usage
 from .entities import Auxiliary, Failed, Node, Pool
 from .instructions import BootNode, RemoveNode
 from .machine import Machine
@@ -17,6 +17,7 @@ def create(m: Machine, pool: Pool, dedicated: bool) -> Node:
     slots = pool.spec["taskSlotsPerNode"]
     node = Node(node_id, pool.key, number, dedicated, slots, Stateful(NODE, "creating", m.now), m.now)
     endpoints.number(pool, node)
+    usage.start_metering(m, node)
     pool.nodes[node_id] = node
     m.set_timer(m.profile.delay("boot", m.random), "boot", pool.key, node_id)
     return node
@@ -129,6 +130,7 @@ def removed(m: Machine, pool_key: str, node_id: str) -> None:
     node = pool.nodes.pop(node_id, None) if pool else None
     if pool is None or node is None:
         return
+    usage.stop_metering(m, pool, node)
     pool.free.set(node.id, node.number, 0)
     for job in m.jobs_on(pool_key):
         jobs.settle(m, job)

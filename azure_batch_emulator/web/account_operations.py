@@ -1,7 +1,11 @@
-"""What belongs to the account: applications."""
+"""What belongs to the account: applications, and what its pools have used."""
 
-from ..core import applications
-from ..errors import BatchError
+from datetime import datetime
+
+from ..core import applications, lists, usage
+from ..core.machine import Machine
+from ..errors import BatchError, invalid_query
+from ..wire import parse_time
 from .call import Call, Reply
 
 
@@ -15,3 +19,20 @@ def get_application(call: Call) -> Reply:
     if found is None:
         raise BatchError("ApplicationNotFound")
     return call.item(applications.view(found), "applications")
+
+
+def _time(call: Call, name: str) -> datetime | None:
+    if name not in call.query:
+        return None
+    try:
+        return parse_time(call.query[name])
+    except ValueError as error:
+        raise invalid_query(name, call.query[name], f"{error}.") from None
+
+
+def list_pool_usage_metrics(call: Call) -> Reply:
+    def read(m: Machine) -> Reply:
+        found = usage.metrics(m, _time(call, "starttime"), _time(call, "endtime"))
+        return call.listing(((one.key, one) for one in found), lists.USAGE, usage.view, "poolusagemetrics")
+
+    return call.engine.call(read)

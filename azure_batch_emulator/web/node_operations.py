@@ -1,7 +1,14 @@
-"""What can be done with one node: users, remote login, extensions."""
+"""What can be done with one node: users, remote login, extensions, logs."""
+
+import asyncio
+import uuid
+from urllib.parse import parse_qs, urlsplit
 
 from ..core import endpoints, extensions, node_users
+from ..core.defaults import check_url, not_yet
 from ..core.machine import Machine
+from ..errors import BatchError, invalid_property
+from ..wire import parse_time
 from .call import Call, Reply
 
 
@@ -56,3 +63,29 @@ def get_node_extension(call: Call) -> Reply:
         return call.item(extensions.find(pool, node, call.path["extensionName"]), "extensions")
 
     return call.engine.call(read)
+
+
+async def upload_node_logs(call: Call) -> Reply:
+    url = call.body["containerUrl"]
+    check_url("containerUrl", url)
+    if "identityReference" in call.body:
+        raise not_yet("identityReference")
+    if "sig" not in parse_qs(urlsplit(url).query):
+        raise invalid_property(
+            "containerUrl", url.partition("?")[0], "The URL needs a SAS that permits writing."
+        )
+    start = parse_time(call.body["startTime"])
+    end = parse_time(call.body["endTime"]) if "endTime" in call.body else None
+    if end is not None and end < start:
+        raise invalid_property("endTime", call.body["endTime"], "The end is before the start.")
+
+    def read(m: Machine) -> tuple[str, str]:
+        pool, node = m.pool(call.path["poolId"]), m.node(call.path["poolId"], call.path["nodeId"])
+        if not node.alive:
+            raise BatchError("NodeStateUnusable")
+        return node.id, f"{pool.id}/{node.id}/{uuid.uuid4()}"
+
+    node_id, directory = call.engine.call(read)
+    files = await asyncio.to_thread(call.engine.node_logs.files, node_id, start, end)
+    call.engine.upload_logs(node_id, files, url, directory)
+    return Reply({"virtualDirectoryName": directory, "numberOfFilesUploaded": len(files)})

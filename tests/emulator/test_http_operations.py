@@ -21,7 +21,6 @@ KNOWN_LATER = {
     "job_schedule_exists", "list_job_schedules", "list_jobs_from_schedule", "replace_job_schedule",
     "terminate_job_schedule", "update_job_schedule", "list_subtasks",
     "deallocate_node", "reboot_node", "reimage_node", "start_node",
-    "list_pool_usage_metrics", "upload_node_logs",
 }  # fmt: skip
 
 

@@ -24,11 +24,9 @@ NOT_YET: set[str] = {
     "job_schedule_exists",
     "list_job_schedules",
     "list_jobs_from_schedule",
-    "list_pool_usage_metrics",
     "list_subtasks",
     "replace_job_schedule",
     "update_job_schedule",
-    "upload_node_logs",
 }
 
 
