@@ -35,6 +35,10 @@ CATALOGUE: dict[str, tuple[int, str]] = {
         400,
         "A query parameter specified in the request URI is outside the permissible range.",
     ),
+    "PropertyCannotBeUpdated": (
+        400,
+        "A property that cannot be updated was specified as part of the request.",
+    ),
     "InvalidUri": (400, "The requested URI does not represent any resource on the server."),
     "InvalidRequestBody": (400, "The specified Request Body is not syntactically valid."),
     "InvalidAuthenticationInfo": (

@@ -14,7 +14,7 @@ def catalogue() -> Catalogue:
     images = json.loads(data.joinpath("supported_images.json").read_text(encoding="utf-8"))
     return Catalogue(
         {
-            name.lower(): VmSize(size["cores"], size["memoryGiB"], size["tempDiskGiB"])
+            name.lower(): VmSize(name, size["cores"], size["memoryGiB"], size["tempDiskGiB"])
             for name, size in sizes.items()
         },
         tuple(images),

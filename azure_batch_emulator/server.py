@@ -19,6 +19,8 @@ from .profile import Profile
 from .runners import make_runner
 from .web.app import Application
 from .web.front import front
+from .web.management import Management
+from .web.sign_in import SignIn
 
 HOST = "127.0.0.1"
 
@@ -92,7 +94,7 @@ class Emulator:
         issuer = Issuer()
         authenticator = Authenticator(SharedKey(DEV_ACCOUNT, DEV_KEY), Tokens(issuer))
         config = uvicorn.Config(
-            front(Application(self._engine, authenticator), issuer),
+            front(Application(self._engine, authenticator), Management(self._engine, issuer), SignIn(issuer)),
             ssl_certfile=self._certificate.cert if self._certificate else None,
             ssl_keyfile=self._certificate.key if self._certificate else None,
             log_config=None,

@@ -17,6 +17,7 @@ AUTO_USER = {"autoUser": {"scope": "pool", "elevationLevel": "nonadmin"}}
 
 @dataclass(frozen=True)
 class VmSize:
+    name: str
     cores: int
     memory_gib: float
     temp_disk_gib: float

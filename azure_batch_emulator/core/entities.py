@@ -207,6 +207,7 @@ class Pool(Entity):
     pending: bool = False
     errors: list[tuple[str, str]] = field(default_factory=list)
     scaling: Scaling | None = None
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

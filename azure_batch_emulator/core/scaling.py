@@ -47,8 +47,7 @@ def enable(m: Machine, pool: Pool, body: dict) -> None:
         )
     if interval is not None:
         check_interval(interval)
-    if scaling is not None and m.now < scaling.enabled + ENABLE_PERIOD:
-        raise BatchError("TooManyEnableAutoScaleRequests")
+    check_period(m, pool)
     pools.check_steady(pool)
     if scaling is None:
         assert formula is not None
@@ -65,6 +64,11 @@ def enable(m: Machine, pool: Pool, body: dict) -> None:
         "autoScaleEvaluationInterval": scaling.interval,
     }
     m.touch(pool)
+
+
+def check_period(m: Machine, pool: Pool) -> None:
+    if pool.scaling is not None and m.now < pool.scaling.enabled + ENABLE_PERIOD:
+        raise BatchError("TooManyEnableAutoScaleRequests")
 
 
 def disable(m: Machine, pool: Pool) -> None:

@@ -71,7 +71,7 @@ class Application:
 
     async def _answer(self, request: Request, raw_path: str, request_id: str) -> Response:
         # All of the body is read before anything is refused: the connection stays usable.
-        raw_body = await _read_body(request)
+        raw_body = await read_body(request)
         pairs = parse_qsl(request.scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
         headers = {name.lower(): value for name, value in request.headers.items()}
         self._authenticator.check(request.method, raw_path, pairs, headers, datetime.now(UTC))
@@ -142,7 +142,7 @@ def _response(reply: Reply, status: int, headers: dict[str, str], method: str) -
     return Response(None, status, headers)
 
 
-async def _read_body(request: Request) -> bytes | None:
+async def read_body(request: Request) -> bytes | None:
     """The body, or None when it is too large to be kept."""
     chunks, size = [], 0
     async for chunk in request.stream():

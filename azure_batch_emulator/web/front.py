@@ -3,10 +3,10 @@
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
-from ..identity.issuer import Issuer
+from .management import Management
 from .sign_in import SignIn
 
 
-def front(batch: ASGIApp, issuer: Issuer) -> ASGIApp:
+def front(batch: ASGIApp, management: Management, sign_in: SignIn) -> ASGIApp:
     """Paths that belong to nobody else are the Batch service's."""
-    return Router(SignIn(issuer).routes(), redirect_slashes=False, default=batch)
+    return Router([*management.routes(), *sign_in.routes()], redirect_slashes=False, default=batch)
