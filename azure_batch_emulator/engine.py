@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from . import transfer, workspace
 from .clock import Clock
-from .core import nodes, runs, timers
+from .core import layout, nodes, runs, timers
 from .core.defaults import Catalogue
 from .core.entities import Ended, Failed
 from .core.instructions import (
@@ -74,7 +74,7 @@ class Engine:
         self.workspace = Workspace(location)
         self.packages = packages or PackageStore()
         self.node_logs = NodeLogs(location / "logs", clock.now)
-        self._machine = Machine(profile, random, clock.now())
+        self._machine = Machine(profile, random, clock.now(), catalogue())
         self._model = Model(profile, random, self._later)
         self._given_runner = runner
         self._lock = threading.RLock()
@@ -163,9 +163,10 @@ class Engine:
                 future.add_done_callback(lambda done: self._report_crash(done, instruction.run))
             case DeleteFiles():
                 if root := self.node_root(instruction.node):
-                    path = root / "workitems" / instruction.job
-                    if instruction.task is not None:
-                        path = path / "job-1" / instruction.task
+                    job, task = instruction.job, instruction.task
+                    path = root / (
+                        layout.job_directory(job) if task is None else layout.task_directory(job, task)
+                    )
                     self._submit(self.workspace.delete, self.workspace.discard(path))
 
     def _submit(self, work: Callable[..., None], *args: Any) -> Future:

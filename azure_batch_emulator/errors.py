@@ -85,6 +85,22 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "PoolBeingDeleted": (409, "The specified pool is being deleted."),
     "PoolBeingResized": (409, "The specified pool is being resized."),
     "PoolQuotaReached": (409, "The pool quota for the account has been reached."),
+    "JobScheduleExists": (409, "The specified job schedule already exists."),
+    "JobScheduleBeingDeleted": (
+        409,
+        "The specified job schedule has been marked for deletion and is being reclaimed.",
+    ),
+    "JobScheduleBeingTerminated": (409, "The specified job schedule is being terminated."),
+    "JobScheduleCompleted": (409, "The specified job schedule is already in completed state."),
+    "JobScheduleDisabled": (409, "The specified job schedule is disabled."),
+    "JobWithSameIdExists": (
+        409,
+        "A job with the specified job schedule id exists. Job and job schedule cannot have the same id.",
+    ),
+    "JobScheduleWithSameIdExists": (
+        409,
+        "A job schedule with the specified job id exists. Job and job schedule cannot have the same id.",
+    ),
     "JobExists": (409, "The specified job already exists."),
     "JobBeingDeleted": (409, "The specified job is being deleted."),
     "JobBeingTerminated": (409, "The specified job is being terminated."),

@@ -8,6 +8,7 @@ import shutil
 import uuid
 from pathlib import Path
 
+from .core import layout
 from .core.instructions import StartRun
 
 NODE_DIRECTORIES = ("applications", "fsmounts", "shared", "startup", "volatile", "workitems")
@@ -57,7 +58,7 @@ def task_directory(root: Path, job: str | None, task: str | None) -> Path:
     """Where a task's stdout.txt, stderr.txt and wd are; without a task, where the start task's are."""
     if task is None or job is None:
         return root / "startup"
-    return root / "workitems" / job / "job-1" / task
+    return root / layout.task_directory(job, task)
 
 
 def environment(run: StartRun, root: Path, account: str, account_url: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ the shape of a body."""
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import BatchError, invalid_property, missing_property
@@ -12,6 +13,7 @@ from . import applications, autoscale
 from .applications import Applications
 from .pool_properties import check_properties
 
+_SECRETS = frozenset({"password", "accountKey", "sasKey", "sshPrivateKey", "protectedSettings"})
 AUTO_USER = {"autoUser": {"scope": "pool", "elevationLevel": "nonadmin"}}
 
 
@@ -31,6 +33,15 @@ class Catalogue:
     sizes: dict[str, VmSize]
     images: tuple[dict, ...]
     applications: Applications = field(default_factory=dict)
+
+
+def strip_secrets(value: Any) -> Any:
+    """Without what the service takes but never shows."""
+    if isinstance(value, dict):
+        return {key: strip_secrets(item) for key, item in value.items() if key not in _SECRETS}
+    if isinstance(value, list):
+        return [strip_secrets(item) for item in value]
+    return value
 
 
 def check_id(name: str, value: str) -> None:
@@ -169,63 +180,6 @@ def check_image(config: dict, catalogue: Catalogue, now_text: str) -> None:
 def start_task(task: dict) -> dict:
     check_files(task, "startTask/")
     return {"userIdentity": AUTO_USER, "maxTaskRetryCount": 0, "waitForSuccess": True} | task
-
-
-def job_spec(body: dict) -> dict:
-    check_id("id", body["id"])
-    check_display_name(body)
-    refuse(body, "jobManagerTask", "networkConfiguration", "allowTaskPreemption")
-    spec = {
-        "priority": 0,
-        "maxParallelTasks": -1,
-        "allowTaskPreemption": False,
-        "usesTaskDependencies": False,
-        "onAllTasksComplete": "noaction",
-        "onTaskFailure": "noaction",
-    } | body
-    if "jobPreparationTask" in spec:
-        check_files(spec["jobPreparationTask"], "jobPreparationTask/")
-        spec["jobPreparationTask"] = {
-            "id": "jobpreparation",
-            "waitForSuccess": True,
-            "rerunOnNodeRebootAfterSuccess": True,
-            "userIdentity": AUTO_USER,
-        } | spec["jobPreparationTask"]
-        spec["jobPreparationTask"]["constraints"] = task_constraints(
-            spec["jobPreparationTask"].get("constraints"), 0
-        )
-    if "jobReleaseTask" in spec:
-        if "jobPreparationTask" not in spec:
-            raise invalid_property("jobReleaseTask", "", "A job release task needs a job preparation task.")
-        check_files(spec["jobReleaseTask"], "jobReleaseTask/")
-        spec["jobReleaseTask"] = {
-            "id": "jobrelease",
-            "maxWallClockTime": "PT15M",
-            "retentionTime": "P7D",
-            "userIdentity": AUTO_USER,
-        } | spec["jobReleaseTask"]
-    spec["constraints"] = job_constraints(spec.get("constraints", {}))
-    check_job(spec)
-    return spec
-
-
-def check_job(spec: dict) -> None:
-    check_range("priority", spec["priority"], -1000, 1000)
-    if spec["maxParallelTasks"] != -1:
-        check_range("maxParallelTasks", spec["maxParallelTasks"], 1, 2**31 - 1)
-    pool = spec["poolInfo"]
-    if "autoPoolSpecification" in pool:
-        raise not_yet("poolInfo/autoPoolSpecification")
-    if "poolId" not in pool:
-        raise invalid_property("poolInfo", "", "Either poolId or autoPoolSpecification is needed.")
-    check_id("poolInfo/poolId", pool["poolId"])
-
-
-def job_constraints(given: dict) -> dict:
-    constraints = {"maxWallClockTime": INFINITE, "maxTaskRetryCount": 0} | given
-    check_range("constraints/maxTaskRetryCount", constraints["maxTaskRetryCount"], -1, 2**31 - 1)
-    check_positive("constraints/maxWallClockTime", constraints["maxWallClockTime"])
-    return constraints
 
 
 def task_constraints(given: dict | None, job_retries: int) -> dict:

@@ -1,9 +1,10 @@
 """Puts ready tasks on the free nodes of one pool."""
 
-from . import runs
+from . import runs, tasks
 from .entities import Job, Node, Pool
+from .free_nodes import Refuses
 from .machine import Machine
-from .scheduler import place
+from .scheduler import place, place_together
 
 
 def dispatch(m: Machine, pool_key: str) -> None:
@@ -24,14 +25,36 @@ def _serve(m: Machine, pool: Pool, job: Job) -> bool:
     refuses = (
         (lambda node_id: prep_failed(job, pool.nodes[node_id])) if "jobPreparationTask" in job.spec else None
     )
-    most = job.spec["maxParallelTasks"]
-    while job.state == "active" and job.ready and (most == -1 or len(job.runs) < most):
+    if job.picky:
+        _serve_picky(m, pool, job, fill, refuses)
+    while job.ready and _may_begin(job):
         placed = place(job.ready, pool.free, fill, refuses)
         if placed is None:
             return True
         task, node = placed
         runs.begin_task(m, pool, pool.nodes[node], job, job.tasks[task.key])
-    return False
+    return bool(job.picky) and job.state == "active"
+
+
+def _may_begin(job: Job) -> bool:
+    most = job.spec["maxParallelTasks"]
+    return job.state == "active" and (most == -1 or len(job.runs) < most)
+
+
+def _serve_picky(m: Machine, pool: Pool, job: Job, fill: str, refuses: Refuses | None) -> None:
+    """Tasks that are particular about their nodes, the oldest first; one that finds none is passed by."""
+    for key in sorted(job.picky, key=job.picky.__getitem__):
+        if not _may_begin(job):
+            return
+        task = job.tasks[key]
+        suitable = (
+            (free, number, node)
+            for node, (number, free) in pool.free.slots.items()
+            if 0 < tasks.need(job, task, pool.nodes[node]) <= free and not (refuses and refuses(node))
+        )
+        if chosen := place_together(1, suitable, fill):
+            del job.picky[key]
+            runs.begin_task(m, pool, pool.nodes[chosen[0]], job, task)
 
 
 def prep_failed(job: Job, node: Node) -> bool:

@@ -225,6 +225,7 @@ class Task(Entity):
     files: Literal["none", "kept", "cleaned"] = "none"
     unmet: set[str] = field(default_factory=set)
     satisfied: bool = False
+    manager: bool = False
 
     @property
     def slots(self) -> int:
@@ -244,6 +245,9 @@ class RangeWait:
 
 @dataclass
 class Job(Entity):
+    """`pool_id` is the pool that the job has been given, "" when its auto pool could not be made. `ready` holds the
+    waiting tasks that any free slots do for; `picky` those that are particular about their nodes, with their age."""
+
     id: str
     seq: int
     spec: Spec
@@ -252,10 +256,14 @@ class Job(Entity):
     etag: str
     lifecycle: Stateful
     started: datetime
+    pool_id: str = ""
+    schedule: str | None = None
     ended: datetime | None = None
     reason: str | None = None
+    error: Failed | None = None
     tasks: dict[str, Task] = field(default_factory=dict)
     ready: ReadyQueue = field(default_factory=ReadyQueue)
+    picky: dict[str, int] = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)
     dying: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
@@ -268,4 +276,33 @@ class Job(Entity):
 
     @property
     def pool(self) -> str:
-        return self.spec["poolInfo"]["poolId"].lower()
+        return self.pool_id.lower()
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks could begin at once, if there were nodes for them."""
+        return len(self.ready) + len(self.picky)
+
+    def withdraw(self, task: Task) -> None:
+        """The task waits for a node no longer."""
+        self.ready.discard(task.key)
+        self.picky.pop(task.key, None)
+
+
+@dataclass
+class JobSchedule(Entity):
+    """`made` counts the jobs so far; `last_made` is when the last one was created; `timer` names the timer that
+    counts; `pool_id` is the auto pool that the jobs share, or ""."""
+
+    id: str
+    spec: Spec
+    created: datetime
+    modified: datetime
+    etag: str
+    lifecycle: Stateful
+    made: int = 0
+    last_made: datetime | None = None
+    recent: str | None = None
+    ended: datetime | None = None
+    pool_id: str = ""
+    timer: int = 0

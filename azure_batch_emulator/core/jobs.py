@@ -1,29 +1,47 @@
 """Jobs. https://learn.microsoft.com/rest/api/batchservice/jobs"""
 
-from ..errors import BatchError
-from ..wire import finite
-from . import auxiliaries, nodes, runs
-from .defaults import check_containers, check_job, job_constraints, job_spec, refuse
-from .entities import Auxiliary, Job
+from ..errors import BatchError, invalid_property
+from ..wire import finite, format_time
+from . import auto_pools, auxiliaries, job_schedules, nodes, runs, tasks
+from .defaults import check_id, refuse, strip_secrets
+from .entities import Auxiliary, Job, JobSchedule, Spec
 from .instructions import DeleteFiles
+from .job_specs import check_against_pool, check_job, check_own_lifetime, job_constraints, job_spec, pool_info
 from .machine import Machine
 from .states import JOB, Stateful
 
+# States in which a job can still be terminated.
+OPEN = frozenset({"active", "disabling", "disabled", "enabling"})
+
 
 def create(m: Machine, body: dict) -> Job:
-    spec = job_spec(body)
-    if spec["id"].lower() in m.jobs:
+    check_id("id", body["id"])
+    spec = job_spec(body, m.catalogue, format_time(m.now))
+    check_own_lifetime(spec)
+    key = spec["id"].lower()
+    if key in m.jobs:
         raise BatchError("JobExists")
-    pool = m.pools.get(spec["poolInfo"]["poolId"].lower())
-    if pool is not None and "jobPreparationTask" in spec:
-        check_containers(spec["jobPreparationTask"], pool.spec, "jobPreparationTask/")
-    if pool is not None and "jobReleaseTask" in spec:
-        check_containers(spec["jobReleaseTask"], pool.spec, "jobReleaseTask/")
+    if key in m.job_schedules:
+        raise BatchError("JobScheduleWithSameIdExists")
+    if pool := m.pools.get(spec["poolInfo"].get("poolId", "").lower()):
+        check_against_pool(spec, pool.spec)
+    return begin(m, spec)
+
+
+def begin(m: Machine, spec: Spec, schedule: JobSchedule | None = None) -> Job:
+    """A job from a body with all defaults. It completes at once when its auto pool can't be made."""
     job = Job(
         spec["id"], m.next_seq(), spec, m.now, m.now, m.new_etag(), Stateful(JOB, "active", m.now), m.now
     )
+    job.schedule = schedule.key if schedule else None
+    auto_pools.assign(m, job, schedule)
     m.add_job(job)
+    if job.error is not None:
+        begin_termination(m, job, None)
+        return job
     set_limit(m, job)
+    if "jobManagerTask" in spec:
+        tasks.add_manager(m, job)
     end_if_all_complete(m, job)
     return job
 
@@ -44,7 +62,7 @@ def limit_reached(m: Machine, job_key: str, seq: int, limit: str) -> None:
     job = m.jobs.get(job_key)
     if job is None or job.seq != seq or job.spec["constraints"]["maxWallClockTime"] != limit:
         return
-    if job.state not in ("terminating", "completed", "deleting"):
+    if job.state in OPEN:
         begin_termination(m, job, "MaxWallClockTimeExpiry")
 
 
@@ -61,6 +79,7 @@ def change(m: Machine, job: Job, body: dict, *, replace: bool) -> None:
     """PATCH (each property given replaces the job's, as a whole) or PUT (what is not given is reset)."""
     check_not_ending(job, completed=replace)
     refuse(body, "networkConfiguration", "allowTaskPreemption")
+    info = _changed_pool(m, job, body["poolInfo"]) if "poolInfo" in body else job.spec["poolInfo"]
     spec = dict(job.spec)
     if replace:
         spec |= {
@@ -70,13 +89,12 @@ def change(m: Machine, job: Job, body: dict, *, replace: bool) -> None:
             "constraints": job_constraints({}),
         }
         spec.pop("metadata", None)
-    spec |= body
+    spec |= body | {"poolInfo": info}
     spec["constraints"] = job_constraints(spec["constraints"])
     check_job(spec)
-    if spec["poolInfo"] != job.spec["poolInfo"] and job.state != "disabled":
-        raise BatchError(
-            "JobNotActive" if job.state == "disabling" else "OperationInvalidForCurrentState",
-            [("Reason", "The pool of a job can be changed only while the job is disabled.")],
+    if job.spec["onAllTasksComplete"] == "terminatejob" != spec["onAllTasksComplete"]:
+        raise invalid_property(
+            "onAllTasksComplete", "noaction", "Automatic termination can't be turned off again."
         )
     limit_changed = spec["constraints"]["maxWallClockTime"] != job.spec["constraints"]["maxWallClockTime"]
     m.change_job(job, spec)
@@ -84,6 +102,30 @@ def change(m: Machine, job: Job, body: dict, *, replace: bool) -> None:
     if limit_changed:
         set_limit(m, job)
     end_if_all_complete(m, job)
+
+
+def _changed_pool(m: Machine, job: Job, given: dict) -> dict:
+    """The poolInfo that a job is to have: while it is disabled, another pool, or another keepAlive of its auto pool."""
+    old = job.spec["poolInfo"]
+    auto = old.get("autoPoolSpecification")
+    if auto and "autoPoolSpecification" in given:
+        given = {"autoPoolSpecification": auto | given["autoPoolSpecification"]}
+    # A client that gives back what it got could not give the passwords.
+    if strip_secrets(given) == strip_secrets(old):
+        return old
+    if job.state != "disabled":
+        raise BatchError(
+            "JobNotActive" if job.state == "disabling" else "OperationInvalidForCurrentState",
+            [("Reason", "The pool of a job can be changed only while the job is disabled.")],
+        )
+    if auto is None and "autoPoolSpecification" not in given:
+        return pool_info(given, m.catalogue, format_time(m.now))
+    new = given.get("autoPoolSpecification", {})
+    same = auto and strip_secrets(new | {"keepAlive": auto["keepAlive"]}) == strip_secrets(auto)
+    if not (auto and same and auto["poolLifetimeOption"] == "job"):
+        reason = "Of an auto pool only keepAlive can be changed, and only with the lifetime option 'job'."
+        raise invalid_property("poolInfo", "", reason)
+    return {"autoPoolSpecification": auto | {"keepAlive": new["keepAlive"]}}
 
 
 def delete(m: Machine, job: Job) -> None:
@@ -101,7 +143,7 @@ def terminate(m: Machine, job: Job, body: dict) -> None:
     begin_termination(m, job, body.get("terminateReason", "UserTerminate"))
 
 
-def begin_termination(m: Machine, job: Job, reason: str) -> None:
+def begin_termination(m: Machine, job: Job, reason: str | None) -> None:
     if job.state == "enabling":
         job.lifecycle.move(job, "active", m.now)
     job.lifecycle.move(job, "terminating", m.now)
@@ -176,6 +218,7 @@ def settle(m: Machine, job: Job) -> None:
         job.lifecycle.move(job, "completed", m.now)
         job.ended = m.now
         m.touch(job)
+        _over(m, job)
         return
     for node in pool.nodes.values() if pool else ():
         node.preps.pop(job.key, None)
@@ -184,3 +227,11 @@ def settle(m: Machine, job: Job) -> None:
     m.remove_job(job)
     for node in pool.nodes.values() if pool else ():
         nodes.leave_if_done(m, node)
+    _over(m, job)
+
+
+def _over(m: Machine, job: Job) -> None:
+    """The job has completed, or is gone."""
+    auto_pools.job_over(m, job)
+    if job.schedule is not None:
+        job_schedules.job_over(m, job.schedule)

@@ -4,7 +4,8 @@ https://learn.microsoft.com/rest/api/batchservice/odata-filters-in-batch
 """
 
 from ..odata import EQUAL, IDENTIFIER, ORDERED, TEXT, Field
-from .entities import Auxiliary, Job, Node, Pool, Task
+from ..wire import parse_time
+from .entities import Auxiliary, Job, JobSchedule, Node, Pool, Task
 
 
 def _started(task: Task):
@@ -29,8 +30,8 @@ TASKS = {
 }
 
 
-def _job_pool(job: Job) -> str:
-    return job.spec["poolInfo"]["poolId"]
+def _job_pool(job: Job) -> str | None:
+    return job.pool_id or None
 
 
 JOBS = {
@@ -42,6 +43,29 @@ JOBS = {
     "executionInfo/startTime": Field("time", lambda j: j.started, ORDERED),
     "executionInfo/endTime": Field("time", lambda j: j.ended, ORDERED),
     "executionInfo/poolId": Field("string", _job_pool, TEXT),
+}
+
+
+JOBS_OF_SCHEDULE = {name: field for name, field in JOBS.items() if name != "id"}
+
+
+def _schedule(name: str):
+    def get(schedule: JobSchedule):
+        time = schedule.spec["schedule"].get(name)
+        return parse_time(time) if time else None
+
+    return get
+
+
+JOB_SCHEDULES = {
+    "id": Field("string", lambda s: s.id, IDENTIFIER),
+    "state": Field("string", lambda s: s.state, EQUAL),
+    "stateTransitionTime": Field("time", lambda s: s.lifecycle.since, ORDERED),
+    "creationTime": Field("time", lambda s: s.created, ORDERED),
+    "lastModified": Field("time", lambda s: s.modified, ORDERED),
+    "executionInfo/endTime": Field("time", lambda s: s.ended, ORDERED),
+    "schedule/doNotRunUntil": Field("time", _schedule("doNotRunUntil"), ORDERED),
+    "schedule/doNotRunAfter": Field("time", _schedule("doNotRunAfter"), ORDERED),
 }
 
 

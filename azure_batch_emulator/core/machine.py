@@ -7,7 +7,8 @@ from typing import Any, ClassVar, TypeVar
 
 from ..errors import BatchError
 from ..profile import Profile
-from .entities import Job, Lifetime, Node, Pool, Run, Spec, Task
+from .defaults import Catalogue
+from .entities import Job, JobSchedule, Lifetime, Node, Pool, Run, Spec, Task
 from .free_nodes import FreeNodes
 from .instructions import Instruction, SetTimer
 from .scheduler import JobLine
@@ -16,27 +17,31 @@ T = TypeVar("T")
 
 
 class Machine:
-    """The state of one Batch account. `random` is the source of all ids, entity tags and delays.
+    """The state of one Batch account. `random` is the source of all ids, entity tags and delays; `catalogue` is what
+    the region offers.
 
     What is annotated here is kept over a restart (see `snapshot`); `TRANSIENT` names what is passed in again or made
     anew from the rest.
     """
 
     TRANSIENT: ClassVar[frozenset[str]] = frozenset(
-        {"profile", "random", "now", "dirty", "lines", "_jobs_on", "_out"}
+        {"profile", "catalogue", "random", "now", "dirty", "lines", "_jobs_on", "_out"}
     )
 
     pools: dict[str, Pool]
+    job_schedules: dict[str, JobSchedule]
     jobs: dict[str, Job]
     runs: dict[str, Run]
     lifetimes: list[Lifetime]
     _seq: int
 
-    def __init__(self, profile: Profile, random: Random, now: datetime) -> None:
+    def __init__(self, profile: Profile, random: Random, now: datetime, catalogue: Catalogue) -> None:
         self.profile = profile
+        self.catalogue = catalogue
         self.random = random
         self.now = now
         self.pools = {}
+        self.job_schedules = {}
         self.jobs = {}
         self.runs = {}
         self.lifetimes = []
@@ -79,7 +84,7 @@ class Machine:
     def hex(self, digits: int) -> str:
         return f"{self.random.getrandbits(digits * 4):0{digits}x}"
 
-    def touch(self, entity: Pool | Job | Task) -> None:
+    def touch(self, entity: Pool | JobSchedule | Job | Task) -> None:
         """A change that clients see in the entity tag."""
         entity.modified, entity.etag = self.now, self.new_etag()
 
@@ -88,6 +93,9 @@ class Machine:
 
     def node(self, pool_id: str, node_id: str) -> Node:
         return _found(self.pool(pool_id).nodes.get(node_id.lower()), "NodeNotFound")
+
+    def job_schedule(self, schedule_id: str) -> JobSchedule:
+        return _found(self.job_schedules.get(schedule_id.lower()), "JobScheduleNotFound")
 
     def job(self, job_id: str) -> Job:
         return _found(self.jobs.get(job_id.lower()), "JobNotFound")
@@ -114,6 +122,7 @@ class Machine:
         """The job has another specification, which may name another pool or priority."""
         self._leave_pool(job, job.pool)
         job.spec = spec
+        job.pool_id = spec["poolInfo"].get("poolId", job.pool_id)
         self._jobs_on.setdefault(job.pool, {})[job.key] = job
         self.line_up(job)
 
@@ -127,9 +136,12 @@ class Machine:
     def jobs_on(self, pool_key: str) -> list[Job]:
         return list(self._jobs_on.get(pool_key, {}).values())
 
+    def jobs_of(self, schedule: JobSchedule) -> list[Job]:
+        return [job for job in self.jobs.values() if job.schedule == schedule.key]
+
     def line_up(self, job: Job) -> None:
         """The job may have a task to place on its pool."""
-        if job.ready and job.state == "active":
+        if job.waiting and job.state == "active":
             self.lines.setdefault(job.pool, JobLine()).add(self.line_entry(job))
             self.dirty.add(job.pool)
 

@@ -66,7 +66,7 @@ def set_targets(m: Machine, pool: Pool, dedicated: int, low_priority: int, optio
         start_resize(m, pool)
     for kind in (True, False):
         if (surplus := -missing(pool, kind)) > 0:
-            for node in pick_surplus(pool, kind, surplus):
+            for node in pick_surplus(m, pool, kind, surplus):
                 nodes.leave(m, node, option)
     if not pool.pending and (missing(pool, True) > 0 or missing(pool, False) > 0):
         pool.pending = True
@@ -85,10 +85,16 @@ def missing(pool: Pool, dedicated: bool) -> int:
     return target - sum(1 for node in pool.nodes.values() if node.dedicated == dedicated and not node.leaving)
 
 
-def pick_surplus(pool: Pool, dedicated: bool, count: int) -> list[Node]:
-    """Which nodes go first: those that are no use, then the idle, then those with the fewest tasks, youngest first."""
+def pick_surplus(m: Machine, pool: Pool, dedicated: bool, count: int) -> list[Node]:
+    """Which nodes go first: those that are no use, then the idle, then those with the fewest tasks, youngest first;
+    those with job manager tasks stay as long as they can."""
     candidates = [node for node in pool.nodes.values() if node.dedicated == dedicated and not node.leaving]
-    candidates.sort(key=lambda node: (node.usable, len(node.runs), -node.number))
+
+    def worth(node: Node) -> tuple:
+        tasks = [run.task for name in node.runs if (run := m.runs.get(name)) and run.task]
+        return node.usable, any(task.manager for task in tasks), len(node.runs), -node.number
+
+    candidates.sort(key=worth)
     return candidates[:count]
 
 

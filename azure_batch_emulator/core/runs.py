@@ -22,7 +22,7 @@ def begin_task(m: Machine, pool: Pool, node: Node, job: Job, task: Task) -> None
     outcomes.count(job, task, +1)
     task.node = (pool.key, node.id)
     task.execution.start, task.execution.end = m.now, None
-    run = Run(m.hex(32), "task", pool.key, node.id, task.slots, job.key, task)
+    run = Run(m.hex(32), "task", pool.key, node.id, tasks.need(job, task, node), job.key, task)
     task.run = run.id
     register(m, node, job, run)
     node.recent = [other for other in node.recent if other is not task][-RECENT + 1 :] + [task]
@@ -245,6 +245,8 @@ def complete(
     if options["dependencyAction"] == "satisfy":
         for dependent in outcomes.satisfy(job, task):
             tasks.make_ready(m, job, dependent)
+    if task.manager and job.spec["jobManagerTask"]["killJobOnCompletion"] and job.state in jobs.OPEN:
+        jobs.begin_termination(m, job, "JMComplete")
     if job.spec["onTaskFailure"] == "performexitoptionsjobaction" and job.state == "active":
         if options["jobAction"] == "terminate":
             jobs.begin_termination(m, job, "TaskFailed")

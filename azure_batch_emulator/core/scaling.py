@@ -154,7 +154,7 @@ def _node_metrics(pool: Pool) -> dict[str, float]:
 def _task_metrics(m: Machine, pool: Pool) -> dict[str, float]:
     """Tasks, never slots. What waits counts only where its job may run it: no node would take it otherwise."""
     jobs = m.jobs_on(pool.key)
-    active = sum(len(job.ready) for job in jobs if job.state == "active")
+    active = sum(job.waiting for job in jobs if job.state == "active")
     running = sum(job.counts["running"] for job in jobs)
     values: dict[str, float] = {
         "$ActiveTasks": active,

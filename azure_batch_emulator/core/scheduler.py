@@ -7,6 +7,7 @@ https://learn.microsoft.com/azure/batch/batch-parallel-node-tasks
 """
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -72,6 +73,12 @@ def place(
     assert node is not None
     queue.discard(task.key)
     return task, node
+
+
+def place_together(count: int, suitable: Iterable[tuple[int, int, str]], fill: str) -> list[str]:
+    """`count` different nodes of the suitable ones (each as its free slots, number and id), or none at all."""
+    found = sorted(suitable, key=lambda node: (node[0] if fill == "pack" else -node[0], node[1]))
+    return [node for _, _, node in found[:count]] if len(found) >= count else []
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The states of pools, nodes, jobs and tasks, and every move between them.
+"""The states of pools, nodes, job schedules, jobs and tasks, and every move between them.
 
 One table per entity. `move` is the only way to change a state: a move that is not in the table raises
 `IllegalTransition`, which tells the entity's story, and changes nothing.
@@ -54,6 +54,14 @@ JOB = Table("job", {
     "disabling": {"disabled", "terminating", "deleting"},
     "disabled": {"enabling", "terminating", "deleting"},
     "enabling": {"active"},
+    "terminating": {"completed", "deleting"},
+    "completed": {"deleting"},
+    "deleting": set(),
+})  # fmt: skip
+
+JOB_SCHEDULE = Table("job schedule", {
+    "active": {"disabled", "terminating", "deleting"},
+    "disabled": {"active", "terminating", "deleting"},
     "terminating": {"completed", "deleting"},
     "completed": {"deleting"},
     "deleting": set(),

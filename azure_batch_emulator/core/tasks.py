@@ -4,8 +4,9 @@ from ..errors import BatchError
 from ..wire import finite
 from . import jobs, nodes, outcomes, runs
 from .defaults import check_containers, task_constraints, task_spec
-from .entities import Execution, Job, Task
+from .entities import Execution, Job, Node, Spec, Task
 from .instructions import DeleteFiles
+from .job_specs import MANAGER_ONLY, check_task_id
 from .machine import Machine
 from .scheduler import Waiting
 from .states import TASK, Stateful
@@ -17,17 +18,26 @@ def create(m: Machine, job: Job, body: dict) -> Task:
     jobs.check_not_ending(job)
     spec = task_spec(body, job.spec)
     key = spec["id"].lower()
-    if key == job.spec.get("jobPreparationTask", {}).get("id", "").lower():
-        raise BatchError("TaskIdSameAsJobPreparationTask")
-    if key == job.spec.get("jobReleaseTask", {}).get("id", "").lower():
-        raise BatchError("TaskIdSameAsJobReleaseTask")
+    check_task_id(key, job.spec)
     if key in job.tasks:
         raise BatchError("TaskExists")
     pool = m.pools.get(job.pool)
     if pool is not None:
         check_containers(spec, pool.spec)
+    return _add(m, job, spec)
+
+
+def add_manager(m: Machine, job: Job) -> None:
+    """The job manager task of a new job."""
+    given = job.spec["jobManagerTask"]
+    spec = {name: value for name, value in given.items() if name not in MANAGER_ONLY}
+    _add(m, job, spec, manager=True)
+
+
+def _add(m: Machine, job: Job, spec: Spec, *, manager: bool = False) -> Task:
     task = Task(spec["id"], m.next_seq(), spec, m.now, m.now, m.new_etag(), Stateful(TASK, "active", m.now))
-    job.tasks[key] = task
+    task.manager = manager
+    job.tasks[task.key] = task
     outcomes.count(job, task, +1)
     outcomes.await_dependencies(job, task)
     make_ready(m, job, task)
@@ -55,8 +65,24 @@ def make_ready(m: Machine, job: Job, task: Task) -> None:
     """Queues the task if nothing holds it back."""
     if task.state != "active" or task.unmet or task.run is not None or task.key in job.dying:
         return
-    job.ready.add(Waiting(task.key, task.seq, task.slots, _affinity(task)))
+    if task.manager:
+        job.picky[task.key] = task.seq
+    else:
+        job.ready.add(Waiting(task.key, task.seq, task.slots, _affinity(task)))
     m.line_up(job)
+
+
+def need(job: Job, task: Task, node: Node) -> int:
+    """How many slots the task takes of a node; 0 where it does not go there at all.
+
+    https://learn.microsoft.com/rest/api/batchservice/jobs/create-job#batchjobmanagertask
+    """
+    if not task.manager:
+        return task.slots
+    manager = job.spec["jobManagerTask"]
+    if not node.dedicated and not manager["allowLowPriorityNode"]:
+        return 0
+    return max(node.slots, task.slots) if manager["runExclusive"] else task.slots
 
 
 def _affinity(task: Task) -> str | None:
@@ -81,7 +107,7 @@ def terminate(m: Machine, job: Job, task: Task) -> None:
     if task.run is not None:
         runs.kill(m, m.runs[task.run], "end")
     else:
-        job.ready.discard(task.key)
+        job.withdraw(task)
         runs.complete(m, job, task, None, outcomes.ended_by_user())
 
 
@@ -103,7 +129,7 @@ def delete(m: Machine, job: Job, task: Task) -> None:
     """The task is gone at once; what still runs of it is killed, and its files go with it."""
     if job.state == "deleting":
         raise BatchError("JobBeingDeleted")
-    job.ready.discard(task.key)
+    job.withdraw(task)
     outcomes.count(job, task, -1)
     del job.tasks[task.key]
     if task.run is not None:

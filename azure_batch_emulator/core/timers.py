@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import jobs, nodes, pools, runs, scaling, tasks
+from . import job_schedules, jobs, nodes, pools, runs, scaling, tasks
 from .machine import Machine
 
 
@@ -19,5 +19,6 @@ _HANDLERS: dict[str, Callable[..., None]] = {
     "remove-node": nodes.take_down,
     "run-limit": runs.limit_reached,
     "job-limit": jobs.limit_reached,
+    "job-schedule": job_schedules.due,
     "retention": tasks.retention_over,
 }

@@ -7,24 +7,15 @@ from typing import Any
 from urllib.parse import quote
 
 from ..wire import format_time
-from . import endpoints
-from .entities import COUNTS, Auxiliary, Execution, Failed, Job, Node, Pool, ScalingRun, Task
+from . import endpoints, job_schedules
+from .defaults import strip_secrets
+from .entities import COUNTS, Auxiliary, Execution, Failed, Job, JobSchedule, Node, Pool, ScalingRun, Task
+from .layout import task_directory
 from .machine import Machine
 from .states import Stateful
 
-_SECRETS = frozenset({"password", "accountKey", "sasKey", "sshPrivateKey", "protectedSettings"})
 
-
-def strip_secrets(value: Any) -> Any:
-    """Without what the service takes but never shows."""
-    if isinstance(value, dict):
-        return {key: strip_secrets(item) for key, item in value.items() if key not in _SECRETS}
-    if isinstance(value, list):
-        return [strip_secrets(item) for item in value]
-    return value
-
-
-def _stamps(entity: Pool | Job | Task, url: str) -> dict:
+def _stamps(entity: Pool | JobSchedule | Job | Task, url: str) -> dict:
     return {
         "id": entity.id,
         "url": url,
@@ -161,7 +152,11 @@ def auxiliary(entity: Auxiliary) -> dict:
 
 def job(entity: Job, base: str) -> dict:
     shown = strip_secrets(entity.spec) | _stamps(entity, f"{base}/jobs/{entity.id}")
-    info = {"startTime": format_time(entity.started), "poolId": entity.spec["poolInfo"]["poolId"]}
+    info: dict[str, Any] = {"startTime": format_time(entity.started)}
+    if entity.pool_id:
+        info["poolId"] = entity.pool_id
+    if entity.error:
+        info["schedulingError"] = failure(entity.error)
     if entity.ended:
         info["endTime"] = format_time(entity.ended)
     if entity.reason:
@@ -169,8 +164,16 @@ def job(entity: Job, base: str) -> dict:
     return shown | {"executionInfo": info}
 
 
-def task_directory(job: Job, entity: Task) -> str:
-    return f"workitems/{job.id}/job-1/{entity.id}"
+def job_schedule(m: Machine, entity: JobSchedule, base: str) -> dict:
+    shown = strip_secrets(entity.spec) | _stamps(entity, f"{base}/jobschedules/{entity.id}")
+    info: dict[str, Any] = {}
+    if following := job_schedules.next_run(entity, m.now):
+        info["nextRunTime"] = format_time(following)
+    if entity.recent:
+        info["recentJob"] = {"id": entity.recent, "url": f"{base}/jobs/{entity.recent}"}
+    if entity.ended:
+        info["endTime"] = format_time(entity.ended)
+    return shown | {"executionInfo": info}
 
 
 def task(m: Machine, job: Job, entity: Task, base: str) -> dict:
@@ -179,7 +182,7 @@ def task(m: Machine, job: Job, entity: Task, base: str) -> dict:
     if entity.node:
         pool_id = m.pools[entity.node[0]].id if entity.node[0] in m.pools else entity.node[0]
         url = f"{base}/pools/{pool_id}/nodes/{entity.node[1]}"
-        directory = task_directory(job, entity)
+        directory = task_directory(job.id, entity.id)
         shown["nodeInfo"] = {
             "affinityId": f"TVM:{entity.node[1]}",
             "nodeUrl": url,
@@ -231,7 +234,7 @@ def preparation_and_release(m: Machine, entity: Job, owner: Pool, where: Node, b
             info = auxiliary(one)
             if name.startswith("jobRelease"):
                 info.pop("retryCount")
-            info["taskRootDirectory"] = f"workitems/{entity.id}/job-1/{one.id}"
+            info["taskRootDirectory"] = task_directory(entity.id, one.id)
             info["taskRootDirectoryUrl"] = f"{url}/files/{quote(info['taskRootDirectory'], safe='')}"
             shown[name] = info
     return shown

@@ -19,7 +19,15 @@ from ..errors import BatchError
 from ..identity import directory
 from ..schema import parse_body
 from ..wire import format_time
-from . import account_operations, file_operations, job_operations, node_operations, pool_operations, routing
+from . import (
+    account_operations,
+    file_operations,
+    job_operations,
+    node_operations,
+    pool_operations,
+    routing,
+    schedule_operations,
+)
 from .call import Call, Conditions, Reply
 
 log = logging.getLogger("azure_batch_emulator.requests")
@@ -38,7 +46,14 @@ def handlers() -> dict:
     """The operations that the emulator has, by name."""
     found = {}
     for operation in routing.operations():
-        for module in (pool_operations, node_operations, job_operations, file_operations, account_operations):
+        for module in (
+            pool_operations,
+            node_operations,
+            schedule_operations,
+            job_operations,
+            file_operations,
+            account_operations,
+        ):
             if handler := getattr(module, operation.name, None):
                 found[operation.name] = handler
     return found

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from .. import files
 from ..core import lists
+from ..core.layout import task_directory
 from ..core.machine import Machine
-from ..core.views import task_directory
 from ..errors import BatchError, invalid_query
 from ..wire import format_time, http_date
 from .call import Call, Reply
@@ -38,7 +38,7 @@ def _task_root(call: Call) -> tuple[Path, str]:
         node = m.find_node(*task.node) if task.node else None
         if node is None or not node.alive or task.files == "none":
             raise BatchError("TaskFilesUnavailable")
-        return node.id, task_directory(job, task), f"{call.base}/jobs/{job.id}/tasks/{task.id}/files"
+        return node.id, task_directory(job.id, task.id), f"{call.base}/jobs/{job.id}/tasks/{task.id}/files"
 
     node_id, directory, url = call.engine.call(read)
     root = call.engine.node_root(node_id)

@@ -36,7 +36,10 @@ def add(engine, name, **more):
 
 
 def test_tasks_take_the_modelled_time_and_nothing_else(engine, clock):
-    files = {"resourceFiles": [{"httpUrl": "http://127.0.0.1:1/none", "filePath": "x"}], "outputFiles": [OUTPUT]}
+    files = {
+        "resourceFiles": [{"httpUrl": "http://127.0.0.1:1/none", "filePath": "x"}],
+        "outputFiles": [OUTPUT],
+    }
     engine.call(pools.create, pool_body(targetDedicatedNodes=2, taskSlotsPerNode=2), catalogue())
     prepared = {"jobPreparationTask": {"commandLine": "p"}, "jobReleaseTask": {"commandLine": "r"}}
     engine.call(jobs.create, job_body(**prepared))

@@ -40,6 +40,12 @@ def job_body(job_id="job", pool_id="pool", **more):
     return check_model("BatchJobCreateOptions", {"id": job_id, "poolInfo": {"poolId": pool_id}} | more, "")
 
 
+def schedule_body(schedule_id="s", job=None, **times):
+    job = {"poolInfo": {"poolId": "pool"}} | (job or {})
+    body = {"id": schedule_id, "schedule": times, "jobSpecification": job}
+    return check_model("BatchJobScheduleCreateOptions", body, "")
+
+
 def task_body(task_id="task", **more):
     return check_model("BatchTaskCreateOptions", {"id": task_id, "commandLine": "true"} | more, "")
 
@@ -50,7 +56,7 @@ class Driver:
 
     def __init__(self, profile=None):
         self.now = START
-        self.machine = Machine(profile or Profile(), Random(7), START)
+        self.machine = Machine(profile or Profile(), Random(7), START, catalogue())
         self.timers: list = []
         self.started: dict[str, StartRun] = {}
         self.killed: set[str] = set()

@@ -5,19 +5,21 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from azure_batch_emulator.core import jobs, nodes, pools, runs, scaling, tasks
+from azure_batch_emulator.core import job_schedules, jobs, nodes, pools, runs, scaling, tasks
 from azure_batch_emulator.core.dispatch import prep_failed
 from azure_batch_emulator.core.entities import Failed
 from azure_batch_emulator.errors import BatchError
 from azure_batch_emulator.profile import Profile
 from azure_batch_emulator.region import catalogue
 
-from .builders import OUTPUT, Driver, job_body, pool_body, task_body
+from .builders import IMAGE, OUTPUT, Driver, job_body, pool_body, schedule_body, task_body
 from .test_snapshot import check as check_snapshot
 
 OPTIONS = st.sampled_from(["requeue", "terminate", "taskcompletion"])
 NODE_OPTIONS = st.sampled_from(["requeue", "terminate", "taskcompletion", "retaineddata"])
 POOLS, JOBS = st.sampled_from(["p1", "p2"]), st.sampled_from(["j1", "j2"])
+MANAGER = {"id": "m", "commandLine": "lead"}
+AUTO_POOL = {"vmSize": "Standard_D2s_v3", "virtualMachineConfiguration": IMAGE, "targetDedicatedNodes": 1}
 REFUSALS = {400, 404, 409, 503}
 
 
@@ -104,11 +106,14 @@ class Service(RuleBasedStateMachine):
                 self.request(lambda m: nodes.disable_scheduling(m, m.node(pool, name), option))
 
     @rule(job=JOBS, pool=POOLS, prep=st.booleans(), most=st.sampled_from([-1, 1, 2]), ends=st.booleans(),
-          actions=st.booleans())  # fmt: skip
-    def create_job(self, job, pool, prep, most, ends, actions):
+          actions=st.booleans(), manager=st.none() | st.booleans())  # fmt: skip
+    def create_job(self, job, pool, prep, most, ends, actions, manager):
         more = {"maxParallelTasks": most, "usesTaskDependencies": True}
         if prep:
             more |= {"jobPreparationTask": {"commandLine": "p"}, "jobReleaseTask": {"commandLine": "r"}}
+        if manager is not None:
+            lead = {"killJobOnCompletion": manager, "runExclusive": not ends, "allowLowPriorityNode": prep}
+            more |= {"jobManagerTask": MANAGER | lead}
         if actions:
             more |= {"onTaskFailure": "performexitoptionsjobaction"}
         self.request(jobs.create, job_body(job, pool, **more))
@@ -148,6 +153,23 @@ class Service(RuleBasedStateMachine):
             self.request(lambda m: jobs.delete(m, m.job(job)))
         else:
             self.request(lambda m: jobs.disable(m, m.job(job), what))
+
+    @rule(
+        lifetime=st.none() | st.sampled_from(["job", "jobschedule"]),
+        recurs=st.booleans(),
+        manager=st.booleans(),
+    )
+    def create_schedule(self, lifetime, recurs, manager):
+        job = {"poolInfo": {"poolId": "p1"}} | ({"jobManagerTask": MANAGER} if manager else {})
+        if lifetime:
+            auto = {"poolLifetimeOption": lifetime, "pool": AUTO_POOL}
+            job["poolInfo"] = {"autoPoolSpecification": auto}
+        times = {"recurrenceInterval": "PT20M"} if recurs else {}
+        self.request(job_schedules.create, schedule_body("s", job, **times))
+
+    @rule(what=st.sampled_from(["disable", "enable", "terminate", "delete"]))
+    def change_schedule(self, what):
+        self.request(lambda m: getattr(job_schedules, what)(m, m.job_schedule("s")))
 
     @precondition(lambda self: self.driver.started)
     @rule(data=st.data(), code=st.sampled_from([0, 0, 1]), broken=st.booleans())
@@ -190,7 +212,16 @@ class Service(RuleBasedStateMachine):
                 elif task.state == "completed":
                     assert task.run is None and task.execution.result
                 elif not task.unmet and task.key not in job.dying and job.state == "active":
-                    assert task.key in job.ready, "a task that may run waits in its queue"
+                    assert task.key in job.ready or task.key in job.picky, (
+                        "a task that may run waits in its queue"
+                    )
+
+    @invariant()
+    def a_schedule_has_one_job_at_a_time(self):
+        for schedule in self.machine.job_schedules.values():
+            states = [job.state for job in self.machine.jobs_of(schedule)]
+            assert sum(state not in ("completed", "deleting") for state in states) <= 1
+            assert schedule.state not in ("completed",) or set(states) <= {"completed", "deleting"}
 
     @invariant()
     def indexes_agree(self):
@@ -239,6 +270,8 @@ class Service(RuleBasedStateMachine):
     def teardown(self):
         """A snapshot holds all there is. Then everything is deleted, every run ends: nothing may be left."""
         check_snapshot(self.machine)
+        for schedule in list(self.machine.job_schedules.values()):
+            self.request(job_schedules.delete, schedule)
         for job in list(self.machine.jobs):
             self.request(lambda m, job=job: jobs.delete(m, m.job(job)))
         for pool in list(self.machine.pools):
@@ -251,6 +284,7 @@ class Service(RuleBasedStateMachine):
                 self.driver.do(runs.uploaded, run, None)
             self.driver.advance(10)
         assert not self.machine.jobs and not self.machine.pools and not self.machine.runs
+        assert not self.machine.job_schedules
 
 
 TestService = Service.TestCase

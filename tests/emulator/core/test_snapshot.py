@@ -34,7 +34,7 @@ JSON = st.recursive(
 
 
 def reread(machine, timers=()):
-    again = Machine(Profile(), Random(), START)
+    again = Machine(Profile(), Random(), START, catalogue())
     found = snapshot.load(again, snapshot.dump(machine, timers))
     return again, found
 
@@ -74,7 +74,7 @@ def check(machine):
 
 def test_every_attribute_of_the_machine_is_kept_or_made_anew():
     known = snapshot.kept().keys() | Machine.TRANSIENT
-    assert vars(Machine(Profile(), Random(), START)).keys() == known, (
+    assert vars(Machine(Profile(), Random(), START, catalogue())).keys() == known, (
         "annotate a new attribute in the body of Machine to have it kept, or name it in Machine.TRANSIENT"
     )
 
@@ -186,7 +186,7 @@ def test_an_older_snapshot(busy):
     task = data["account"]["jobs"]["job"]["tasks"]["1"]
     del task["satisfied"], data["account"]["runs"]
     task["formerly"] = 1
-    again = Machine(Profile(), Random(), START)
+    again = Machine(Profile(), Random(), START, catalogue())
     snapshot.load(again, msgspec.msgpack.encode(data))
     assert again.runs == {} and again.jobs["job"].tasks["1"].satisfied is False
 
@@ -204,7 +204,7 @@ def test_an_older_snapshot(busy):
     ],
 )
 def test_what_can_not_be_read(busy, spoil, said):
-    again = Machine(Profile(), Random(1), START)
+    again = Machine(Profile(), Random(1), START, catalogue())
     before = again.random.getstate()
     with pytest.raises(snapshot.SnapshotError, match=said):
         snapshot.load(again, spoil(snapshot.dump(busy.machine, ())))
