@@ -10,6 +10,7 @@ import base64
 import binascii
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
 
@@ -82,6 +83,28 @@ def compile_filter(text: str | None, fields: Mapping[str, Field]) -> Predicate |
     return _Compiler(text, fields).visit(_tree(text).children[0])
 
 
+def demands(text: str | None) -> list[tuple[str, str, Any]]:
+    """What each row that passes a filter must meet, as (property, operator, value), as far as the filter is a single
+    comparison or several joined by `and`. Strings are in lower case. For a filter that `compile_filter` takes."""
+    if not text or not text.strip():
+        return []
+    found, nodes = [], [_tree(text).children[0]]
+    while nodes:
+        node = nodes.pop()
+        if node.data == "both":
+            nodes += node.children
+        elif node.data in ("compare", "compare_reversed"):
+            path, operator, literal = node.children if node.data == "compare" else node.children[::-1]
+            operator = operator.lower()
+            if node.data == "compare_reversed":
+                operator = _MIRROR.get(operator, operator)
+            if literal.data in ("string", "time"):
+                said = str(literal.children[0])
+                value = _unquote(said).lower() if literal.data == "string" else _time(said)
+                found.append((str(path), operator, value))
+    return found
+
+
 class _Compiler:
     def __init__(self, text: str, fields: Mapping[str, Field]) -> None:
         self.text, self.fields = text, fields
@@ -144,7 +167,7 @@ class _Compiler:
             if kind == "string" and field.kind == "string":
                 return _unquote(text).lower()
             if kind in ("time", "string") and field.kind == "time":
-                return parse_time(text[text.index("'") + 1 : -1])
+                return _time(text)
             if kind == "number" and field.kind == "number":
                 return float(text)
             if kind == "boolean" and field.kind == "boolean":
@@ -152,6 +175,10 @@ class _Compiler:
         except ValueError as error:
             raise invalid_query("$filter", self.text, f"{error}.") from None
         raise invalid_query("$filter", self.text, f"'{path}' is a {field.kind}, and {text} is none.")
+
+
+def _time(literal: str) -> datetime:
+    return parse_time(literal[literal.index("'") + 1 : -1])
 
 
 def _unquote(text: str) -> str:

@@ -67,8 +67,6 @@ def _prep_over(m: Machine, node: Node, job: Job, prep: Auxiliary) -> None:
         else:
             task = run.task
             runs.drop(m, run)
-            outcomes.count(job, task, -1)
-            task.lifecycle.move(task, "active", m.now)
-            outcomes.count(job, task, +1)
+            outcomes.move(job, task, "active", m.now)
             task.execution.start, task.node = None, None
             tasks.make_ready(m, job, task)

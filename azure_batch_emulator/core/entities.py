@@ -12,6 +12,7 @@ from .autoscale import History
 from .free_nodes import FreeNodes
 from .scheduler import ReadyQueue
 from .states import Stateful
+from .task_index import TaskIndex
 
 Spec = dict
 COUNTS = ("active", "running", "completed", "succeeded", "failed")
@@ -262,6 +263,7 @@ class Job(Entity):
     reason: str | None = None
     error: Failed | None = None
     tasks: dict[str, Task] = field(default_factory=dict)
+    index: TaskIndex = field(default_factory=TaskIndex)
     ready: ReadyQueue = field(default_factory=ReadyQueue)
     picky: dict[str, int] = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)

@@ -3,9 +3,13 @@
 https://learn.microsoft.com/rest/api/batchservice/odata-filters-in-batch
 """
 
-from ..odata import EQUAL, IDENTIFIER, ORDERED, TEXT, Field
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from ..odata import EQUAL, IDENTIFIER, ORDERED, TEXT, Field, demands
 from ..wire import parse_time
 from .entities import Auxiliary, Job, JobSchedule, Node, Pool, Task
+from .task_index import STATES
 
 
 def _started(task: Task):
@@ -28,6 +32,27 @@ TASKS = {
     "executionInfo/exitCode": Field("number", lambda t: _finished(t, "exit_code"), ORDERED),
     "executionInfo/result": Field("string", lambda t: _finished(t, "result"), EQUAL),
 }
+
+
+def tasks_after(job: Job, filter_text: str | None, after: str | None) -> Iterator[tuple[str, Task]]:
+    """Keys and tasks of a job in order, above a key: all that pass the filter, and few others where those are few.
+    The filter has been checked before the first is asked for."""
+    states: tuple[str, ...] = STATES
+    start: datetime | None = None
+    for path, operator, value in demands(filter_text):
+        if path == "state" and operator == "eq":
+            states = tuple(state for state in states if state == value)
+        elif path == "stateTransitionTime" and operator in ("gt", "ge") and isinstance(value, datetime):
+            start = max(start, value) if start else value
+    keys: Iterable[str] | None = None
+    if states != STATES or start is not None:
+        keys = job.index.changed(states, start)
+    if keys is None:
+        keys = job.index.after(after)
+    elif after is not None:
+        keys = (key for key in keys if key > after)
+    for key in keys:
+        yield key, job.tasks[key]
 
 
 def _job_pool(job: Job) -> str | None:

@@ -4,6 +4,8 @@ https://learn.microsoft.com/azure/batch/batch-task-dependencies,
 https://learn.microsoft.com/azure/batch/error-handling
 """
 
+from datetime import datetime
+
 from .entities import Failed, Job, RangeWait, Task
 
 PRE_PROCESSING = "pre-processing"
@@ -73,11 +75,38 @@ def _matching(conditions: dict, code: int | None, stage: str | None, success: bo
     return {} if success else conditions.get("default", {})
 
 
-def count(job: Job, task: Task, step: int) -> None:
-    """Adds a task to the counts of its state, or takes it out."""
-    names = ["running" if task.state == "preparing" else task.state]
+def enter(job: Job, task: Task) -> None:
+    """The task is one of the job's from now on."""
+    job.tasks[task.key] = task
+    job.index.add(task.key, task.state, task.lifecycle.since)
+    _count(job, task, _counted_as(task), +1)
+
+
+def leave(job: Job, task: Task) -> None:
+    """The task is no longer one of the job's."""
+    del job.tasks[task.key]
+    job.index.discard(task.key, task.state)
+    _count(job, task, _counted_as(task), -1)
+
+
+def move(job: Job, task: Task, state: str, now: datetime) -> None:
+    """Takes a task to another state, and the job's counts and index with it. The result of one that completes is
+    there already, that of one that is reactivated still is."""
+    old, before = task.state, _counted_as(task)
+    task.lifecycle.move(task, state, now)
+    if job.tasks.get(task.key) is task:
+        job.index.move(task.key, old, state, now)
+        _count(job, task, before, -1)
+        _count(job, task, _counted_as(task), +1)
+
+
+def _counted_as(task: Task) -> tuple[str, ...]:
     if task.state == "completed":
-        names.append("succeeded" if task.execution.result == "success" else "failed")
+        return "completed", "succeeded" if task.execution.result == "success" else "failed"
+    return ("running" if task.state == "preparing" else task.state,)
+
+
+def _count(job: Job, task: Task, names: tuple[str, ...], step: int) -> None:
     for name in names:
         job.counts[name] += step
         job.slot_counts[name] += step * task.slots

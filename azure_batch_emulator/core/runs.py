@@ -17,9 +17,7 @@ RECENT = 10
 
 def begin_task(m: Machine, pool: Pool, node: Node, job: Job, task: Task) -> None:
     """A task has been placed on a node."""
-    outcomes.count(job, task, -1)
-    task.lifecycle.move(task, "preparing", m.now)
-    outcomes.count(job, task, +1)
+    outcomes.move(job, task, "preparing", m.now)
     task.node = (pool.key, node.id)
     task.execution.start, task.execution.end = m.now, None
     run = Run(m.hex(32), "task", pool.key, node.id, tasks.need(job, task, node), job.key, task)
@@ -123,8 +121,9 @@ def running(m: Machine, run_id: str) -> None:
     if run is None or run.phase != "launching":
         return
     run.phase = "running"
-    if run.task is not None and run.task.state == "preparing":
-        run.task.lifecycle.move(run.task, "running", m.now)
+    job = m.jobs.get(run.job or "")
+    if job is not None and run.task is not None and run.task.state == "preparing":
+        outcomes.move(job, run.task, "running", m.now)
 
 
 def exited(m: Machine, run_id: str, ended: Ended) -> None:
@@ -218,9 +217,7 @@ def uploaded(m: Machine, run_id: str, failure: Failed | None) -> None:
 
 
 def _requeue(m: Machine, job: Job, task: Task) -> None:
-    outcomes.count(job, task, -1)
-    task.lifecycle.move(task, "active", m.now)
-    outcomes.count(job, task, +1)
+    outcomes.move(job, task, "active", m.now)
     task.execution.requeues += 1
     task.execution.last_requeue = m.now
     task.execution.start = None
@@ -232,12 +229,10 @@ def complete(
     m: Machine, job: Job, task: Task, exit_code: int | None, failure: Failed | None, stage: str | None = None
 ) -> None:
     """The task is over, and what follows from that follows."""
-    outcomes.count(job, task, -1)
     execution = task.execution
     execution.end, execution.exit_code, execution.failure = m.now, exit_code, failure
     execution.result = "failure" if failure else "success"
-    task.lifecycle.move(task, "completed", m.now)
-    outcomes.count(job, task, +1)
+    outcomes.move(job, task, "completed", m.now)
     if task.node and (node := m.find_node(*task.node)) and not failure:
         node.total_succeeded += 1
     tasks.set_retention(m, job, task)

@@ -37,8 +37,7 @@ def add_manager(m: Machine, job: Job) -> None:
 def _add(m: Machine, job: Job, spec: Spec, *, manager: bool = False) -> Task:
     task = Task(spec["id"], m.next_seq(), spec, m.now, m.now, m.new_etag(), Stateful(TASK, "active", m.now))
     task.manager = manager
-    job.tasks[task.key] = task
-    outcomes.count(job, task, +1)
+    outcomes.enter(job, task)
     outcomes.await_dependencies(job, task)
     make_ready(m, job, task)
     return task
@@ -117,10 +116,8 @@ def reactivate(m: Machine, job: Job, task: Task) -> None:
         raise BatchError("TaskNotCompleted")
     if task.execution.result == "success":
         raise BatchError("TaskSucceeded")
-    outcomes.count(job, task, -1)
-    task.lifecycle.move(task, "active", m.now)
+    outcomes.move(job, task, "active", m.now)
     task.execution = Execution(requeues=task.execution.requeues, last_requeue=task.execution.last_requeue)
-    outcomes.count(job, task, +1)
     m.touch(task)
     make_ready(m, job, task)
 
@@ -130,8 +127,7 @@ def delete(m: Machine, job: Job, task: Task) -> None:
     if job.state == "deleting":
         raise BatchError("JobBeingDeleted")
     job.withdraw(task)
-    outcomes.count(job, task, -1)
-    del job.tasks[task.key]
+    outcomes.leave(job, task)
     if task.run is not None:
         job.dying.add(task.key)
         runs.kill(m, m.runs[task.run], "delete")

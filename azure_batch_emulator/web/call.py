@@ -107,7 +107,7 @@ class Call:
         show: Callable[[Any], dict],
         kind: str,
     ) -> Reply:
-        """A page of a list. `rows` come with their keys, in ascending order."""
+        """A page of a list. `rows` come with their keys, in ascending order; those up to `after` may be left out."""
         selected = odata.parse_select(self.query.get("$select"), self._properties())
         odata.check_expand(self.query.get("$expand"))
         predicate = odata.compile_filter(self.query.get("$filter"), fields)
@@ -123,6 +123,12 @@ class Call:
             }
             body["odata.nextLink"] = f"{self.base}{self.url}?{urlencode(query, safe='$', quote_via=quote)}"
         return Reply(body)
+
+    @property
+    def after(self) -> str | None:
+        """The key that the page before ended with."""
+        token = self.query.get("$skiptoken")
+        return odata.decode_token(token) if token else None
 
     def _properties(self) -> list[str]:
         return list(api()["models"].get(self.operation.returns or "", ()))

@@ -164,9 +164,8 @@ def get_task(call: Call) -> Reply:
 def list_tasks(call: Call) -> Reply:
     def read(m: Machine) -> Reply:
         job = m.job(call.path["jobId"])
-        return call.listing(
-            sorted(job.tasks.items()), lists.TASKS, lambda t: views.task(m, job, t, call.base), "tasks"
-        )
+        rows = lists.tasks_after(job, call.query.get("$filter"), call.after)
+        return call.listing(rows, lists.TASKS, lambda t: views.task(m, job, t, call.base), "tasks")
 
     return call.engine.call(read)
 

@@ -234,6 +234,14 @@ class Service(RuleBasedStateMachine):
             assert {job.key for job in m.jobs_on(pool_key)} == on
 
     @invariant()
+    def the_index_of_tasks_agrees(self):
+        for job in self.machine.jobs.values():
+            assert list(job.index.after(None)) == sorted(job.tasks)
+            for state, keys in job.index.by_state.items():
+                since = {t.key: t.lifecycle.since for t in job.tasks.values() if t.state == state}
+                assert keys == since and list(keys.values()) == sorted(since.values())
+
+    @invariant()
     def no_task_waits_beside_a_free_slot(self):
         m = self.machine
         for pool in m.pools.values():
