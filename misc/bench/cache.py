@@ -63,7 +63,7 @@ def measure(around: Services, name: str, *options: str) -> dict[str, Any]:
 
 
 def summarize(on: dict[str, Any], off: dict[str, Any]) -> dict[str, Any]:
-    from snakemake.azure.blob.account import CHUNK
+    from snakemake.azure.blob.files import CHUNK
 
     def fetched(side: dict[str, Any]) -> int:
         return round(side["requests_with_content"] / math.ceil(SIZE / CHUNK) * SIZE)

@@ -11,9 +11,16 @@ from azure.storage.blob import ContentSettings
 
 from snakemake.azure.blob import files as files_module
 from snakemake.azure.blob import store as store_module
-from snakemake.azure.blob.account import CHUNK, MIB, BlobAccount
+from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.errors import BlobError
-from snakemake.azure.blob.files import TransferCancelled, block_size, cancellable, content_type
+from snakemake.azure.blob.files import (
+    CHUNK,
+    MIB,
+    TransferCancelled,
+    block_size,
+    cancellable,
+    content_type,
+)
 from snakemake.azure.blob.store import FOLDER, BlobStore
 
 from .conftest import content

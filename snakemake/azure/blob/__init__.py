@@ -1,7 +1,8 @@
 """Azure Blob Storage: where the credentials come from, names, transfers, and Snakemake's provider `azblob`.
 
-`account` resolves credentials, `names` knows what a query may look like, `store` moves blobs and `files` is
-its local side, `cache` is what the tasks of a node share, `errors` puts the service's refusals into
+`account` resolves credentials, `service` makes the SDK's client and says how long it tries, `names` knows what a
+query may look like, `store` looks at blobs and changes them, `download` and `upload` move one file and `files` is
+their local side, `cache` is what the tasks of a node share, `errors` puts the service's refusals into
 sentences, `inventory` decides what to list, and `storage` is what Snakemake sees. Importing any of them does
 not import the SDK (azure.storage.blob): that happens with the first request.
 """

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from snakemake_interface_common.exceptions import WorkflowError
@@ -47,15 +47,6 @@ NOT_FOR_NODES = frozenset(
     {ACCOUNT_URL, ACCOUNT_KEY, CREDENTIAL, *CONNECTION_STRINGS}
     | {f"SNAKEMAKE_STORAGE_AZBLOB_{name}" for name in ("ACCOUNT_URL", "ACCOUNT_KEY", "CONNECTION_STRING")}
 )
-
-# The SDK's newest version of the API is often younger than the newest Azurite, which then refuses every
-# request. All that is used here is in this one.
-# https://learn.microsoft.com/rest/api/storageservices/versioning-for-the-azure-storage-services
-API_VERSION = "2023-11-03"
-
-MIB = 1024 * 1024
-CHUNK = 8 * MIB  # bytes per request, up and down
-CONNECTIONS = 32  # the transport keeps as many open; more than all transfers at once use
 
 # What a task needs: read, write (touch too), delete, list, create.
 NODE_PERMISSIONS = {"read": True, "write": True, "delete": True, "list": True, "create": True}
@@ -136,52 +127,14 @@ class BlobAccount:
     def is_loopback(self) -> bool:
         return is_loopback(self.url)
 
-    def service(self, block_size: int = CHUNK) -> "BlobServiceClient":
-        """A client of the account with bounded buffers, time-outs and retries; nothing is sent yet.
+    def service(self, patience: float | None = None) -> "BlobServiceClient":
+        """The SDK's client of the account, see snakemake.azure.blob.service; nothing is sent yet.
 
-        Retries are the SDK's: connection failures, time-outs, 408, 429 and 5xx, with growing pauses, about
-        half a minute in all. A 4xx such as a wrong key fails at once. `block_size` is in bytes; a blob has
-        at most 50,000 blocks of at most 4,000 MiB.
+        A request is tried again for `patience` seconds, None for as long as makes sense.
         """
-        import requests
-        from azure.core.pipeline.transport import RequestsTransport
-        from azure.storage.blob import BlobServiceClient, ExponentialRetry
+        from snakemake.azure.blob.service import connect
 
-        session = requests.Session()
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS))
-        # The emulator runs here or it doesn't: no use in waiting for it.
-        connects = 1 if self.is_loopback else 3
-        return BlobServiceClient(
-            self.url,
-            credential=self._sdk_credential(),
-            api_version=API_VERSION,
-            retry_policy=ExponentialRetry(
-                initial_backoff=1,
-                increment_base=2,
-                random_jitter_range=1,
-                retry_total=5,
-                retry_connect=connects,
-                retry_read=3,
-                retry_status=5,
-            ),
-            transport=RequestsTransport(session=session, connection_timeout=10, read_timeout=60),
-            max_single_put_size=CHUNK,
-            max_block_size=block_size,
-            max_single_get_size=CHUNK,
-            max_chunk_get_size=CHUNK,
-        )
-
-    def _sdk_credential(self) -> Any:
-        if self.key:
-            return {"account_name": self.name, "account_key": self.key}
-        if self.sas:
-            from azure.core.credentials import AzureSasCredential
-
-            return AzureSasCredential(self.sas)
-        from azure.identity import DefaultAzureCredential
-
-        return _Login(DefaultAzureCredential(), self)
+        return connect(self, patience)
 
     @property
     def sas_expiry(self) -> datetime | None:
@@ -263,25 +216,6 @@ class BlobAccount:
             expiry=expiry,
             protocol=self._protocol,
         )
-
-
-class _Login:
-    """A credential whose failure ends the request at once; the SDK would try again for a minute."""
-
-    def __init__(self, credential: Any, account: BlobAccount) -> None:
-        self._credential = credential
-        self._account = account
-
-    def get_token(self, *scopes: str, **options: Any) -> Any:
-        from azure.core.exceptions import ClientAuthenticationError
-
-        try:
-            return self._credential.get_token(*scopes, **options)
-        except ClientAuthenticationError:
-            raise BlobAccountError(
-                f"No Entra ID login was found for the storage account {self._account.name}; run `az login`, set "
-                f"{ACCOUNT_KEY}, or put a SAS into {ACCOUNT_URL}."
-            ) from None
 
 
 def _from_url(text: str, key: str | None, source: str, environ: Mapping[str, str]) -> BlobAccount:

@@ -25,8 +25,7 @@ from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
-from snakemake.azure.blob.account import MIB
-from snakemake.azure.blob.files import Ask, Source, Unchanged, plain, progress_hook
+from snakemake.azure.blob.files import MIB, Ask, Source, Unchanged, plain, progress_hook
 from snakemake.azure.blob.slots import Entry, Slot, locked
 
 # Space that stays free for what tasks write: this part of the disk, and no more than this.

@@ -21,13 +21,16 @@ class Blob:
     etag: str = ""
 
 
-def blob_of(properties: Any) -> Blob:
-    """From what the SDK returns for a blob of a listing, of a download, or for a blob's properties."""
+def blob_of(properties: Any, size: int | None = None) -> Blob:
+    """From what the SDK returns for a blob of a listing, of a download, or for a blob's properties.
+
+    A download of a part says the part's size: then the blob's is given as `size`.
+    """
     metadata = {k.lower(): v for k, v in (properties.metadata or {}).items()}
     md5 = properties.content_settings.content_md5
     return Blob(
         name=properties.name,
-        size=properties.size or 0,
+        size=properties.size or 0 if size is None else size,
         mtime=properties.last_modified.timestamp(),
         is_folder=str(metadata.get("hdi_isfolder", "")).lower() == "true",
         md5=bytes(md5).hex() if md5 else None,

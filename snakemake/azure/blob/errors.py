@@ -81,6 +81,8 @@ def _unreachable(error: Any, account: "BlobAccount", what: str) -> str:
         return (
             f"{what}: {account.url} did not answer in time, after retries; check the network and try again."
         )
+    if any(t in text for t in ("Connection broken", "IncompleteRead", "bytes of")):
+        return f"{what}: the connection to {account.url} breaks again and again; check the network, and try again."
     return f"{what}: no answer from {account.url} ({type(error).__name__}, after retries); check the network."
 
 
@@ -193,5 +195,7 @@ _SENTENCES = {
     "ServerBusy": _BUSY,
     "OperationTimedOut": _BUSY,
     "InternalError": _BUSY,
+    "Md5Mismatch": "what the service got does not have the MD5 of what was sent, several times over; look for what "
+    "changes data on its way (a proxy, or bad memory).",
     "ConditionNotMet": "the blob was changed by someone else during the transfer; start again.",
 }

@@ -1,21 +1,27 @@
 """The local side of transfers: folders, names that change hands, threads, and sizes of blocks. No requests."""
 
+import itertools
 import mimetypes
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from snakemake.azure.blob.account import CHUNK, MIB
 from snakemake.azure.blob.errors import BlobError
 
+S = TypeVar("S")
 T = TypeVar("T")
+
+MIB = 1024 * 1024
+CHUNK = 8 * MIB  # bytes per request, up and down
 
 # Snakemake's own note of a local directory's age; the marker carries it in storage.
 LOCAL_ONLY = ".snakemake_timestamp"
@@ -46,16 +52,25 @@ def cancellable(event: threading.Event) -> Iterator[None]:
         _cancelled.reset(token)
 
 
-def progress_hook() -> Any:
-    """A hook for the SDK, which calls it from its own threads, after each chunk."""
+def progress_hook() -> Callable[[], None]:
+    """Raises TransferCancelled when called after the transfer's end was asked for; from any thread."""
     event = _cancelled.get()
 
-    def hook(*_: Any) -> None:
+    def hook() -> None:
         if event is not None and event.is_set():
             raise TransferCancelled
 
     hook()
     return hook
+
+
+def pause(seconds: float) -> None:
+    """Waits; raises TransferCancelled as soon as the transfer's end is asked for."""
+    event = _cancelled.get()
+    if event is None:
+        time.sleep(seconds)
+    elif event.wait(seconds):
+        raise TransferCancelled
 
 
 def block_size(size: int) -> int:
@@ -121,6 +136,28 @@ def in_parallel(work: Callable[[T], object], jobs: Sequence[T]) -> None:
                 future.cancel()
 
 
+def in_order(work: Callable[[S], T], jobs: Iterable[S], concurrency: int) -> Generator[T, None, None]:
+    """The results of `work` in the order of the jobs, of which `concurrency` are worked at and one more waits.
+
+    Jobs are taken from their iterator in the caller's thread, no earlier than needed.
+    """
+    coming = iter(jobs)
+    with ThreadPoolExecutor(concurrency, thread_name_prefix="azblob") as pool:
+
+        def start(count: int) -> list[Future[T]]:
+            return [pool.submit(copy_context().run, work, j) for j in itertools.islice(coming, count)]
+
+        running = deque(start(concurrency + 1))
+        try:
+            while running:
+                result = running.popleft().result()
+                running.extend(start(1))
+                yield result
+        finally:
+            for future in running:
+                future.cancel()
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A free name beside `path`; what lies there at the end takes the place of `path`, file or directory.
@@ -146,7 +183,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Source:
-    """A blob whose download has begun: `write` puts its content into a file, once. `mtime` in whole seconds."""
+    """A blob whose download has begun: `write` puts its content into a file. `mtime` in whole seconds."""
 
     etag: str
     size: int

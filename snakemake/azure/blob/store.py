@@ -1,8 +1,6 @@
 """Blobs as files: look at them, list them, move them, in bounded memory and without half-done results.
 
-A file of up to 8 MiB goes up in one request; a larger one goes up in blocks, which become the blob all at
-once when their list is committed. A download goes to a temporary name beside its target, which it replaces
-in the end.
+A download goes to a temporary name beside its target, which it replaces in the end.
 
 A directory is all blobs below its name and a slash. Object stores have no directories, so that an empty one
 would not exist: an empty blob with the directory's own name and the metadata `hdi_isfolder=true` marks it,
@@ -17,26 +15,23 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from snakemake.azure.blob.account import CHUNK, BlobAccount
+from snakemake.azure.blob.account import BlobAccount
+from snakemake.azure.blob.download import Download
 from snakemake.azure.blob.entries import FOLDER, Blob, bare, blob_of, inside
 from snakemake.azure.blob.errors import BlobError, error_code, explained
 from snakemake.azure.blob.files import (
     CONCURRENCY,
-    Source,
-    Unchanged,
-    block_size,
-    content_type,
     in_parallel,
     plain,
-    progress_hook,
     replacing,
     walk,
 )
 from snakemake.azure.blob.inventory import Crowd, parent_of
 from snakemake.azure.blob.names import SCHEME, blob_name_fault
+from snakemake.azure.blob.upload import Upload
 
 if TYPE_CHECKING:
-    from azure.storage.blob import BlobServiceClient, ContainerClient
+    from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
 
     from snakemake.azure.blob.cache import NodeCache
 
@@ -51,7 +46,8 @@ PAGE = 5000  # entries of a listing in one answer
 class BlobStore:
     """The blobs of one account. The client is made with the first request; all methods may be called from threads.
 
-    Methods raise BlobError, with the query `az://container/name` in the sentence.
+    Methods raise BlobError, with the query `az://container/name` in the sentence. What may pass is waited out for
+    `patience` seconds, see snakemake.azure.blob.service.
     """
 
     def __init__(
@@ -59,8 +55,10 @@ class BlobStore:
         account: BlobAccount,
         clock: Callable[[], float] = time.monotonic,
         cache: "NodeCache | None" = None,
+        patience: float | None = None,
     ) -> None:
         self.account = account
+        self._patience = patience
         self._cache = cache
         self._clock = clock
         self._service: BlobServiceClient | None = None
@@ -72,11 +70,14 @@ class BlobStore:
     def service(self) -> "BlobServiceClient":
         with self._lock:
             if self._service is None:
-                self._service = self.account.service()
+                self._service = self.account.service(self._patience)
             return self._service
 
     def container(self, name: str) -> "ContainerClient":
         return self.service.get_container_client(name)
+
+    def _blob(self, container: str, name: str) -> "BlobClient":
+        return self.service.get_blob_client(container, name)
 
     # -- looking ---------------------------------------------------------------------------------------------
 
@@ -98,7 +99,7 @@ class BlobStore:
                 return seen
         with explained(self.account, f"{SCHEME}{container}/{name}"):
             try:
-                blob = blob_of(self.container(container).get_blob_client(name).get_blob_properties())
+                blob = blob_of(self._blob(container, name).get_blob_properties())
             except ResourceNotFoundError:
                 return None
         self._remember(container, asked, [blob])
@@ -202,43 +203,12 @@ class BlobStore:
         Where there is a node cache, the content comes from there; `etag` is what the blob was last seen to have.
         """
 
-        def ask(unless: str | None) -> Source | None:
-            return self._begin(container, name, concurrency, unless)
-
-        with explained(self.account, f"{SCHEME}{container}/{name}"):
+        what = f"{SCHEME}{container}/{name}"
+        with explained(self.account, what):
+            ask = Download(self._blob(container, name), what, concurrency, self._patience).begin
             if self._cache is None:
                 return plain(ask, path)
             return self._cache.get(container, name, path, etag, ask)
-
-    def _begin(self, container: str, name: str, concurrency: int, unless: str | None) -> Source | None:
-        """Asks for the first 8 MiB of the blob, None when it is no file. Raises Unchanged for the ETag `unless`."""
-        from azure.core import MatchConditions
-        from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-
-        condition: dict[str, Any] = {}
-        if unless:
-            condition = {"etag": f'"{unless}"', "match_condition": MatchConditions.IfModified}
-        try:
-            stream = self.container(container).download_blob(
-                name, max_concurrency=concurrency, progress_hook=progress_hook(), **condition
-            )
-        except ResourceNotFoundError as error:
-            if error_code(error) == "ContainerNotFound":
-                raise
-            return None
-        except HttpResponseError as error:
-            if error.status_code == 304:
-                raise Unchanged from None
-            raise
-        blob = blob_of(stream.properties)
-        if blob.is_folder:
-            return None
-
-        def write(path: Path) -> None:
-            with path.open("wb") as file:
-                stream.readinto(file)
-
-        return Source(blob.etag, blob.size, blob.mtime, write)
 
     def _download_directory(self, container: str, name: str, path: Path) -> float:
         """Makes the directory `path` of all blobs below `name`; the newest mtime among them and the marker."""
@@ -280,26 +250,8 @@ class BlobStore:
     def upload(self, container: str, name: str, path: Path, concurrency: int = CONCURRENCY) -> None:
         """Makes the file at `path` the blob, replacing what is there; creates a missing container."""
         before = path.stat()
-        size = before.st_size
-        blocks = block_size(size)
-        # The SDK takes the block size from the client, not from the call.
-        service = self.service if blocks == CHUNK else self.account.service(block_size=blocks)
-
-        def put() -> dict[str, Any]:
-            from azure.storage.blob import ContentSettings
-
-            hook = progress_hook()
-            with path.open("rb") as file:
-                return service.get_blob_client(container, name).upload_blob(
-                    file,
-                    length=size,
-                    overwrite=True,
-                    max_concurrency=concurrency,
-                    content_settings=ContentSettings(content_type=content_type(name)),
-                    progress_hook=hook,
-                )
-
-        stored = self._creating(container, name, put)
+        upload = Upload(self._blob(container, name), f"{SCHEME}{container}/{name}", path, concurrency)
+        stored = self._creating(container, name, upload.run)
         if self._cache is not None:
             mtime = stored["last_modified"].timestamp()
             self._cache.put(container, name, path, before, bare(stored["etag"]), mtime)
@@ -324,7 +276,7 @@ class BlobStore:
 
     def mark_folder(self, container: str, name: str) -> None:
         def put() -> None:
-            client = self.container(container).get_blob_client(name)
+            client = self._blob(container, name)
             client.upload_blob(b"", length=0, overwrite=True, metadata=FOLDER)
 
         self._creating(container, name, put)
@@ -361,7 +313,7 @@ class BlobStore:
         """
         from azure.core.exceptions import ResourceNotFoundError
 
-        client = self.container(container).get_blob_client(name)
+        client = self._blob(container, name)
         self._forget(container, name)
         with explained(self.account, f"{SCHEME}{container}/{name}"):
             try:

@@ -1,0 +1,168 @@
+"""A blob's content into a file: in ranges, some at once, each of them asked for until all of it has come.
+
+The SDK's own download of a whole blob gives up on a range after three broken connections. Here a range goes on
+from what has arrived of it, in smaller and smaller steps while the connection keeps breaking, until nothing more
+arrives for as long as `service.PATIENCE`. All ranges are of one state of the blob (If-Match). The length is
+checked, and the MD5 where the blob has one.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from snakemake.azure.blob import service
+from snakemake.azure.blob.entries import Blob, blob_of
+from snakemake.azure.blob.errors import BlobError, error_code
+from snakemake.azure.blob.files import CHUNK, Source, Unchanged, in_order, pause, progress_hook
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobClient
+
+T = TypeVar("T")
+
+SMALLEST = 64 * 1024  # bytes of a range that is asked for while connections break
+TRIES = 3  # of a download whose content is not what the blob's MD5 says
+
+
+class Download:
+    """One blob's download; `what` is its query, for messages. `patience` is in seconds, None for PATIENCE."""
+
+    def __init__(self, client: "BlobClient", what: str, concurrency: int, patience: float | None) -> None:
+        self._client = client
+        self._what = what
+        self._concurrency = concurrency
+        self._patience = service.PATIENCE if patience is None else patience
+
+    def begin(self, unless: str | None) -> Source | None:
+        """Asks for the first 8 MiB of the blob, None when it is no file. Raises Unchanged for the ETag `unless`."""
+        from azure.core import MatchConditions
+        from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+
+        condition: dict[str, Any] = {}
+        if unless:
+            condition = {"etag": f'"{unless}"', "match_condition": MatchConditions.IfModified}
+        try:
+            blob, first, checked = self._first(condition)
+        except ResourceNotFoundError as error:
+            if error_code(error) == "ContainerNotFound":
+                raise
+            return None
+        except HttpResponseError as error:
+            if error.status_code == 304:
+                raise Unchanged from None
+            raise
+        if blob.is_folder:
+            return None
+        return Source(blob.etag, blob.size, blob.mtime, lambda path: self._write(path, blob, first, checked))
+
+    def _first(self, condition: dict[str, Any]) -> tuple[Blob, bytes, bool]:
+        """The blob's properties, its first bytes, and whether its MD5 is to be trusted."""
+
+        def get(size: int) -> tuple[Blob, bytes, bool]:
+            # An empty blob has no range, so that the first try is for all, of which the client takes 8 MiB.
+            part: dict[str, Any] = {"offset": 0, "length": size} if size < CHUNK else {}
+            stream = self._client.download_blob(**part, **condition)
+            blob = blob_of(stream.properties, size=_whole(stream.properties))
+            data = _exactly(min(size, blob.size), stream)
+            # The service keeps no MD5 of append and page blobs up to date.
+            return blob, data, stream.properties.blob_type == "BlockBlob"
+
+        return self._insist(CHUNK, get)
+
+    def _write(self, path: Path, blob: Blob, first: bytes, checked: bool) -> None:
+        found = ""
+        for _ in range(TRIES):
+            found = self._attempt(path, blob, first, hashed=checked and blob.md5 is not None)
+            if not checked or blob.md5 in (None, found):
+                return
+            first = b""
+        raise BlobError(
+            f"{self._what}: what arrives does not have the MD5 that the blob is said to have ({found}, not "
+            f"{blob.md5}), {TRIES} times over; upload the blob again, or look for what changes data on its way "
+            "here (a proxy, or bad memory)."
+        )
+
+    def _attempt(self, path: Path, blob: Blob, first: bytes, hashed: bool) -> str:
+        """Writes it all; the MD5 of what was written, if asked for."""
+        md5 = hashlib.md5(usedforsecurity=False)
+        with path.open("wb", buffering=0) as file, closing(self._pieces(blob, first)) as pieces:
+            for piece in pieces:
+                if hashed:
+                    md5.update(piece)
+                view = memoryview(piece)
+                while view:
+                    view = view[file.write(view) :]
+            if file.tell() != blob.size:
+                raise BlobError(f"{self._what}: {file.tell():,} of {blob.size:,} bytes arrived; start again.")
+        return md5.hexdigest() if hashed else ""
+
+    def _pieces(self, blob: Blob, first: bytes) -> Generator[bytes, None, None]:
+        if first:
+            yield first
+        starts = range(len(first), blob.size, CHUNK)
+        cancelled = progress_hook()
+
+        def get(start: int) -> bytes:
+            cancelled()
+            return self._range(start, min(start + CHUNK, blob.size), blob.etag)
+
+        if len(starts) < 2 or self._concurrency < 2:
+            yield from map(get, starts)
+        else:
+            yield from in_order(get, starts, min(self._concurrency, len(starts)))
+
+    def _range(self, start: int, end: int, etag: str) -> bytes:
+        from azure.core import MatchConditions
+
+        same: dict[str, Any] = {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified}
+        parts: list[bytes] = []
+        while start < end:
+            data = self._insist(
+                end - start,
+                lambda size: _exactly(
+                    size,
+                    self._client.download_blob(offset=start, length=size, **same),  # noqa: B023
+                ),
+            )
+            parts.append(data)
+            start += len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _insist(self, size: int, get: Callable[[int], T]) -> T:
+        """What `get(size)` returns; while its connection breaks it is called again, for less and less bytes."""
+        from azure.core.exceptions import HttpResponseError
+
+        failures, since = 0, 0.0
+        while True:
+            try:
+                return get(size)
+            except HttpResponseError as error:
+                # What the SDK makes of a broken connection has no status; else it is the service's answer.
+                if error.status_code is not None:
+                    raise
+                since = since or time.monotonic()
+                if time.monotonic() - since >= self._patience:
+                    raise
+            failures += 1
+            size = max(min(SMALLEST, size), size // 2)
+            pause(service.pause_before(failures))
+
+
+def _exactly(size: int, stream: Any) -> bytes:
+    """The content of an answer, which counts as a broken connection when it is not of this size."""
+    from azure.core.exceptions import IncompleteReadError
+
+    data: bytes = stream.read(size) if size else b""
+    if len(data) != size:
+        raise IncompleteReadError(f"{len(data)} bytes of {size} arrived")
+    return data
+
+
+def _whole(properties: Any) -> int:
+    """The blob's size: `bytes 0-99/12345` is what a part of it says, and an empty blob has no range."""
+    found = re.fullmatch(r"bytes .*/(\d+)", properties.content_range or "")
+    return int(found[1]) if found else properties.size

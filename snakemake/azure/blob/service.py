@@ -1,0 +1,132 @@
+"""The SDK's client of an account: connections, time-outs, and how long a request is tried again.
+
+What may pass is waited out: throttling (503 ServerBusy), other answers of 500 and above, time-outs, and
+connections that break. Pauses grow and are drawn at random (full jitter), so that many tasks that were
+refused together do not come back together; see
+https://learn.microsoft.com/azure/storage/blobs/storage-performance-checklist#timeout-and-server-busy-errors.
+The end is a time, not a count. A refusal (4xx) is final at once. Importing this does not load the SDK.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from snakemake.azure.blob.files import CHUNK, pause
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobServiceClient
+
+    from snakemake.azure.blob.account import BlobAccount
+
+CONNECTIONS = 64  # the transport keeps as many open; more than all transfers at once use
+
+# The SDK's newest version of the API is often younger than the newest Azurite, which then refuses every
+# request. All that is used here is in this one.
+# https://learn.microsoft.com/rest/api/storageservices/versioning-for-the-azure-storage-services
+API_VERSION = "2023-11-03"
+
+# Seconds from the first failure of a request to the end of its retries. Partitions under load are moved to
+# other servers within minutes.
+PATIENCE = 300.0
+# The same where nothing accepts connections, or the host has no address: that is rather a mistake. An
+# emulator runs here or it doesn't.
+REACH = 20.0
+REACH_HERE = 1.0
+FIRST_PAUSE = 0.5  # the most that the first pause can be; it doubles from one to the next
+LONGEST_PAUSE = 30.0
+UNLIMITED = 1_000_000
+
+
+def pause_before(count: int, draw: Callable[[float, float], float] = random.uniform) -> float:
+    """Seconds to wait before trying again after `count` failures, 1 at least."""
+    return draw(0.0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (count - 1)))
+
+
+def connect(account: "BlobAccount", patience: float | None = None) -> "BlobServiceClient":
+    """A client with bounded buffers, time-outs and retries; nothing is sent yet.
+
+    `patience` is in seconds, None for PATIENCE.
+    """
+    import requests
+    from azure.core.pipeline.transport import RequestsTransport
+    from azure.storage.blob import BlobServiceClient
+
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS))
+    return BlobServiceClient(
+        account.url,
+        credential=_credential(account),
+        api_version=API_VERSION,
+        retry_policy=_retry_policy(
+            PATIENCE if patience is None else patience, REACH_HERE if account.is_loopback else REACH
+        ),
+        transport=RequestsTransport(session=session, connection_timeout=10, read_timeout=60),
+        max_single_put_size=CHUNK,
+        max_single_get_size=CHUNK,
+        max_chunk_get_size=CHUNK,
+    )
+
+
+def _retry_policy(patience: float, reach: float) -> Any:
+    from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+    from azure.storage.blob import ExponentialRetry
+
+    class WaitOut(ExponentialRetry):
+        """The SDK's own policy decides what is worth a retry; this one how long to pause, and when to give up."""
+
+        def get_backoff_time(self, settings: dict[str, Any]) -> float:
+            return pause_before(settings["count"])
+
+        def increment(
+            self, settings: dict[str, Any], request: Any, response: Any = None, error: Any = None
+        ) -> bool:
+            spent = time.monotonic() - settings.setdefault("since", time.monotonic())
+            if isinstance(error, ServiceRequestError):  # nothing was sent
+                enough = spent >= min(reach, patience)
+            elif error is None or isinstance(error, ServiceResponseError):
+                enough = spent >= patience
+            else:  # whatever this is, it hardly passes
+                enough = settings["count"] >= 2
+            return not enough and super().increment(settings, request, response, error)
+
+        def sleep(self, settings: dict[str, Any], transport: Any) -> None:
+            pause(self.get_backoff_time(settings))
+
+    counts = ("retry_total", "retry_connect", "retry_read", "retry_status")
+    unlimited: dict[str, Any] = dict.fromkeys(counts, UNLIMITED)
+    return WaitOut(**unlimited)
+
+
+def _credential(account: "BlobAccount") -> Any:
+    if account.key:
+        return {"account_name": account.name, "account_key": account.key}
+    if account.sas:
+        from azure.core.credentials import AzureSasCredential
+
+        return AzureSasCredential(account.sas)
+    from azure.identity import DefaultAzureCredential
+
+    return _Login(DefaultAzureCredential(), account.name)
+
+
+class _Login:
+    """A credential whose failure ends the request at once; the SDK would try again for a minute."""
+
+    def __init__(self, credential: Any, account_name: str) -> None:
+        self._credential = credential
+        self._account_name = account_name
+
+    def get_token(self, *scopes: str, **options: Any) -> Any:
+        from azure.core.exceptions import ClientAuthenticationError
+
+        from snakemake.azure.blob.account import ACCOUNT_KEY, ACCOUNT_URL, BlobAccountError
+
+        try:
+            return self._credential.get_token(*scopes, **options)
+        except ClientAuthenticationError:
+            raise BlobAccountError(
+                f"No Entra ID login was found for the storage account {self._account_name}; run `az login`, set "
+                f"{ACCOUNT_KEY}, or put a SAS into {ACCOUNT_URL}."
+            ) from None

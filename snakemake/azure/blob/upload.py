@@ -1,0 +1,151 @@
+"""A file becomes a blob: in one request up to 8 MiB, else in blocks, which become the blob when all have arrived.
+
+Each request carries the MD5 of what it sends, which the service compares with what it got. The blob gets the MD5
+of the whole file, for whoever reads it. A block that is lost on its way is sent again, alone.
+https://learn.microsoft.com/rest/api/storageservices/put-block
+"""
+
+import hashlib
+import io
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from snakemake.azure.blob.errors import BlobError, error_code
+from snakemake.azure.blob.files import CHUNK, MIB, block_size, content_type, in_order, progress_hook
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobClient
+
+T = TypeVar("T")
+
+TRIES = 3  # of a request that arrives changed
+# Blocks up to here are read once and kept until they have arrived; larger ones are read from the file again, so
+# that memory stays bounded. They are needed beyond 780 GiB.
+BUFFERED = 16 * MIB
+
+
+class Upload:
+    """One file's upload; `what` is the blob's query, for messages."""
+
+    def __init__(self, client: "BlobClient", what: str, path: Path, concurrency: int) -> None:
+        self._client = client
+        self._what = what
+        self._path = path
+        self._concurrency = concurrency
+
+    def run(self) -> dict[str, Any]:
+        """Replaces the blob; the service's answer, with `etag` and `last_modified`."""
+        with self._path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            return self._whole(file, size) if size <= CHUNK else self._blocks(file, size)
+
+    def _whole(self, file: io.FileIO, size: int) -> dict[str, Any]:
+        from azure.storage.blob import ContentSettings
+
+        data = self._read(file, 0, size)
+        settings = ContentSettings(content_type=content_type(self._client.blob_name))
+        progress_hook()
+        return self._intact(
+            lambda: self._client.upload_blob(
+                data, length=size, overwrite=True, content_settings=settings, validate_content=True
+            )
+        )
+
+    def _blocks(self, file: io.FileIO, size: int) -> dict[str, Any]:
+        from azure.storage.blob import BlobBlock, ContentSettings
+
+        step = block_size(size)
+        md5 = hashlib.md5(usedforsecurity=False)
+        cancelled = progress_hook()
+
+        def send(block: tuple[int, int, bytes | None]) -> BlobBlock:
+            start, length, data = block
+            # All ids of a blob must have the same length, and no two uploads of it may use the same.
+            name = secrets.token_hex(5)[:9]
+
+            def put() -> None:
+                cancelled()
+                body = _Part(file, start, length) if data is None else data
+                self._client.stage_block(name, body, length=length, validate_content=True)
+
+            self._intact(put)
+            return BlobBlock(name)
+
+        with closing(in_order(send, self._hashed(file, size, step, md5), self._concurrency)) as sent:
+            blocks = list(sent)
+        cancelled()
+        settings = ContentSettings(
+            content_type=content_type(self._client.blob_name), content_md5=bytearray(md5.digest())
+        )
+        return self._intact(
+            lambda: self._client.commit_block_list(blocks, content_settings=settings, validate_content=True)
+        )
+
+    def _hashed(
+        self, file: io.FileIO, size: int, step: int, md5: Any
+    ) -> Iterator[tuple[int, int, bytes | None]]:
+        """(start, length, content if it is kept) of each block, after its content went into `md5`."""
+        for start in range(0, size, step):
+            length = min(step, size - start)
+            if step <= BUFFERED:
+                data = self._read(file, start, length)
+                md5.update(data)
+                yield start, length, data
+                continue
+            for place in range(start, start + length, MIB):
+                md5.update(self._read(file, place, min(MIB, start + length - place)))
+            yield start, length, None
+
+    def _read(self, file: io.FileIO, start: int, length: int) -> bytes:
+        data = os.pread(file.fileno(), length, start)
+        while len(data) < length and (more := os.pread(file.fileno(), length - len(data), start + len(data))):
+            data += more
+        if len(data) < length:
+            raise BlobError(
+                f"{self._what}: {self._path} became shorter during its upload; the rule must be done with its "
+                "output when it ends."
+            )
+        return data
+
+    def _intact(self, put: Callable[[], T]) -> T:
+        """Sends it again when the service says that it did not get what was sent."""
+        from azure.core.exceptions import HttpResponseError
+
+        for _ in range(TRIES - 1):
+            try:
+                return put()
+            except HttpResponseError as error:
+                if error_code(error) != "Md5Mismatch":
+                    raise
+        return put()
+
+
+class _Part(io.RawIOBase):
+    """A part of an open file, as a file of its own; any number of them may be read at once."""
+
+    def __init__(self, file: io.FileIO, start: int, length: int) -> None:
+        self._file, self._start, self._length = file, start, length
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._length}[whence]
+        self._place = base + offset
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = min(len(buffer), self._length - self._place)
+        count = os.preadv(
+            self._file.fileno(), [memoryview(buffer)[: max(0, wanted)]], self._start + self._place
+        )
+        self._place += count
+        return count
