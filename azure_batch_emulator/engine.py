@@ -39,7 +39,7 @@ from .node_logs import NodeLogs
 from .packages import PackageStore
 from .profile import Profile
 from .region import catalogue
-from .runners import ContainerSpec, Failure, NodeSpec, Runner, TaskExit, TaskLaunch
+from .runners import BindMount, ContainerSpec, Failure, NodeSpec, Runner, TaskExit, TaskLaunch
 from .workers import Workers
 from .workspace import Workspace
 
@@ -264,10 +264,12 @@ class Engine:
         installed = self.packages.install(references, node.root_dir, "task")
         if isinstance(installed, Failed):
             return TaskExit(None, _runner_failure(installed))
-        run.environment = (
+        container = order.spec.get("containerSettings")
+        run.environment = workspace.visible(
             workspace.environment(order, node.root_dir, self.account, self.account_url)
             | self._node_packages.get(order.node, {})
-            | installed
+            | installed,
+            container,
         )
         if order.fetch:
             resources = order.spec.get("resourceFiles", ())
@@ -283,7 +285,7 @@ class Engine:
                 run.directory,
                 order.spec["commandLine"],
                 run.environment,
-                _container(order.spec.get("containerSettings")),
+                _container(container),
                 workspace.is_elevated(order),
                 order.slots,
             )
@@ -380,10 +382,13 @@ def _runner_failure(failed: Failed) -> Failure:
 def _container(settings: dict | None) -> ContainerSpec | None:
     if settings is None:
         return None
+    mounts = settings.get("containerHostBatchBindMounts")
     return ContainerSpec(
         settings["imageName"],
         settings.get("containerRunOptions", ""),
         settings.get("workingDirectory", "taskWorkingDirectory"),
+        settings.get("registry"),
+        None if mounts is None else tuple(BindMount(m["source"], m.get("isReadOnly", False)) for m in mounts),
     )
 
 

@@ -6,6 +6,7 @@ https://learn.microsoft.com/azure/batch/batch-compute-node-environment-variables
 
 import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from .core import layout
@@ -87,6 +88,28 @@ def environment(run: StartRun, root: Path, account: str, account_url: str) -> di
         prep = task_directory(root, run.job, run.prep_task)
         variables |= {"AZ_BATCH_JOB_PREP_DIR": str(prep), "AZ_BATCH_JOB_PREP_WORKING_DIR": str(prep / "wd")}
     return variables
+
+
+_BOUND = {
+    "AZ_BATCH_NODE_SHARED_DIR": "Shared",
+    "AZ_BATCH_NODE_STARTUP_": "Startup",
+    "AZ_BATCH_NODE_MOUNTS_DIR": "VfsMounts",
+    "AZ_BATCH_TASK_DIR": "Task",
+    "AZ_BATCH_TASK_WORKING_DIR": "Task",
+    "AZ_BATCH_CERTIFICATES_DIR": "Task",
+    "AZ_BATCH_JOB_PREP_": "JobPrep",
+    "AZ_BATCH_APP_PACKAGE_": "Applications",
+}
+
+
+def visible(variables: Mapping[str, str], container: Mapping | None) -> dict[str, str]:
+    """Without the variables of directories that containerHostBatchBindMounts leaves out of the container."""
+    mounts = (container or {}).get("containerHostBatchBindMounts")
+    if mounts is None:
+        return dict(variables)
+    chosen = {mount["source"] for mount in mounts}
+    hidden = ("AZ_BATCH_NODE_ROOT_DIR", *(name for name, source in _BOUND.items() if source not in chosen))
+    return {name: value for name, value in variables.items() if not name.startswith(hidden)}
 
 
 def is_elevated(run: StartRun) -> bool:

@@ -11,6 +11,7 @@ from ..errors import BatchError, invalid_property, missing_property
 from ..wire import INFINITE, is_id, parse_duration
 from . import applications, autoscale
 from .applications import Applications
+from .containers import check_containers, check_settings
 from .pool_properties import check_properties
 
 _SECRETS = frozenset({"password", "accountKey", "sasKey", "sshPrivateKey", "protectedSettings"})
@@ -244,7 +245,8 @@ def check_exit_conditions(conditions: dict, job: dict) -> None:
 
 
 def check_files(task: dict, path: str) -> None:
-    """The rules of resourceFiles and outputFiles."""
+    """The rules of resourceFiles, outputFiles and containerSettings."""
+    check_settings(task.get("containerSettings", {}), path)
     sources = ("httpUrl", "storageContainerUrl", "autoStorageContainerName")
     for i, file in enumerate(task.get("resourceFiles", [])):
         where = f"{path}resourceFiles[{i}]"
@@ -299,24 +301,6 @@ def _check(test: Callable[[str], bool], value: str, name: str, reason: str) -> N
         good = False
     if not good:
         raise invalid_property(name, value, reason)
-
-
-def check_containers(task: dict, pool: dict, path: str = "", *, needed: bool = True) -> None:
-    """containerSettings are needed where the pool has a containerConfiguration, and refused where it has none."""
-    refuse(task.get("containerSettings", {}), "registry", "containerHostBatchBindMounts")
-    container_pool = "containerConfiguration" in pool["virtualMachineConfiguration"]
-    if container_pool and needed and "containerSettings" not in task:
-        raise invalid_property(
-            path + "containerSettings",
-            "",
-            "Tasks on a pool with containerConfiguration need containerSettings.",
-        )
-    if not container_pool and "containerSettings" in task:
-        raise invalid_property(
-            path + "containerSettings",
-            task["containerSettings"]["imageName"],
-            "The pool has no containerConfiguration.",
-        )
 
 
 def check_user(task: dict, pool: dict) -> None:

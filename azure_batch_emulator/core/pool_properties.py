@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from ..errors import BatchError, invalid_property
+from .containers import check_configuration
 
 MAX_NAT_POOLS = 5
 MAX_RULES = 25
@@ -124,6 +125,7 @@ def check_machine(machine: dict) -> None:
     for name in ("windowsConfiguration", "licenseType"):
         if name in machine:  # all images that are taken are Linux
             raise invalid_property(_VM + name, "", "Not for an image with Linux.")
+    check_configuration(machine.get("containerConfiguration", {}))
     disks = machine.get("dataDisks", ())
     for disk in disks:
         _within(_VM + "dataDisks/lun", disk["lun"], 0, MAX_LUN)

@@ -1,9 +1,10 @@
 """How the emulator's nodes carry out tasks: as processes, as containers, or not at all."""
 
-from .base import ContainerSpec, Failure, NodeSpec, Runner, TaskExit, TaskLaunch
+from .base import BindMount, ContainerSpec, Failure, NodeSpec, Runner, TaskExit, TaskLaunch
 
 __all__ = [
     "RUNNERS",
+    "BindMount",
     "ContainerSpec",
     "Failure",
     "NodeSpec",

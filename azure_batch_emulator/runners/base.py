@@ -17,13 +17,25 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
+class BindMount:
+    """A directory of the node that a container sees: `source` is one of Batch's names for them, such as Shared."""
+
+    source: str
+    read_only: bool
+
+
+@dataclass(frozen=True)
 class ContainerSpec:
     """A task's containerSettings. `run_options` are extra arguments of `docker create`, as one string;
-    `working_directory` is `taskWorkingDirectory` or `containerImageDefault`."""
+    `working_directory` is `taskWorkingDirectory` or `containerImageDefault`; `registry` is the task's own
+    (`registryServer`, `username`, `password`); `mounts` are all that the container sees of the node, None for
+    everything."""
 
     image: str
     run_options: str
     working_directory: str
+    registry: Mapping | None = None
+    mounts: tuple[BindMount, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ https://learn.microsoft.com/azure/batch/batch-docker-container-workloads
 import logging
 import os
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from docker import DockerClient
@@ -117,7 +119,7 @@ class DockerRunner:
         assert launch.container is not None
         killed = TaskExit(None, None)
         failure = ensure_image(
-            client, launch.container.image, launch.node.registries, lambda: launch.run_id in self._kills
+            client, launch.container.image, registries(launch), lambda: launch.run_id in self._kills
         )
         if failure:
             return TaskExit(None, failure)
@@ -177,12 +179,39 @@ def share_of_node(launch: TaskLaunch) -> tuple[float, int]:
     return launch.node.cores * share, max(memory, MINIMUM_MEMORY_BYTES)
 
 
+def registries(launch: TaskLaunch) -> tuple[Mapping, ...]:
+    """The registries that may have a login for the task's image: its own first, then the pool's."""
+    own = launch.container.registry if launch.container else None
+    return ((own,) if own else ()) + launch.node.registries
+
+
+def node_mounts(launch: TaskLaunch) -> list[Mount]:
+    """What the container sees of the node, at the node's own paths: its whole root, or the directories chosen."""
+    assert launch.container is not None
+    root = launch.node.root_dir
+    if launch.container.mounts is None:
+        return [Mount(str(root), str(root), type="bind")]
+    places = {
+        "Shared": root / "shared",
+        "Startup": root / "startup",
+        "VfsMounts": root / "fsmounts",
+        "Task": launch.task_dir,
+        "Applications": root / "applications",
+    }
+    if prep := launch.environment.get("AZ_BATCH_JOB_PREP_DIR"):
+        places["JobPrep"] = Path(prep)
+    return [
+        Mount(str(places[mount.source]), str(places[mount.source]), type="bind", read_only=mount.read_only)
+        for mount in launch.container.mounts
+        if mount.source in places
+    ]
+
+
 def container_settings(
     client: DockerClient, launch: TaskLaunch, options: RunOptions, words: list[str]
 ) -> dict[str, Any]:
     """What the engine is asked to make of a task: keywords of the SDK's `containers.create`."""
     assert launch.container is not None
-    root = str(launch.node.root_dir)
     owner = os.stat(launch.task_dir)  # noqa: PTH116
     cores, memory = share_of_node(launch)
     own_directory = launch.container.working_directory == "containerImageDefault"
@@ -191,7 +220,7 @@ def container_settings(
         "command": words or None,
         "environment": options.environment_over(launch.environment),
         "labels": {**own_labels(), "azure-batch-emulator.run": launch.run_id},
-        "mounts": [Mount(root, root, type="bind")],
+        "mounts": node_mounts(launch),
         "volumes": list(options.volumes),
         "user": options.user or ("0:0" if launch.elevated else f"{owner.st_uid}:{owner.st_gid}"),
         "working_dir": options.workdir or (None if own_directory else str(launch.task_dir / "wd")),

@@ -14,7 +14,7 @@ from support.emulator import wait_until
 from support.registry import private_registry
 from support.running import Running
 
-from azure_batch_emulator.runners import ContainerSpec, NodeSpec, TaskExit, make_runner
+from azure_batch_emulator.runners import BindMount, ContainerSpec, NodeSpec, TaskExit, make_runner
 from azure_batch_emulator.runners.docker import DockerRunner
 from azure_batch_emulator.runners.engine import HOST_LABEL, PROCESS_LABEL
 
@@ -314,6 +314,46 @@ def test_task_with_an_image_that_cannot_be_pulled(runner, launch):
     spec = ContainerSpec("127.0.0.1:9/no/image", "", "taskWorkingDirectory")
     ended = runner.run(launch("true", container=spec))
     assert (ended.exit_code, ended.failure.code) == (None, "ContainerInvalidImage")
+
+
+def test_task_pulls_with_its_own_login(runner, launch, docker_engine):
+    with private_registry("team/other", "me", "right-password") as host:
+        image = f"{host}/team/other:1"
+
+        def run(password: str) -> TaskExit:
+            login = {"registryServer": host, "username": "me", "password": password}
+            return runner.run(launch("", container=ContainerSpec(image, "", "taskWorkingDirectory", login)))
+
+        try:
+            refused = run("wrong-password")
+            assert refused.failure.code == "ContainerInvalidImage" and "password" not in repr(refused)
+            # The image holds no program, so that it has been pulled shows in what fails next.
+            assert run("right-password").failure.code != "ContainerInvalidImage"
+            assert docker_engine.images.get(image).tags == [image]
+        finally:
+            docker_engine.images.remove(image)
+
+
+def test_chosen_directories_of_the_node(runner, launch, snakemake_image):
+    root = launch("placeholder").node.root_dir
+    for name in ("shared", "startup", "applications"):
+        (root / name).mkdir(exist_ok=True)
+        (root / name / "f").write_text(name)
+    mounts = (BindMount("Shared", True), BindMount("Task", False), BindMount("JobPrep", False))
+    spec = ContainerSpec(snakemake_image, "--rm", "taskWorkingDirectory", None, mounts)
+    script = f"cat {root}/shared/f; ls {root}; echo x > {root}/shared/g; pwd; echo y > mine; echo $?"
+    task = launch(f"sh -c '{script}'", container=spec)
+    assert runner.run(task).exit_code == 0
+    assert out(task).split() == ["sharedshared", "workitems", str(task.task_dir / "wd"), "0"]
+    assert "Read-only file system" in err(task)
+    assert (task.task_dir / "wd" / "mine").exists()
+
+
+def test_nothing_of_the_node(runner, launch, snakemake_image):
+    spec = ContainerSpec(snakemake_image, "--rm", "containerImageDefault", None, ())
+    task = launch("placeholder")
+    task = launch(f"sh -c 'test ! -e {task.node.root_dir}'", container=spec)
+    assert runner.run(task).exit_code == 0
 
 
 def test_leftovers_of_a_dead_emulator_are_removed(runner, docker_engine, snakemake_image, launch, container):
