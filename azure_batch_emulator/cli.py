@@ -15,7 +15,7 @@ from . import DEFAULT_PORT, DEV_ACCOUNT, DEV_KEY, azurite
 from .certificate import Certificate, CertificateError
 from .clock import RealClock
 from .packages import PackageError, PackageStore
-from .profile import ProfileError, load_profile
+from .profile_files import ProfileError, load_profile
 from .runners import RUNNERS, check_runner
 from .server import HOST, Emulator
 
@@ -37,7 +37,15 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--location", type=Path, help="directory for the nodes' files and blobs (default: a temporary one)"
     )
-    start.add_argument("--profile", default="fast", help="delays and quotas: fast, realistic, or a JSON file")
+    start.add_argument(
+        "--profile", default="fast", help="delays, quotas and faults: fast, realistic, chaos, or a JSON file"
+    )
+    start.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="make ids, delays and faults from this number (default: a random one)",
+    )
     start.add_argument("--runner", choices=RUNNERS, default="process", help="what carries out the tasks")
     start.add_argument(
         "--applications",
@@ -152,6 +160,7 @@ def start(options: argparse.Namespace) -> int:
             clock=RealClock(options.time_scale),
             certificate=certificate,
             packages=packages,
+            seed=options.seed,
         )
         try:
             emulator.start()

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from . import transfer, workspace
 from .clock import Clock
-from .core import layout, nodes, runs, timers
+from .core import faults, layout, nodes, runs, timers
 from .core.defaults import Catalogue
 from .core.entities import Ended, Failed
 from .core.instructions import (
@@ -91,6 +91,7 @@ class Engine:
 
     def start(self) -> None:
         self.workspace.location.mkdir(parents=True, exist_ok=True)
+        self.call(faults.begin)
         self._timer_thread.start()
 
     def close(self) -> None:
@@ -145,7 +146,8 @@ class Engine:
     def _carry_out_here(self, instruction: NodeInstruction) -> None:
         match instruction:
             case BootNode():
-                boot = self._boots[instruction.node] = self._submit(self._boot, instruction)
+                before = self._boots.get(instruction.node)
+                boot = self._boots[instruction.node] = self._submit(self._boot, instruction, before)
                 boot.add_done_callback(lambda done: self._report_boot_crash(done, instruction))
             case RemoveNode():
                 removal = self._submit(self._remove, instruction)
@@ -185,7 +187,7 @@ class Engine:
     def _report_boot_crash(self, done: Future, order: BootNode) -> None:
         """Nor may it leave a node starting for ever: the node is unusable, and says why."""
         if error := done.exception():
-            self._report(nodes.booted, order.pool, order.node, _defect(error))
+            self._report(nodes.booted, order.pool, order.node, order.boot, _defect(error))
 
     def _report_removal_crash(self, done: Future, order: RemoveNode) -> None:
         """Nor keep a pool resizing: what could not be cleaned up stays on disk, but the node is gone."""
@@ -199,9 +201,11 @@ class Engine:
 
     # Nodes
 
-    def _boot(self, order: BootNode) -> None:
+    def _boot(self, order: BootNode, before: Future | None) -> None:
+        if before is not None:
+            before.exception()  # an earlier start of the node, which has been overtaken by events
         size = catalogue().sizes[order.vm_size.lower()]
-        root = self.workspace.make_node(order.number)
+        root = self.workspace.make_node(order.number, order.keep)
         spec = NodeSpec(
             order.node,
             root,
@@ -211,16 +215,17 @@ class Engine:
             order.images,
             order.registries,
         )
+        with self._lock:
+            self._nodes[order.node] = spec  # before the runner may fail, so that its directory is removed
         failure = _core_failure(self._runner.boot_node(spec))
         installed = self.packages.install(order.packages, root, "pool")
-        with self._lock:
-            self._nodes[order.node] = spec
-            if isinstance(installed, Failed):
-                failure = failure or installed
-            else:
+        if isinstance(installed, Failed):
+            failure = failure or installed
+        else:
+            with self._lock:
                 self._node_packages[order.node] = installed
         self.node_logs.write(order.node, f"node {order.number} booted: {_short(failure)}")
-        self._report(nodes.booted, order.pool, order.node, failure)
+        self._report(nodes.booted, order.pool, order.node, order.boot, failure)
 
     def _remove(self, order: RemoveNode) -> None:
         if boot := self._boots.pop(order.node, None):

@@ -116,6 +116,10 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "TaskFilesCleanedup": (409, "The files of the specified task have been cleaned up."),
     "TaskIdSameAsJobPreparationTask": (409, "The specified task id is same as the job preparation task."),
     "TaskIdSameAsJobReleaseTask": (409, "The specified task id is same as the job release task."),
+    "ActiveJobAndScheduleQuotaReached": (
+        409,
+        "Active job and job schedule quota for the account has been reached.",
+    ),
     "NodeBeingCreated": (409, "The specified node is being created."),
     "NodeBeingStarted": (409, "The specified node is being started."),
     "NodeBeingRebooted": (409, "The specified node is being rebooted."),
@@ -132,6 +136,8 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "RequestBodyTooLarge": (413, "The size of the request body exceeds the maximum permitted limit."),
     "InvalidRange": (416, "The range specified is invalid for the current size of the resource."),
     "InternalError": (500, "Server encountered an internal error. Please try again after some time."),
+    "TooManyRequests": (429, "Request failed as server encountered too many requests. Please try again."),
+    "ServerBusy": (503, "The server is currently unable to receive requests. Please retry your request."),
     "TooManyEnableAutoScaleRequests": (
         503,
         "Enable auto-scale requests for the same pool must be separated by at least 30 seconds.",

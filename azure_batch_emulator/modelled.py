@@ -40,7 +40,7 @@ class Model:
         match order:
             case BootNode():
                 failure = check_references(order.images)
-                self._later(0.0, nodes.booted, order.pool, order.node, _core(failure))
+                self._later(0.0, nodes.booted, order.pool, order.node, order.boot, _core(failure))
             case RemoveNode():
                 self._later(0.0, nodes.removed, order.pool, order.node)
             case StartRun():

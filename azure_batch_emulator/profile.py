@@ -1,78 +1,67 @@
-"""Profiles: how long the cloud takes for things, and what it allows."""
+"""Profiles: how long the cloud takes for things, what it allows, and what goes wrong.
 
-import json
-from dataclasses import dataclass
-from importlib.resources import files
-from math import isfinite
-from pathlib import Path
+`profile_files.load_profile` reads them from JSON files; docs/emulator/profiles.md describes every entry.
+"""
+
+from dataclasses import dataclass, field
 from random import Random
 
-_KEYS = {
-    "allocationSeconds": "allocation",
-    "bootSeconds": "boot",
-    "removalSeconds": "removal",
-    "sampleDelaySeconds": "sample_delay",
-    "taskSeconds": "task",
-    "dedicatedCoreQuota": "dedicated_cores",
-    "lowPriorityCoreQuota": "low_priority_cores",
-    "poolQuota": "pools",
-}
+Span = tuple[float, float]  # seconds: least, most
+NONE: Span = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class NodeFaults:
+    """Rates per hour that a node is up, shares (0 to 1) of boots, start tasks and allocations, and the cores that the
+    region has for low-priority nodes, from so many seconds after the service's start on (None: no limit)."""
+
+    preemptions_per_node_hour: float = 0.0
+    losses_per_node_hour: float = 0.0
+    late_nodes: float = 0.0
+    boot_failures: float = 0.0
+    start_task_failures: float = 0.0
+    allocation_failures: float = 0.0
+    allocation_stalls: float = 0.0
+    low_priority_capacity: tuple[tuple[float, int | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class HttpFaults:
+    """Shares (0 to 1) of requests that are throttled (429), refused (503), failed (500, half of them after they took
+    effect), cut off before or after they took effect, or answered late; together at most 1."""
+
+    throttled: float = 0.0
+    busy: float = 0.0
+    failed: float = 0.0
+    dropped_before: float = 0.0
+    dropped_after: float = 0.0
+    slow: float = 0.0
+    slowness: Span = NONE
+    retry_after: Span = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Delays in seconds as (least, most), quotas of the account in cores and pools (None for no limit). `task` is what
-    a task takes with the runner `none`."""
+    """Delays in seconds as (least, most); quotas of the account, None for no limit. `task` is what a task takes with
+    the runner `none`."""
 
-    allocation: tuple[float, float] = (0.0, 0.0)
-    boot: tuple[float, float] = (0.0, 0.0)
-    removal: tuple[float, float] = (0.0, 0.0)
-    sample_delay: tuple[float, float] = (0.0, 0.0)
-    task: tuple[float, float] = (1.0, 1.0)
+    allocation: Span = NONE
+    boot: Span = NONE
+    reboot: Span = NONE
+    removal: Span = NONE
+    restoration: Span = NONE
+    loss: Span = NONE
+    recovery: Span = NONE
+    lateness: Span = NONE
+    sample_delay: Span = NONE
+    task: Span = (1.0, 1.0)
     dedicated_cores: int | None = None
+    family_cores: tuple[tuple[str, int], ...] = ()
     low_priority_cores: int | None = None
     pools: int | None = None
+    jobs: int | None = None
+    faults: NodeFaults = field(default_factory=NodeFaults)
+    http: HttpFaults = field(default_factory=HttpFaults)
 
     def delay(self, what: str, random: Random) -> float:
         return random.uniform(*getattr(self, what))
-
-
-class ProfileError(ValueError):
-    """A profile that can't be used; the message says which and why."""
-
-
-def load_profile(name: str) -> Profile:
-    """A profile that comes with the package, by name, or one in a JSON file."""
-    shipped = files(__package__).joinpath(f"profiles/{name}.json")
-    source = shipped if name.isidentifier() and shipped.is_file() else Path(name)
-    try:
-        data = json.loads(source.read_text(encoding="utf-8"))
-    except OSError:
-        raise ProfileError(
-            f"There is no profile {name!r}: --profile takes fast, realistic or a JSON file."
-        ) from None
-    except ValueError as error:
-        raise ProfileError(f"The profile {name!r} is not JSON: {error}.") from None
-    if not isinstance(data, dict):
-        raise ProfileError(f"The profile {name!r} is not a JSON object.")
-    data.pop("description", None)
-    if unknown := sorted(set(data) - set(_KEYS)):
-        raise ProfileError(f"The profile {name!r} has the unknown entry {unknown[0]!r}.")
-    values = {}
-    for key, value in data.items():
-        if key.endswith("Seconds"):
-            if not (_numbers(value, 2) and 0 <= value[0] <= value[1]):
-                raise ProfileError(f"The entry {key!r} of profile {name!r} is not [least, most] in seconds.")
-            value = tuple(float(x) for x in value)
-        elif value is not None and not (_numbers([value], 1) and isinstance(value, int) and value >= 0):
-            raise ProfileError(f"The entry {key!r} of profile {name!r} is neither a number nor null.")
-        values[_KEYS[key]] = value
-    return Profile(**values)
-
-
-def _numbers(value: object, count: int) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == count
-        and all(isinstance(x, int | float) and not isinstance(x, bool) and isfinite(x) for x in value)
-    )

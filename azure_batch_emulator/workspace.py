@@ -22,9 +22,11 @@ class Workspace:
     def __init__(self, location: Path) -> None:
         self.location = location
 
-    def make_node(self, number: int) -> Path:
+    def make_node(self, number: int, keep: bool) -> Path:
+        """A node's directories; `keep` what is there, for a node that was rebooted."""
         root = self.node_root(number)
-        self.delete(self.discard(root))  # left by an earlier service in the same place
+        if not keep:
+            self.delete(self.discard(root))  # of an earlier machine of the node, or of an earlier service
         for name in NODE_DIRECTORIES:
             (root / name).mkdir(parents=True, exist_ok=True)
         return root

@@ -3,7 +3,7 @@
 https://learn.microsoft.com/azure/batch/batch-job-prep-release
 """
 
-from . import jobs, nodes, outcomes, runs, tasks
+from . import faults, jobs, nodes, outcomes, runs, tasks
 from .entities import Auxiliary, Ended, Job, Node, Run, RunKind
 from .machine import Machine
 
@@ -25,10 +25,15 @@ def exited(m: Machine, run: Run, ended: Ended) -> None:
     what = (
         node.start
         if run.kind == "start"
-        else (node.preps if run.kind == "prep" else node.releases)[run.job or ""]
+        else (node.preps if run.kind == "prep" else node.releases).get(run.job or "")
     )
-    assert what is not None
     runs.drop(m, run)
+    if what is None:
+        # Its job was deleted while the node was out of reach.
+        nodes.proceed(m, node)
+        return
+    if run.kind == "start" and ended.exit_code == 0 and run.intent is None and faults.start_task_fails(m):
+        ended = Ended(1, None, ended.container_id)
     execution, spec = what.execution, what.spec
     exit_code, failure = ended.exit_code, ended.failure
     retries = spec.get("maxTaskRetryCount", spec.get("constraints", {}).get("maxTaskRetryCount", 0))
@@ -49,9 +54,11 @@ def exited(m: Machine, run: Run, ended: Ended) -> None:
         nodes.start_task_over(m, node)
     elif run.kind == "prep" and job is not None:
         _prep_over(m, node, job, what)
+        if run.intent in ("requeue", "recover"):
+            what.stale = True  # it did not complete, so it runs again
     if job is not None:
         jobs.settle(m, job)
-    nodes.leave_if_done(m, node)
+    nodes.proceed(m, node)
 
 
 def _prep_over(m: Machine, node: Node, job: Job, prep: Auxiliary) -> None:
@@ -60,7 +67,7 @@ def _prep_over(m: Machine, node: Node, job: Job, prep: Auxiliary) -> None:
     good = prep.execution.result == "success" or not prep.spec["waitForSuccess"]
     for run_id in waiting:
         run = m.runs.get(run_id)
-        if run is None or run.task is None:
+        if run is None or run.task is None or run.phase != "waiting":
             continue
         if good:
             runs.launch(m, m.pools[run.pool], node, job, run, run.task.spec, run.task.id)

@@ -62,6 +62,7 @@ def prep_failed(job: Job, node: Node) -> bool:
     return (
         prep is not None
         and prep.state == "completed"
+        and not prep.stale
         and prep.execution.result == "failure"
         and prep.spec["waitForSuccess"]
     )

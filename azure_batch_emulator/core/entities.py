@@ -74,6 +74,9 @@ class Ended:
 
 
 RunKind = Literal["task", "start", "prep", "release"]
+Goal = Literal["leave", "reboot", "deallocate", "restore", "recover"]
+UP = frozenset({"idle", "running", "offline"})
+FILES_READABLE = UP | {"starting", "waitingforstarttask", "starttaskfailed"}
 
 
 @dataclass
@@ -81,8 +84,9 @@ class Run:
     """One launch of a command on a node. Reports that name a run which is no longer here are ignored, so a late
     exit can't touch a task that has gone elsewhere.
 
-    `phase`: waiting (for the preparation task), launching, running, uploading.
-    `intent`: what a kill is for: end, requeue, delete; None while nobody wants it to stop.
+    `phase`: waiting (for the preparation task), launching, running, uploading, lost (over, and the service does not
+    know yet).
+    `intent`: what a kill is for: recover (the node is lost), requeue, end, delete; None while nobody wants it to stop.
     """
 
     id: str
@@ -99,13 +103,14 @@ class Run:
 
 @dataclass
 class Auxiliary:
-    """A start, preparation or release task on one node."""
+    """A start, preparation or release task on one node. `stale`: to be run again, as the node has been rebooted."""
 
     id: str
     spec: Spec
     state: str = "running"
     execution: Execution = field(default_factory=Execution)
     waiting: list[str] = field(default_factory=list)
+    stale: bool = False
 
 
 @dataclass
@@ -132,6 +137,9 @@ class Lifetime:
 
 @dataclass
 class Node(Entity):
+    """`goal` is what the node does as soon as its tasks let go of it. `boot` numbers its starts: reports and timers
+    that name another one come too late. `disk` is since when it has held files: those of earlier tasks are gone."""
+
     id: str
     pool: str
     number: int
@@ -139,11 +147,13 @@ class Node(Entity):
     slots: int
     lifecycle: Stateful
     allocated: datetime
+    disk: datetime
     booted: datetime | None = None
     schedulable: bool = True
     runs: dict[str, int] = field(default_factory=dict)
-    leaving: bool = False
+    goal: Goal | None = None
     retaining: bool = False
+    boot: int = 0
     start: Auxiliary | None = None
     preps: dict[str, Auxiliary] = field(default_factory=dict)
     releases: dict[str, Auxiliary] = field(default_factory=dict)
@@ -156,6 +166,10 @@ class Node(Entity):
     metered: datetime | None = None
 
     @property
+    def leaving(self) -> bool:
+        return self.goal == "leave"
+
+    @property
     def free(self) -> int:
         return self.slots - sum(self.runs.values())
 
@@ -164,9 +178,24 @@ class Node(Entity):
         return self.state in ("idle", "running") and self.schedulable and not self.leaving
 
     @property
+    def up(self) -> bool:
+        """Whether it has started and can carry out commands."""
+        return self.state in UP
+
+    @property
     def alive(self) -> bool:
         """Whether its files can be read."""
-        return self.state not in ("creating", "unusable", "leavingpool")
+        return self.state in FILES_READABLE
+
+    def holds(self, task: "Task") -> bool:
+        """Whether the task's files are on the node's disk."""
+        start = task.execution.start
+        return (
+            task.files == "kept"
+            and task.node == (self.pool, self.id)
+            and start is not None
+            and start >= self.disk
+        )
 
 
 @dataclass(frozen=True)
@@ -191,6 +220,15 @@ class Scaling:
     run: ScalingRun | None = None
 
 
+@dataclass(frozen=True)
+class ResizeError:
+    """Why a pool did not get its nodes. `reason` says more than the service's fixed text."""
+
+    code: str
+    message: str
+    reason: str = ""
+
+
 @dataclass
 class Pool(Entity):
     id: str
@@ -206,9 +244,21 @@ class Pool(Entity):
     low_priority: int = 0
     resize: int = 0
     pending: bool = False
-    errors: list[tuple[str, str]] = field(default_factory=list)
+    errors: list[ResizeError] = field(default_factory=list)
     scaling: Scaling | None = None
     tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Plan:
+    """Faults that somebody has asked for, each for the next occasion. `allocations` are codes of resize errors, or
+    `stall`; `boots` and `start_tasks` how many of the next ones fail; `capacity` is the region's low-priority cores,
+    in place of the profile's."""
+
+    allocations: list[str] = field(default_factory=list)
+    boots: int = 0
+    start_tasks: int = 0
+    capacity: int | None = None
 
 
 @dataclass

@@ -9,8 +9,12 @@ from .entities import RunKind, Spec
 
 @dataclass(frozen=True)
 class BootNode:
+    """Make a node ready. `boot` comes back with the report; `keep` what its disk holds, after a reboot."""
+
     pool: str
     node: str
+    boot: int
+    keep: bool
     number: int
     vm_size: str
     slots: int

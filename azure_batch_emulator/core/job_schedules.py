@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from ..errors import BatchError, invalid_property
 from ..wire import finite, format_time, parse_duration, parse_time
-from . import auto_pools, jobs
+from . import auto_pools, jobs, quotas
 from .defaults import check_display_name, check_id
 from .entities import JobSchedule
 from .job_specs import check_against_pool, job_spec
@@ -32,6 +32,7 @@ def create(m: Machine, body: dict) -> JobSchedule:
         raise BatchError("JobScheduleExists")
     if key in m.jobs:
         raise BatchError("JobWithSameIdExists")
+    quotas.check_jobs(m)
     schedule = JobSchedule(
         body["id"], spec, m.now, m.now, m.new_etag(), Stateful(JOB_SCHEDULE, "active", m.now)
     )

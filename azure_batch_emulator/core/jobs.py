@@ -2,7 +2,7 @@
 
 from ..errors import BatchError, invalid_property
 from ..wire import finite, format_time
-from . import auto_pools, auxiliaries, job_schedules, nodes, runs, tasks
+from . import auto_pools, auxiliaries, job_schedules, nodes, quotas, runs, tasks
 from .defaults import check_id, refuse, strip_secrets
 from .entities import Auxiliary, Job, JobSchedule, Spec
 from .instructions import DeleteFiles
@@ -23,6 +23,7 @@ def create(m: Machine, body: dict) -> Job:
         raise BatchError("JobExists")
     if key in m.job_schedules:
         raise BatchError("JobScheduleWithSameIdExists")
+    quotas.check_jobs(m)
     if pool := m.pools.get(spec["poolInfo"].get("poolId", "").lower()):
         check_against_pool(spec, pool.spec)
     return begin(m, spec)
@@ -201,7 +202,7 @@ def settle(m: Machine, job: Job) -> None:
         m.touch(job)
         return
     pool = m.pools.get(job.pool)
-    here = [node for node in pool.nodes.values() if job.key in node.preps and node.alive] if pool else []
+    here = [node for node in pool.nodes.values() if job.key in node.preps and node.up] if pool else []
     if not job.released:
         job.released = True
         for node in here:
@@ -226,7 +227,7 @@ def settle(m: Machine, job: Job) -> None:
         m.emit(DeleteFiles(node.id, job.id))
     m.remove_job(job)
     for node in pool.nodes.values() if pool else ():
-        nodes.leave_if_done(m, node)
+        nodes.proceed(m, node)
     _over(m, job)
 
 

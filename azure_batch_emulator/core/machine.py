@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from ..errors import BatchError
 from ..profile import Profile
 from .defaults import Catalogue
-from .entities import Job, JobSchedule, Lifetime, Node, Pool, Run, Spec, Task
+from .entities import Job, JobSchedule, Lifetime, Node, Plan, Pool, Run, Spec, Task
 from .free_nodes import FreeNodes
 from .instructions import Instruction, SetTimer
 from .scheduler import JobLine
@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 
 class Machine:
-    """The state of one Batch account. `random` is the source of all ids, entity tags and delays; `catalogue` is what
-    the region offers.
+    """The state of one Batch account. `random` is the source of all ids, delays and faults; `catalogue` is what the
+    region offers.
 
     What is annotated here is kept over a restart (see `snapshot`); `TRANSIENT` names what is passed in again or made
     anew from the rest.
@@ -28,6 +28,8 @@ class Machine:
         {"profile", "catalogue", "random", "now", "dirty", "lines", "_jobs_on", "_out"}
     )
 
+    epoch: datetime
+    plan: Plan
     pools: dict[str, Pool]
     job_schedules: dict[str, JobSchedule]
     jobs: dict[str, Job]
@@ -39,7 +41,8 @@ class Machine:
         self.profile = profile
         self.catalogue = catalogue
         self.random = random
-        self.now = now
+        self.now = self.epoch = now
+        self.plan = Plan()
         self.pools = {}
         self.job_schedules = {}
         self.jobs = {}

@@ -3,9 +3,8 @@
 https://learn.microsoft.com/azure/batch/nodes-and-pools
 """
 
-from ..errors import BatchError
-from . import auxiliaries, endpoints, jobs, pools, runs, usage
-from .entities import Auxiliary, Failed, Node, Pool
+from . import auxiliaries, endpoints, faults, jobs, pools, runs, usage
+from .entities import Auxiliary, Failed, Goal, Node, Pool
 from .instructions import BootNode, RemoveNode
 from .machine import Machine
 from .states import NODE, Stateful
@@ -15,26 +14,46 @@ def create(m: Machine, pool: Pool, dedicated: bool) -> Node:
     node_id = f"tvmps_{m.hex(64)}_{'d' if dedicated else 'p'}"
     number = m.next_seq()
     slots = pool.spec["taskSlotsPerNode"]
-    node = Node(node_id, pool.key, number, dedicated, slots, Stateful(NODE, "creating", m.now), m.now)
+    node = Node(node_id, pool.key, number, dedicated, slots, Stateful(NODE, "creating", m.now), m.now, m.now)
     endpoints.number(pool, node)
     usage.start_metering(m, node)
     pool.nodes[node_id] = node
-    m.set_timer(m.profile.delay("boot", m.random), "boot", pool.key, node_id)
+    start_boot(m, node, m.profile.delay("boot", m.random) + faults.lateness(m))
     return node
 
 
-def boot(m: Machine, pool_key: str, node_id: str) -> None:
+def move(m: Machine, node: Node, state: str) -> None:
+    node.lifecycle.move(node, state, m.now)
+    m.offer(node)
+
+
+def start_boot(m: Machine, node: Node, after: float) -> None:
+    node.boot = m.next_seq()
+    m.set_timer(after, "boot", node.pool, node.id, node.boot)
+
+
+def wipe(m: Machine, node: Node) -> None:
+    """It starts on another machine, or with an empty disk."""
+    node.disk, node.start, node.errors = m.now, None, []
+    node.preps, node.releases, node.users = {}, {}, {}
+
+
+def boot(m: Machine, pool_key: str, node_id: str, number: int) -> None:
     """The machine is there; its images and its start task are not yet."""
     node = m.find_node(pool_key, node_id)
-    if node is None or node.state != "creating":
+    if node is None or node.boot != number or node.state not in ("creating", "rebooting", "starting"):
         return
-    node.lifecycle.move(node, "starting", m.now)
+    keep = node.state == "rebooting"
+    if node.state != "starting":
+        move(m, node, "starting")
     spec = m.pools[pool_key].spec
     containers = spec["virtualMachineConfiguration"].get("containerConfiguration", {})
     m.emit(
         BootNode(
             pool_key,
             node_id,
+            node.boot,
+            keep,
             node.number,
             spec["vmSize"],
             node.slots,
@@ -45,30 +64,33 @@ def boot(m: Machine, pool_key: str, node_id: str) -> None:
     )
 
 
-def booted(m: Machine, pool_key: str, node_id: str, failure: Failed | None) -> None:
+def booted(m: Machine, pool_key: str, node_id: str, number: int, failure: Failed | None) -> None:
     node = m.find_node(pool_key, node_id)
-    if node is None or node.state != "starting":
+    if node is None or node.state != "starting" or node.boot != number:
         return
     if failure is not None:
         node.errors.append(failure)
-        node.lifecycle.move(node, "unusable", m.now)
+        move(m, node, "unusable")
+        return
+    if faults.boot_fails(m):
+        faults.out_of_reach(m, node)
         return
     node.booted = m.now
+    faults.await_mishaps(m, node)
     spec = m.pools[pool_key].spec.get("startTask")
     if spec is None:
         become_idle(m, node)
         return
     node.start = Auxiliary("startup", spec)
     if spec["waitForSuccess"]:
-        node.lifecycle.move(node, "waitingforstarttask", m.now)
+        move(m, node, "waitingforstarttask")
     else:
         become_idle(m, node)
     auxiliaries.begin(m, node, "start", node.start, None)
 
 
 def become_idle(m: Machine, node: Node) -> None:
-    node.lifecycle.move(node, "idle", m.now)
-    m.offer(node)
+    move(m, node, "idle" if node.schedulable else "offline")
 
 
 def start_task_over(m: Machine, node: Node) -> None:
@@ -79,7 +101,7 @@ def start_task_over(m: Machine, node: Node) -> None:
     if node.start.execution.result == "success":
         become_idle(m, node)
     else:
-        node.lifecycle.move(node, "starttaskfailed", m.now)
+        move(m, node, "starttaskfailed")
 
 
 def show_load(m: Machine, node: Node) -> None:
@@ -91,32 +113,47 @@ def show_load(m: Machine, node: Node) -> None:
 
 
 def leave(m: Machine, node: Node, option: str) -> None:
-    """The node takes no more tasks and goes when those on it are over: ended, requeued, or (taskcompletion) done;
-    with retaineddata when their files have been cleaned up as well."""
-    node.leaving, node.retaining = True, option == "retaineddata"
+    """The node takes no more tasks and goes when those on it are over."""
+    pursue(m, node, "leave", option)
+
+
+def pursue(m: Machine, node: Node, goal: Goal, option: str) -> None:
+    """Gives the node a goal for when its tasks are over: ended, requeued, or (taskcompletion) done; with
+    retaineddata when their files have been cleaned up as well."""
+    node.goal, node.retaining = goal, option == "retaineddata"
     m.offer(node)
     if option not in ("taskcompletion", "retaineddata"):
         runs.kill_node_runs(m, node, "end" if option == "terminate" else "requeue")
-    leave_if_done(m, node)
+    proceed(m, node)
 
 
-def leave_if_done(m: Machine, node: Node) -> None:
-    if not node.leaving or node.state == "leavingpool":
+def proceed(m: Machine, node: Node) -> None:
+    """Does what the node is to do next, once nothing on it stands in the way."""
+    if node.goal is None or node.state == "leavingpool":
         return
     if node.runs or (node.retaining and _holds_data(m, node)):
         return
-    node.lifecycle.move(node, "leavingpool", m.now)
+    if node.goal != "leave":
+        timer, delay = _STEPS[node.goal]
+        node.goal, node.retaining = None, False
+        m.set_timer(m.profile.delay(delay, m.random), timer, node.pool, node.id, node.boot)
+        return
+    move(m, node, "leavingpool")
     # Jobs must not wait for what ran here.
     node.preps, node.releases = {}, {}
     m.set_timer(m.profile.delay("removal", m.random), "remove-node", node.pool, node.id)
 
 
+_STEPS = {
+    "reboot": ("boot", "reboot"),
+    "deallocate": ("deallocated", "removal"),
+    "restore": ("restore", "restoration"),
+    "recover": ("recover", "recovery"),
+}
+
+
 def _holds_data(m: Machine, node: Node) -> bool:
-    return any(
-        task.files == "kept" and task.node == (node.pool, node.id)
-        for job in m.jobs_on(node.pool)
-        for task in job.tasks.values()
-    )
+    return any(node.holds(task) for job in m.jobs_on(node.pool) for task in job.tasks.values())
 
 
 def take_down(m: Machine, pool_key: str, node_id: str) -> None:
@@ -135,25 +172,3 @@ def removed(m: Machine, pool_key: str, node_id: str) -> None:
     for job in m.jobs_on(pool_key):
         jobs.settle(m, job)
     pools.settle(m, pool)
-
-
-def enable_scheduling(m: Machine, node: Node) -> None:
-    if node.schedulable:
-        raise BatchError("NodeAlreadyInTargetSchedulingState")
-    if node.state != "offline":
-        raise BatchError("OperationNotValidOnNode")
-    node.schedulable = True
-    node.lifecycle.move(node, "idle", m.now)
-    show_load(m, node)
-
-
-def disable_scheduling(m: Machine, node: Node, option: str) -> None:
-    if not node.schedulable:
-        raise BatchError("NodeAlreadyInTargetSchedulingState")
-    if not node.usable:
-        raise BatchError("OperationNotValidOnNode")
-    node.schedulable = False
-    node.lifecycle.move(node, "offline", m.now)
-    m.offer(node)
-    if option != "taskcompletion":
-        runs.kill_node_runs(m, node, "end" if option == "terminate" else "requeue")

@@ -1,13 +1,13 @@
 """Pools and their allocation.
 
-A resize sets targets; nodes that are missing come after the profile's allocation delay, all at once; nodes that are too
-many leave, each when its tasks allow it. The allocation is steady again when nothing is missing and nobody is leaving.
+A resize sets targets; nodes that are missing are allocated; nodes that are too many leave, each when its tasks allow
+it. The allocation is steady again when nothing is awaited and nobody is leaving.
 https://learn.microsoft.com/rest/api/batchservice/pools
 """
 
 from ..errors import BatchError, invalid_property
 from ..wire import format_time, parse_duration
-from . import applications, nodes, scaling
+from . import allocation, applications, nodes, quotas, scaling
 from .defaults import (
     Catalogue,
     check_containers,
@@ -23,20 +23,17 @@ from .machine import Machine
 from .pool_properties import check_properties
 from .states import ALLOCATION, POOL, Stateful
 
-MAX_NODES = 2000  # of each kind in a pool, as documented for pools of custom images
 # The service takes changes of these only while the pool has no nodes.
 ONLY_WHEN_EMPTY = {
     "vmSize", "virtualMachineConfiguration", "taskSlotsPerNode", "taskSchedulingPolicy", "networkConfiguration",
     "userAccounts", "mountConfiguration", "upgradePolicy", "enableInterNodeCommunication",
 }  # fmt: skip
 MAX_REMOVALS = 100  # "nodeList" of BatchNodeRemoveOptions
-_TARGETS = {True: "dedicated", False: "low priority"}
 
 
 def create(m: Machine, body: dict, catalogue: Catalogue) -> Pool:
     spec = pool_spec(body, catalogue, format_time(m.now))
-    if m.profile.pools is not None and len(m.pools) >= m.profile.pools:
-        raise BatchError("PoolQuotaReached")
+    quotas.check_pools(m)
     if spec["id"].lower() in m.pools:
         raise BatchError("PoolExists")
     spec["cores"] = catalogue.sizes[spec["vmSize"].lower()].cores
@@ -68,9 +65,7 @@ def set_targets(m: Machine, pool: Pool, dedicated: int, low_priority: int, optio
         if (surplus := -missing(pool, kind)) > 0:
             for node in pick_surplus(m, pool, kind, surplus):
                 nodes.leave(m, node, option)
-    if not pool.pending and (missing(pool, True) > 0 or missing(pool, False) > 0):
-        pool.pending = True
-        m.set_timer(m.profile.delay("allocation", m.random), "allocate", pool.key, pool.resize)
+    allocation.start(m, pool)
 
 
 def start_resize(m: Machine, pool: Pool) -> None:
@@ -98,45 +93,6 @@ def pick_surplus(m: Machine, pool: Pool, dedicated: bool, count: int) -> list[No
     return candidates[:count]
 
 
-def allocate(m: Machine, pool_key: str, resize: int) -> None:
-    """The allocation delay is over."""
-    pool = m.pools.get(pool_key)
-    if pool is None or not pool.pending or pool.resize != resize:
-        return
-    pool.pending = False
-    for kind in (True, False):
-        want = missing(pool, kind)
-        present = sum(1 for node in pool.nodes.values() if node.dedicated == kind)
-        possible = max(0, MAX_NODES - present)
-        granted = min(want, possible, affordable(m, pool, kind))
-        for _ in range(granted):
-            nodes.create(m, pool, kind)
-        if granted < want and granted == possible:
-            pool.errors.append(("AllocationFailed", f"A pool has at most {MAX_NODES} nodes of a kind"))
-        elif granted < want:
-            code = "AccountCoreQuotaReached" if kind else "AccountLowPriorityCoreQuotaReached"
-            text = (
-                "The specified account has reached core quota"
-                if kind
-                else ("The specified account has reached the quota of low priority cores")
-            )
-            pool.errors.append((code, text))
-    settle(m, pool)
-
-
-def affordable(m: Machine, pool: Pool, dedicated: bool) -> int:
-    quota = m.profile.dedicated_cores if dedicated else m.profile.low_priority_cores
-    if quota is None:
-        return 2**31
-    used = sum(
-        other.spec["cores"]
-        for other in m.pools.values()
-        for node in other.nodes.values()
-        if node.dedicated == dedicated
-    )
-    return max(0, (quota - used) // pool.spec["cores"])
-
-
 def settle(m: Machine, pool: Pool) -> None:
     """Ends a resize, or a pool that is being deleted, when nothing is under way any more."""
     if any(node.leaving for node in pool.nodes.values()):
@@ -153,10 +109,7 @@ def resize_timed_out(m: Machine, pool_key: str, resize: int) -> None:
     if pool is None or pool.resize != resize or pool.allocation.state == "steady" or pool.state != "active":
         return
     if pool.pending:
-        pool.pending = False
-        pool.errors.append(
-            ("AllocationTimedOut", "Desired number of dedicated nodes could not be allocated in time")
-        )
+        allocation.give_up(pool, "AllocationTimedout", " as the resize timeout was reached")
     pool.allocation.move(pool, "steady", m.now)
 
 
@@ -187,11 +140,7 @@ def stop_resize(m: Machine, pool: Pool) -> None:
         raise BatchError("OperationInvalidForCurrentState", [("Reason", "The pool is not being resized.")])
     pool.allocation.move(pool, "stopping", m.now)
     m.touch(pool)
-    for kind in (True, False):
-        if missing(pool, kind) > 0:
-            text = f"Desired number of {_TARGETS[kind]} nodes could not be allocated due to a stop resize operation"
-            pool.errors.append(("ResizeStopped", text))
-    pool.pending = False
+    allocation.give_up(pool, "ResizeStopped", " due to a stop resize operation")
     settle(m, pool)
 
 

@@ -35,7 +35,7 @@ def begin_task(m: Machine, pool: Pool, node: Node, job: Job, task: Task) -> None
         return
     if "jobPreparationTask" in job.spec:
         prep = node.preps.get(job.key)
-        if prep is None:
+        if prep is None or prep.stale:
             prep = node.preps[job.key] = Auxiliary(
                 job.spec["jobPreparationTask"]["id"], job.spec["jobPreparationTask"]
             )
@@ -92,11 +92,11 @@ def launch(
 
 
 def kill(m: Machine, run: Run, intent: str) -> None:
-    """Asks for a run's end. What wants it gone (delete, end) outweighs what wants it again (requeue)."""
-    weight = {None: 0, "requeue": 1, "end": 2, "delete": 3}
+    """Asks for a run's end. What wants it gone (delete, end) outweighs what wants it again (requeue, recover)."""
+    weight = {None: 0, "recover": 1, "requeue": 2, "end": 3, "delete": 4}
     if weight[intent] > weight[run.intent]:
         run.intent = intent
-    if run.phase == "waiting":
+    if run.phase in ("waiting", "lost"):
         exited(m, run.id, Ended())
     elif run.phase != "uploading":
         m.emit(KillRun(run.id))
@@ -136,14 +136,16 @@ def exited(m: Machine, run_id: str, ended: Ended) -> None:
         return
     task, job, node = run.task, m.jobs.get(run.job or ""), m.find_node(run.pool, run.node)
     assert task is not None and job is not None and node is not None
+    if _unnoticed(run, node):
+        return
     execution = task.execution
     execution.container_id = ended.container_id or execution.container_id
     if run.intent == "delete":
         drop(m, run)
         _bury(m, job, task)
-    elif run.intent == "requeue":
+    elif run.intent in ("requeue", "recover"):
         drop(m, run)
-        _requeue(m, job, task)
+        _requeue(m, job, task, counted=run.intent == "requeue")
     elif run.intent == "end":
         drop(m, run)
         complete(m, job, task, None, outcomes.time_is_up() if run.expired else outcomes.ended_by_user())
@@ -156,7 +158,7 @@ def exited(m: Machine, run_id: str, ended: Ended) -> None:
     else:
         _finish(m, job, node, run, task, ended)
     jobs.settle(m, job)
-    nodes.leave_if_done(m, node)
+    nodes.proceed(m, node)
 
 
 def _bury(m: Machine, job: Job, task: Task) -> None:
@@ -205,22 +207,36 @@ def uploaded(m: Machine, run_id: str, failure: Failed | None) -> None:
         return
     task, job, node = run.task, m.jobs.get(run.job or ""), m.find_node(run.pool, run.node)
     assert task is not None and job is not None and node is not None
+    if _unnoticed(run, node):
+        return
     drop(m, run)
     if run.intent == "delete":
         _bury(m, job, task)
+    elif run.intent == "recover":
+        _requeue(m, job, task, counted=False)
     elif failure is not None:
         complete(m, job, task, task.execution.exit_code, failure, outcomes.UPLOAD)
     else:
         complete(m, job, task, task.execution.exit_code, task.execution.failure)
     jobs.settle(m, job)
-    nodes.leave_if_done(m, node)
+    nodes.proceed(m, node)
 
 
-def _requeue(m: Machine, job: Job, task: Task) -> None:
+def _unnoticed(run: Run, node: Node) -> bool:
+    """Whether the run ended with a node that the service has lost sight of: it learns of that later."""
+    if run.intent != "recover" or node.state != "unknown":
+        return False
+    run.phase = "lost"
+    return True
+
+
+def _requeue(m: Machine, job: Job, task: Task, *, counted: bool) -> None:
+    """`counted`: a user asked for it; what the service does about a node that is gone does not show in the counts."""
     outcomes.move(job, task, "active", m.now)
-    task.execution.requeues += 1
-    task.execution.last_requeue = m.now
-    task.execution.start = None
+    if counted:
+        task.execution.requeues += 1
+        task.execution.last_requeue = m.now
+    task.execution.start = task.execution.exit_code = task.execution.failure = None
     task.node = None
     tasks.make_ready(m, job, task)
 

@@ -145,7 +145,7 @@ def _node_metrics(pool: Pool) -> dict[str, float]:
     return {
         "$CurrentDedicatedNodes": float(sum(node.dedicated for node in nodes)),
         "$CurrentLowPriorityNodes": float(sum(not node.dedicated for node in nodes)),
-        "$PreemptedNodeCount": 0.0,
+        "$PreemptedNodeCount": float(sum(node.state == "preempted" for node in nodes)),
         "$UsableNodeCount": float(sum(node.usable for node in nodes)),
         "$TaskSlotsPerNode": float(pool.spec["taskSlotsPerNode"]),
     }

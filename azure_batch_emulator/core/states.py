@@ -4,9 +4,10 @@ One table per entity. `move` is the only way to change a state: a move that is n
 `IllegalTransition`, which tells the entity's story, and changes nothing.
 
 A pool has two machines: its own state, and that of its allocation. A node's `idle` and `running` differ only in
-whether a task is on it. A task that is retried or requeued goes back to `active` or stays where it is; only
-`reactivate` leads out of `completed`. A job that is deleted, and a node that has left, is no longer there, which
-is not a state.
+whether a task is on it; `preempted`, `unknown` and `unusable` happen to nodes, and the service leads them back to
+`starting`; `reimaging` needs a kind of pool that the service no longer has. A task that is retried or requeued goes
+back to `active` or stays where it is; only `reactivate` leads out of `completed`. A job that is deleted, and a node
+that has left, is no longer there, which is not a state.
 https://learn.microsoft.com/azure/batch/jobs-and-tasks, https://learn.microsoft.com/azure/batch/nodes-and-pools
 """
 
@@ -38,14 +39,21 @@ ALLOCATION = Table("allocation", {
 })  # fmt: skip
 
 NODE = Table("node", {
-    "creating": {"starting", "unusable", "leavingpool"},
-    "starting": {"idle", "waitingforstarttask", "unusable", "leavingpool"},
-    "waitingforstarttask": {"idle", "starttaskfailed", "unusable", "leavingpool"},
-    "idle": {"running", "offline", "unusable", "leavingpool"},
-    "running": {"idle", "offline", "unusable", "leavingpool"},
-    "offline": {"idle", "running", "unusable", "leavingpool"},
-    "starttaskfailed": {"leavingpool"},
-    "unusable": {"leavingpool"},
+    "creating": {"starting", "preempted", "unusable", "leavingpool"},
+    "starting": {"idle", "offline", "waitingforstarttask", "preempted", "unknown", "unusable", "leavingpool"},
+    "waitingforstarttask": {
+        "idle", "offline", "starttaskfailed", "preempted", "unknown", "unusable", "leavingpool",
+    },
+    "idle": {"running", "offline", "rebooting", "deallocating", "preempted", "unknown", "leavingpool"},
+    "running": {"idle", "offline", "rebooting", "deallocating", "preempted", "unknown", "leavingpool"},
+    "offline": {"idle", "running", "rebooting", "deallocating", "preempted", "unknown", "leavingpool"},
+    "rebooting": {"starting", "preempted", "leavingpool"},
+    "deallocating": {"deallocated", "preempted", "leavingpool"},
+    "deallocated": {"starting", "leavingpool"},
+    "starttaskfailed": {"rebooting", "preempted", "unknown", "leavingpool"},
+    "preempted": {"creating", "leavingpool"},
+    "unknown": {"unusable", "preempted", "leavingpool"},
+    "unusable": {"starting", "preempted", "leavingpool"},
     "leavingpool": set(),
 })  # fmt: skip
 

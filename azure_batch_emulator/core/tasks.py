@@ -141,7 +141,7 @@ def delete_files(m: Machine, job: Job, task: Task) -> None:
     task.files = "cleaned" if task.files == "kept" else task.files
     if node is not None:
         m.emit(DeleteFiles(node.id, job.id, task.id))
-        nodes.leave_if_done(m, node)
+        nodes.proceed(m, node)
 
 
 def retention_over(m: Machine, job_key: str, task_key: str, seq: int, ended) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import job_schedules, jobs, nodes, pools, runs, scaling, tasks
+from . import allocation, faults, job_schedules, jobs, node_operations, nodes, pools, runs, scaling, tasks
 from .machine import Machine
 
 
@@ -13,9 +13,15 @@ def fire(m: Machine, kind: str, *args) -> None:
 _HANDLERS: dict[str, Callable[..., None]] = {
     "autoscale": scaling.evaluation_due,
     "autoscale-sample": scaling.sample_due,
-    "allocate": pools.allocate,
+    "allocate": allocation.allocate,
     "resize-timeout": pools.resize_timed_out,
     "boot": nodes.boot,
+    "deallocated": node_operations.deallocated,
+    "mishap": faults.mishap,
+    "loss-noticed": faults.loss_noticed,
+    "recover": faults.recover,
+    "restore": faults.restoration_due,
+    "capacity": faults.capacity_changed,
     "remove-node": nodes.take_down,
     "run-limit": runs.limit_reached,
     "job-limit": jobs.limit_reached,

@@ -9,7 +9,19 @@ from urllib.parse import quote
 from ..wire import format_time
 from . import endpoints, job_schedules
 from .defaults import strip_secrets
-from .entities import COUNTS, Auxiliary, Execution, Failed, Job, JobSchedule, Node, Pool, ScalingRun, Task
+from .entities import (
+    COUNTS,
+    Auxiliary,
+    Execution,
+    Failed,
+    Job,
+    JobSchedule,
+    Node,
+    Pool,
+    ResizeError,
+    ScalingRun,
+    Task,
+)
 from .layout import task_directory
 from .machine import Machine
 from .states import Stateful
@@ -49,7 +61,14 @@ def pool(entity: Pool, base: str) -> dict:
     if entity.scaling and entity.scaling.run:
         shown["autoScaleRun"] = scaling_run(entity.scaling.run)
     if entity.errors:
-        shown["resizeErrors"] = [{"code": code, "message": message} for code, message in entity.errors]
+        shown["resizeErrors"] = [resize_error(error) for error in entity.errors]
+    return shown
+
+
+def resize_error(entity: ResizeError) -> dict:
+    shown: dict = {"code": entity.code, "message": entity.message}
+    if entity.reason:
+        shown["values"] = [{"name": "Reason", "value": entity.reason}]
     return shown
 
 

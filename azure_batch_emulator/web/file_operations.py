@@ -36,7 +36,7 @@ def _task_root(call: Call) -> tuple[Path, str]:
         if task.files == "cleaned":
             raise BatchError("TaskFilesCleanedup")
         node = m.find_node(*task.node) if task.node else None
-        if node is None or not node.alive or task.files == "none":
+        if node is None or not node.alive or not node.holds(task):
             raise BatchError("TaskFilesUnavailable")
         return node.id, task_directory(job.id, task.id), f"{call.base}/jobs/{job.id}/tasks/{task.id}/files"
 

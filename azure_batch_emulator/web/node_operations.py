@@ -1,10 +1,10 @@
-"""What can be done with one node: users, remote login, extensions, logs."""
+"""What can be done with one node: reboots and the like, scheduling, users, remote login, extensions, logs."""
 
 import asyncio
 import uuid
 from urllib.parse import parse_qs, urlsplit
 
-from ..core import endpoints, extensions, node_users
+from ..core import endpoints, extensions, node_operations, node_users
 from ..core.defaults import check_url, not_yet
 from ..core.machine import Machine
 from ..errors import BatchError, invalid_property
@@ -23,6 +23,24 @@ def _on_node(act):
         return call.engine.call(stimulus)
 
     return handler
+
+
+disable_node_scheduling = _on_node(
+    lambda m, node, call: node_operations.disable_scheduling(
+        m, node, call.body.get("nodeDisableSchedulingOption", "requeue")
+    )
+)
+enable_node_scheduling = _on_node(lambda m, node, call: node_operations.enable_scheduling(m, node))
+reboot_node = _on_node(
+    lambda m, node, call: node_operations.reboot(m, node, call.body.get("nodeRebootOption", "requeue"))
+)
+reimage_node = _on_node(lambda m, node, call: node_operations.reimage(m, node))
+deallocate_node = _on_node(
+    lambda m, node, call: node_operations.deallocate(
+        m, node, call.body.get("nodeDeallocateOption", "requeue")
+    )
+)
+start_node = _on_node(lambda m, node, call: node_operations.start(m, node))
 
 
 def create_node_user(call: Call) -> Reply:

@@ -1,6 +1,6 @@
 """Pools, nodes, supported images."""
 
-from ..core import lists, nodes, pools, scaling, views
+from ..core import lists, pools, scaling, views
 from ..core.machine import Machine
 from .call import Call, Reply
 
@@ -106,20 +106,3 @@ def get_node(call: Call) -> Reply:
         return call.item(views.node(m, m.node(call.path["poolId"], call.path["nodeId"]), call.base), "nodes")
 
     return call.engine.call(read)
-
-
-def disable_node_scheduling(call: Call) -> Reply:
-    def stimulus(m: Machine) -> Reply:
-        node = m.node(call.path["poolId"], call.path["nodeId"])
-        nodes.disable_scheduling(m, node, call.body.get("nodeDisableSchedulingOption", "requeue"))
-        return Reply()
-
-    return call.engine.call(stimulus)
-
-
-def enable_node_scheduling(call: Call) -> Reply:
-    def stimulus(m: Machine) -> Reply:
-        nodes.enable_scheduling(m, m.node(call.path["poolId"], call.path["nodeId"]))
-        return Reply()
-
-    return call.engine.call(stimulus)

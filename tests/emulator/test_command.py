@@ -12,7 +12,7 @@ import pytest
 import requests
 from support.emulator import running_emulator, wait_until
 
-from azure_batch_emulator.profile import ProfileError, load_profile
+from azure_batch_emulator.profile_files import ProfileError, load_profile
 
 from .helpers import make_job, make_pool, shell, task
 

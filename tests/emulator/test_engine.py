@@ -8,7 +8,8 @@ from support.emulator import wait_until
 from azure_batch_emulator.clock import RealClock, SteppedClock
 from azure_batch_emulator.core import jobs, pools, tasks, views
 from azure_batch_emulator.engine import Engine
-from azure_batch_emulator.profile import Profile, load_profile
+from azure_batch_emulator.profile import Profile
+from azure_batch_emulator.profile_files import load_profile
 from azure_batch_emulator.region import catalogue
 from azure_batch_emulator.runners import TaskExit, make_runner
 from azure_batch_emulator.transfer import match
@@ -104,8 +105,11 @@ def test_a_defect_while_a_node_boots(make_engine):
     wait_until(lambda: states(engine) == ["unusable"])
     (node,) = pool.nodes.values()
     assert [error.code for error in node.errors] == ["InternalError"]
+    directory = engine.workspace.node_root(node.number)
+    assert directory.is_dir()
     engine.call(pools.delete, pool)
     wait_until(lambda: engine.call(lambda m: not m.pools))
+    assert not directory.exists(), "what the boot made is removed"
 
 
 def test_a_defect_while_a_node_is_taken_down(make_engine):

@@ -75,7 +75,7 @@ class Driver:
             case SetTimer():
                 self.timers.append((instruction.at, len(self.timers), instruction.key))
             case BootNode():
-                self.do(nodes.booted, instruction.pool, instruction.node, self.boot_failure)
+                self.do(nodes.booted, instruction.pool, instruction.node, instruction.boot, self.boot_failure)
             case RemoveNode():
                 self.do(nodes.removed, instruction.pool, instruction.node)
             case StartRun():

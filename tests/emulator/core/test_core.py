@@ -2,7 +2,7 @@
 
 import pytest
 
-from azure_batch_emulator.core import jobs, nodes, outcomes, pools, runs, tasks, views
+from azure_batch_emulator.core import jobs, node_operations, outcomes, pools, runs, tasks, views
 from azure_batch_emulator.core.entities import Ended, Failed
 from azure_batch_emulator.errors import BatchError
 from azure_batch_emulator.profile import Profile
@@ -52,7 +52,7 @@ def test_resizing_needs_a_steady_pool_and_can_be_stopped():
     pool = driver.pool(nodes=2)
     assert code_of(driver.do, pools.resize, pool, {"targetDedicatedNodes": 3}) == "PoolBeingResized"
     driver.do(pools.stop_resize, pool)
-    assert (pool.allocation.state, [code for code, _ in pool.errors]) == ("steady", ["ResizeStopped"])
+    assert (pool.allocation.state, [error.code for error in pool.errors]) == ("steady", ["ResizeStopped"])
     driver.advance(60)
     assert not pool.nodes, "the allocation that was stopped brings no nodes later"
     assert code_of(driver.do, pools.stop_resize, pool) == "OperationInvalidForCurrentState"
@@ -62,18 +62,21 @@ def test_allocation_times_out():
     driver = Driver(Profile(allocation=(4000, 4000)))
     pool = driver.pool(nodes=2)
     driver.advance(15 * 60)
-    assert (pool.allocation.state, [code for code, _ in pool.errors]) == ("steady", ["AllocationTimedOut"])
+    assert (pool.allocation.state, [error.code for error in pool.errors]) == (
+        "steady",
+        ["AllocationTimedout"],
+    )
 
 
 def test_quota_gives_what_it_can():
     driver = Driver(Profile(dedicated_cores=5))
     pool = driver.pool(nodes=4)  # two cores each
-    assert (len(pool.nodes), [code for code, _ in pool.errors]) == (2, ["AccountCoreQuotaReached"])
+    assert (len(pool.nodes), [error.code for error in pool.errors]) == (2, ["AccountCoreQuotaReached"])
 
 
 def test_a_pool_has_a_largest_size(driver):
     pool = driver.pool(nodes=5_000_000)
-    assert (len(pool.nodes), [code for code, _ in pool.errors]) == (2000, ["AllocationFailed"])
+    assert (len(pool.nodes), [error.code for error in pool.errors]) == (2000, ["AllocationFailed"])
 
 
 def test_idle_nodes_leave_first(driver):
@@ -620,14 +623,15 @@ def test_scheduling_can_be_disabled(driver):
     (node,) = pool.nodes.values()
     job = driver.job()
     task = driver.task(job)
-    driver.do(nodes.disable_scheduling, node, "requeue")
+    driver.do(node_operations.disable_scheduling, node, "requeue")
     assert node.state == "offline"
     assert (
-        code_of(driver.do, nodes.disable_scheduling, node, "requeue") == "NodeAlreadyInTargetSchedulingState"
+        code_of(driver.do, node_operations.disable_scheduling, node, "requeue")
+        == "NodeAlreadyInTargetSchedulingState"
     )
     driver.end_kills()
     assert task.state == "active"
-    driver.do(nodes.enable_scheduling, node)
+    driver.do(node_operations.enable_scheduling, node)
     assert task.state == "preparing" and node.state == "running"
 
 

@@ -1,32 +1,59 @@
-"""Any order of requests, timers and ends of runs: slots are never oversubscribed, no task is lost or runs twice at
-once, what is over stays over, and everything comes to rest when the runs end."""
+"""Any order of requests, faults, timers and ends of runs: slots are never oversubscribed, no task is lost or runs twice
+at once, what is over stays over, everything is shown as the client's models have it, and all comes to rest when the
+runs end."""
 
+from azure.batch import models
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from azure_batch_emulator.core import job_schedules, jobs, nodes, pools, runs, scaling, tasks
+from azure_batch_emulator.core import (
+    faults,
+    job_schedules,
+    jobs,
+    node_operations,
+    pools,
+    runs,
+    scaling,
+    tasks,
+    views,
+)
 from azure_batch_emulator.core.dispatch import prep_failed
 from azure_batch_emulator.core.entities import Failed
 from azure_batch_emulator.errors import BatchError
-from azure_batch_emulator.profile import Profile
+from azure_batch_emulator.profile import NodeFaults, Profile
 from azure_batch_emulator.region import catalogue
 
+from ..clients.strict import complaints
 from .builders import IMAGE, OUTPUT, Driver, job_body, pool_body, schedule_body, task_body
 from .test_snapshot import check as check_snapshot
 
+BASE = "http://x"
 OPTIONS = st.sampled_from(["requeue", "terminate", "taskcompletion"])
 NODE_OPTIONS = st.sampled_from(["requeue", "terminate", "taskcompletion", "retaineddata"])
 POOLS, JOBS = st.sampled_from(["p1", "p2"]), st.sampled_from(["j1", "j2"])
 MANAGER = {"id": "m", "commandLine": "lead"}
 AUTO_POOL = {"vmSize": "Standard_D2s_v3", "virtualMachineConfiguration": IMAGE, "targetDedicatedNodes": 1}
+PROFILE = Profile(
+    allocation=(1, 5),
+    boot=(1, 9),
+    reboot=(1, 5),
+    removal=(1, 3),
+    restoration=(1, 50),
+    loss=(1, 50),
+    recovery=(1, 50),
+    lateness=(1, 90),
+    pools=5,
+    jobs=3,
+    faults=NodeFaults(2.0, 1.0, 0.1, 0.1, 0.1, 0.1, 0.1),
+)
 REFUSALS = {400, 404, 409, 503}
 
 
 class Service(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
-        self.driver = Driver(Profile(allocation=(1, 5), boot=(1, 9), removal=(1, 3), pools=5))
+        self.driver = Driver(PROFILE)
         self.machine = self.driver.machine
         self.final: dict[int, tuple] = {}
         self.reactivated: set[int] = set()
@@ -101,9 +128,38 @@ class Service(RuleBasedStateMachine):
         if pool in self.machine.pools and (known := sorted(self.machine.pools[pool].nodes)):
             name = data.draw(st.sampled_from(known))
             if enable:
-                self.request(lambda m: nodes.enable_scheduling(m, m.node(pool, name)))
+                self.request(lambda m: node_operations.enable_scheduling(m, m.node(pool, name)))
             else:
-                self.request(lambda m: nodes.disable_scheduling(m, m.node(pool, name), option))
+                self.request(lambda m: node_operations.disable_scheduling(m, m.node(pool, name), option))
+
+    def a_node(self, data, pool):
+        known = sorted(self.machine.pools[pool].nodes) if pool in self.machine.pools else []
+        return data.draw(st.sampled_from(known)) if known else None
+
+    @rule(
+        pool=POOLS,
+        option=NODE_OPTIONS,
+        what=st.sampled_from(["reboot", "deallocate"]),
+        data=st.data(),
+    )
+    def operate(self, pool, option, what, data):
+        if name := self.a_node(data, pool):
+            self.request(lambda m: getattr(node_operations, what)(m, m.node(pool, name), option))
+
+    @rule(
+        pool=POOLS, what=st.sampled_from([node_operations.start, faults.preempt, faults.lose]), data=st.data()
+    )
+    def befall(self, pool, what, data):
+        if name := self.a_node(data, pool):
+            self.request(lambda m: what(m, m.node(pool, name)))
+
+    @rule(cores=st.none() | st.integers(0, 6))
+    def capacity(self, cores):
+        self.driver.do(faults.set_capacity, cores)
+
+    @rule(codes=st.lists(st.sampled_from(["AllocationFailed", "stall", "nonsense"]), max_size=2))
+    def fail_allocations(self, codes):
+        self.request(faults.plan_allocations, codes)
 
     @rule(job=JOBS, pool=POOLS, prep=st.booleans(), most=st.sampled_from([-1, 1, 2]), ends=st.booleans(),
           actions=st.booleans(), manager=st.none() | st.booleans())  # fmt: skip
@@ -200,6 +256,8 @@ class Service(RuleBasedStateMachine):
             for node in pool.nodes.values():
                 assert 0 <= node.free <= node.slots
                 assert set(node.runs) <= set(self.machine.runs)
+                if node.state in ("creating", "deallocated"):
+                    assert not node.runs, "nothing runs where there is no machine"
 
     @invariant()
     def each_task_is_in_one_place(self):
@@ -253,6 +311,18 @@ class Service(RuleBasedStateMachine):
                     continue
                 room = [n.free for n in pool.nodes.values() if n.usable and not prep_failed(job, n)]
                 assert not job.ready.peek(max(room, default=0))
+
+    @invariant()
+    def all_is_shown_as_the_client_expects(self):
+        m = self.machine
+        shown = [models.BatchPool(views.pool(pool, BASE)) for pool in m.pools.values()]
+        shown += [models.BatchPoolNodeCounts(views.node_counts(pool)) for pool in m.pools.values()]
+        for pool in m.pools.values():
+            shown += [models.BatchNode(views.node(m, node, BASE)) for node in pool.nodes.values()]
+        for job in m.jobs.values():
+            shown += [models.BatchJob(views.job(job, BASE))]
+            shown += [models.BatchTask(views.task(m, job, task, BASE)) for task in job.tasks.values()]
+        assert not [complaint for one in shown for complaint in complaints(one)]
 
     @invariant()
     def counts_agree(self):

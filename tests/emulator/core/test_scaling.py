@@ -6,7 +6,8 @@ import pytest
 
 from azure_batch_emulator.core import jobs, pools, scaling, tasks, views
 from azure_batch_emulator.errors import BatchError
-from azure_batch_emulator.profile import Profile, load_profile
+from azure_batch_emulator.profile import Profile
+from azure_batch_emulator.profile_files import load_profile
 from azure_batch_emulator.region import catalogue
 
 from .builders import Driver, pool_body
@@ -239,7 +240,7 @@ def test_a_quota_is_tried_again_at_each_evaluation():
     driver = Driver(Profile(dedicated_cores=4))
     pool = driver.scaled("$TargetDedicatedNodes = 3")
     driver.advance(60)
-    assert (len(pool.nodes), [code for code, _ in pool.errors]) == (2, ["AccountCoreQuotaReached"])
+    assert (len(pool.nodes), [error.code for error in pool.errors]) == (2, ["AccountCoreQuotaReached"])
     driver.machine.profile = Profile(dedicated_cores=100)
     driver.advance(300)
     assert (len(pool.nodes), pool.errors) == (3, [])
