@@ -10,6 +10,7 @@ from typing import Literal
 
 from .autoscale import History
 from .free_nodes import FreeNodes
+from .id_ranges import IdRanges
 from .scheduler import ReadyQueue
 from .states import Stateful
 from .task_index import TaskIndex
@@ -284,17 +285,6 @@ class Task(Entity):
 
 
 @dataclass
-class RangeWait:
-    """A task's dependency on the integer ids from start to end: how many of them are still to come."""
-
-    task: str
-    name: str
-    start: int
-    end: int
-    missing: int
-
-
-@dataclass
 class Job(Entity):
     """`pool_id` is the pool that the job has been given, "" when its auto pool could not be made. `ready` holds the
     waiting tasks that any free slots do for; `picky` those that are particular about their nodes, with their age."""
@@ -321,8 +311,7 @@ class Job(Entity):
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     slot_counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     waiting_on: dict[str, set[str]] = field(default_factory=dict)
-    range_waits: list[RangeWait] = field(default_factory=list)
-    satisfied_numbers: set[int] = field(default_factory=set)
+    id_ranges: IdRanges = field(default_factory=IdRanges)
     disable_option: str = "requeue"
     released: bool = False
 

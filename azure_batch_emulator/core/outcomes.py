@@ -4,9 +4,11 @@ https://learn.microsoft.com/azure/batch/batch-task-dependencies,
 https://learn.microsoft.com/azure/batch/error-handling
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from .entities import Failed, Job, RangeWait, Task
+from .entities import Failed, Job, Task
+from .id_ranges import LARGEST
 
 PRE_PROCESSING = "pre-processing"
 UPLOAD = "upload"
@@ -121,31 +123,21 @@ def await_dependencies(job: Job, task: Task) -> None:
         if known is None or not known.satisfied:
             task.unmet.add(key)
             job.waiting_on.setdefault(key, set()).add(task.key)
-    for i, span in enumerate(depends.get("taskIdRanges", [])):
-        start, end = span["start"], span["end"]
-        done = sum(1 for number in job.satisfied_numbers if start <= number <= end)
-        if missing := end - start + 1 - done:
-            name = f"range {i}"
+    for span in depends.get("taskIdRanges", []):
+        if name := job.id_ranges.wait(task.key, span["start"], span["end"]):
             task.unmet.add(name)
-            job.range_waits.append(RangeWait(task.key, name, start, end, missing))
 
 
 def satisfy(job: Job, task: Task) -> list[Task]:
     """Marks a task's dependents as served; those that wait for nothing else are returned."""
     task.satisfied = True
+    served: list[tuple[str, Iterable[str]]] = [(task.key, job.waiting_on.pop(task.key, ()))]
+    if task.id.isascii() and task.id.isdigit() and int(task.id) <= LARGEST:
+        served += job.id_ranges.satisfy(int(task.id))
     touched = []
-    for key in job.waiting_on.pop(task.key, set()):
-        if dependent := job.tasks.get(key):
-            dependent.unmet.discard(task.key)
-            touched.append(dependent)
-    if task.id.isascii() and task.id.isdigit() and int(task.id) not in job.satisfied_numbers:
-        number = int(task.id)
-        job.satisfied_numbers.add(number)
-        for wait in job.range_waits:
-            if wait.start <= number <= wait.end:
-                wait.missing -= 1
-                if wait.missing == 0 and (dependent := job.tasks.get(wait.task)):
-                    dependent.unmet.discard(wait.name)
-                    touched.append(dependent)
-        job.range_waits = [wait for wait in job.range_waits if wait.missing and wait.task in job.tasks]
+    for name, waiting in served:
+        for key in waiting:
+            if dependent := job.tasks.get(key):
+                dependent.unmet.discard(name)
+                touched.append(dependent)
     return [dependent for dependent in touched if not dependent.unmet]
