@@ -57,6 +57,17 @@ def account_url_with_sas(port: int, days: int = 30, scheme: str = "http") -> str
     return f"{account_url(port, scheme)}?{sas}"
 
 
+def container_url(account: str, name: str) -> str:
+    """The URL of a container in the account of this URL, with a SAS for reading that is valid for a day."""
+    from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+
+    permission = ContainerSasPermissions(read=True, list=True)
+    expiry = datetime.now(UTC) + timedelta(days=1)
+    return (
+        f"{account}/{name}?{generate_container_sas(ACCOUNT, name, KEY, permission=permission, expiry=expiry)}"
+    )
+
+
 class Azurite:
     """Azurite's blob service on loopback, with its data in `directory`.
 

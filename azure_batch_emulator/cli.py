@@ -143,7 +143,7 @@ def start(options: argparse.Namespace) -> int:
             location = Path(
                 cleanup.enter_context(tempfile.TemporaryDirectory(prefix="abe-", ignore_cleanup_errors=True))
             )
-        ready = ""
+        ready, auto_storage = "", None
         if options.blob_port is not None:
             blobs = azurite.Azurite(options.blob_port, location / "azurite", certificate)
             try:
@@ -151,7 +151,7 @@ def start(options: argparse.Namespace) -> int:
             except azurite.AzuriteError as error:
                 return _refuse(str(error))
             cleanup.callback(blobs.stop)
-            ready = f", blobs at {blobs.url}"
+            ready, auto_storage = f", blobs at {blobs.url}", blobs.url
         emulator = Emulator(
             profile,
             runner=options.runner,
@@ -160,6 +160,7 @@ def start(options: argparse.Namespace) -> int:
             clock=RealClock(options.time_scale),
             certificate=certificate,
             packages=packages,
+            auto_storage=auto_storage,
             seed=options.seed,
         )
         try:

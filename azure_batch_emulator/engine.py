@@ -9,7 +9,7 @@ import heapq
 import logging
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,10 +17,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
-from . import transfer, workspace
+from . import azurite, transfer, workspace
 from .clock import Clock
 from .core import faults, layout, nodes, runs, timers
-from .core.defaults import Catalogue
 from .core.entities import Ended, Failed
 from .core.instructions import (
     BootNode,
@@ -57,7 +56,8 @@ class _Run:
 
 class Engine:
     """A running service; `start` and `close` it. `account_url` is what tasks see as AZ_BATCH_ACCOUNT_URL. Without
-    a runner, nodes and tasks are modelled."""
+    a runner, nodes and tasks are modelled. `auto_storage` is the URL of the storage account that is linked to the
+    Batch account: an Azurite's."""
 
     def __init__(
         self,
@@ -68,13 +68,18 @@ class Engine:
         location: Path,
         account: str,
         packages: PackageStore | None = None,
+        auto_storage: str | None = None,
     ) -> None:
         self.account, self.account_url = account, ""
         self.clock = clock
         self.workspace = Workspace(location)
         self.packages = packages or PackageStore()
         self.node_logs = NodeLogs(location / "logs", clock.now)
-        self._machine = Machine(profile, random, clock.now(), catalogue())
+        self._auto_storage = auto_storage
+        self.catalogue = replace(
+            catalogue(), applications=self.packages.applications, auto_storage=auto_storage is not None
+        )
+        self._machine = Machine(profile, random, clock.now(), self.catalogue)
         self._model = Model(profile, random, self._later)
         self._given_runner = runner
         self._lock = threading.RLock()
@@ -116,10 +121,6 @@ class Engine:
             for instruction in instructions:
                 self._carry_out(instruction)
             return result
-
-    @property
-    def catalogue(self) -> Catalogue:
-        return replace(catalogue(), applications=self.packages.applications)
 
     def node_root(self, node_id: str) -> Path | None:
         """The directory of a node that is up."""
@@ -277,7 +278,7 @@ class Engine:
             container,
         )
         if order.fetch:
-            resources = order.spec.get("resourceFiles", ())
+            resources = self._located(order.spec.get("resourceFiles", ()))
             if failed := transfer.fetch(resources, run.directory / "wd", run.cancelled.is_set):
                 return TaskExit(None, _runner_failure(failed))
         if run.cancelled.is_set():
@@ -295,6 +296,16 @@ class Engine:
                 order.slots,
             )
         )
+
+    def _located(self, resources: Iterable[dict]) -> Iterator[dict]:
+        """Resource files of the linked storage account get their container's URL; a SAS is made for each use."""
+        for resource in resources:
+            if name := resource.get("autoStorageContainerName"):
+                # Without an account the task is from before a restart; the URL leads nowhere, as it should.
+                url = azurite.container_url(self._auto_storage or "", name)
+                yield resource | {"storageContainerUrl": url}
+            else:
+                yield resource
 
     def _upload(self, order: UploadOutputs) -> None:
         node = self._nodes[order.node]

@@ -70,6 +70,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "TaskNotFound": (404, "The specified task does not exist."),
     "FileNotFound": (404, "The specified file does not exist."),
     "JobScheduleNotFound": (404, "The specified job schedule does not exist."),
+    "StorageAccountNotFound": (404, "The specified storage account does not exist."),
     "ApplicationNotFound": (404, "The specified application does not exist."),
     "NodeUserNotFound": (404, "The specified node user does not exist."),
     "UnsupportedHttpVerb": (405, "The resource doesn't support the specified HTTP verb."),

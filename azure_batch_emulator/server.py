@@ -43,12 +43,13 @@ class Emulator:
         seed: int | None = None,
         certificate: Certificate | None = None,
         packages: PackageStore | None = None,
+        auto_storage: str | None = None,
     ) -> None:
         self.port = port
         self._certificate = certificate
         self._profile, self._runner, self._seed = profile, runner, seed
         self._clock = clock or RealClock()
-        self._location, self._packages = location, packages
+        self._location, self._packages, self._auto_storage = location, packages, auto_storage
         self._temporary: tempfile.TemporaryDirectory | None = None
         self._engine: Engine | None = None
         self._server: uvicorn.Server | None = None
@@ -88,6 +89,7 @@ class Emulator:
             location.resolve(),
             DEV_ACCOUNT,
             self._packages,
+            self._auto_storage,
         )
         self._engine.account_url = self.url
         self._engine.start()

@@ -1,6 +1,7 @@
 """What the service fills in where a request is silent, as recorded in its answers, and the rules that go beyond
 the shape of a body."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,11 +30,12 @@ class VmSize:
 @dataclass(frozen=True)
 class Catalogue:
     """What the region offers, VM sizes by lower-case name, and images as in supportedimages; and what the account
-    has, applications by lower-case id."""
+    has, applications by lower-case id, and whether a storage account is linked to it."""
 
     sizes: dict[str, VmSize]
     images: tuple[dict, ...]
     applications: Applications = field(default_factory=dict)
+    auto_storage: bool = False
 
 
 def strip_secrets(value: Any) -> Any:
@@ -76,6 +78,7 @@ def refuse(spec: dict, *names: str) -> None:
 def pool_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
     check_id("id", body["id"])
     check_display_name(body)
+    check_storage(body, catalogue)
     check_auto_scale(body)
     refuse(body, "enableInterNodeCommunication")
     size = catalogue.sizes.get(body["vmSize"].lower())
@@ -256,11 +259,12 @@ def check_files(task: dict, path: str) -> None:
             raise invalid_property(where + "/filePath", "", "A file from httpUrl needs a filePath.")
         if "httpUrl" in file and "blobPrefix" in file:
             raise invalid_property(where + "/blobPrefix", file["blobPrefix"], "Not allowed with httpUrl.")
-        if "autoStorageContainerName" in file:
-            raise not_yet(where + "/autoStorageContainerName")
         if "identityReference" in file:
             raise not_yet(where + "/identityReference")
-        check_url(where, file.get("httpUrl") or file["storageContainerUrl"])
+        if name := file.get("autoStorageContainerName"):
+            _check(is_container, name, where + "/autoStorageContainerName", "This is not a container's name.")
+        else:
+            check_url(where, file.get("httpUrl") or file.get("storageContainerUrl", ""))
         if "fileMode" in file:
             _check(
                 lambda text: 0 <= int(text, 8) <= 0o7777,
@@ -277,6 +281,23 @@ def check_files(task: dict, path: str) -> None:
         check_url(
             where + "/destination/container/containerUrl", file["destination"]["container"]["containerUrl"]
         )
+
+
+def is_container(name: str) -> bool:
+    return bool(re.fullmatch(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*", name))
+
+
+def check_storage(body: Any, catalogue: Catalogue) -> None:
+    """Whatever names a container of the linked storage account needs there to be one."""
+    if isinstance(body, dict):
+        if "autoStorageContainerName" in body and not catalogue.auto_storage:
+            raise BatchError(
+                "StorageAccountNotFound", [("AutoStorageContainerName", body["autoStorageContainerName"])]
+            )
+        body = list(body.values())
+    if isinstance(body, list):
+        for item in body:
+            check_storage(item, catalogue)
 
 
 def check_url(name: str, url: str) -> None:

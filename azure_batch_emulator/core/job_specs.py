@@ -16,6 +16,7 @@ from .defaults import (
     check_id,
     check_positive,
     check_range,
+    check_storage,
     check_user,
     pool_spec,
     refuse,
@@ -31,6 +32,7 @@ def job_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
     """A job's body, or a schedule's jobSpecification, with the service's defaults; whether an id is there, and which,
     is the caller's matter."""
     check_display_name(body)
+    check_storage(body, catalogue)
     refuse(body, "networkConfiguration", "allowTaskPreemption")
     spec = {
         "priority": 0,

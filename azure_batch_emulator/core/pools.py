@@ -14,6 +14,7 @@ from .defaults import (
     check_display_name,
     check_image,
     check_range,
+    check_storage,
     pool_spec,
     refuse,
     start_task,
@@ -189,6 +190,7 @@ def update(m: Machine, pool: Pool, body: dict, catalogue: Catalogue) -> None:
     """PATCH: each property given replaces the pool's."""
     check_active(pool)
     check_display_name(body)
+    check_storage(body, catalogue)
     refuse(body, "enableInterNodeCommunication")
     applications.check_pool(body.get("applicationPackageReferences", []), catalogue.applications)
     if ONLY_WHEN_EMPTY & set(body) and pool.nodes:
@@ -217,6 +219,7 @@ def update(m: Machine, pool: Pool, body: dict, catalogue: Catalogue) -> None:
 def replace_properties(m: Machine, pool: Pool, body: dict, catalogue: Catalogue) -> None:
     """POST updateproperties: what is not given is removed."""
     check_active(pool)
+    check_storage(body, catalogue)
     applications.check_pool(body["applicationPackageReferences"], catalogue.applications)
     task = start_task(body["startTask"]) if "startTask" in body else None
     if task:

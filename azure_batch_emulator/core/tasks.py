@@ -3,7 +3,7 @@
 from ..errors import BatchError
 from ..wire import finite
 from . import jobs, nodes, outcomes, runs
-from .defaults import check_containers, task_constraints, task_spec
+from .defaults import check_containers, check_storage, task_constraints, task_spec
 from .entities import Execution, Job, Node, Spec, Task
 from .instructions import DeleteFiles
 from .job_specs import MANAGER_ONLY, check_task_id
@@ -16,6 +16,7 @@ MAX_COLLECTION = 100
 
 def create(m: Machine, job: Job, body: dict) -> Task:
     jobs.check_not_ending(job)
+    check_storage(body, m.catalogue)
     spec = task_spec(body, job.spec)
     key = spec["id"].lower()
     check_task_id(key, job.spec)
