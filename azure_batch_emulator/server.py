@@ -12,12 +12,17 @@ from . import DEV_ACCOUNT, DEV_KEY
 from .auth import Authenticator, SharedKey, Tokens
 from .certificate import Certificate
 from .clock import Clock, RealClock
+from .control import Control
 from .engine import Engine
 from .identity.issuer import Issuer
 from .packages import PackageStore
 from .profile import Profile
+from .request_faults import RequestFaults
 from .runners import make_runner
 from .web.app import Application
+from .web.broken import Broken
+from .web.connections import Connections
+from .web.control import ControlRoutes
 from .web.front import front
 from .web.management import Management
 from .web.sign_in import SignIn
@@ -52,6 +57,7 @@ class Emulator:
         self._location, self._packages, self._auto_storage = location, packages, auto_storage
         self._temporary: tempfile.TemporaryDirectory | None = None
         self._engine: Engine | None = None
+        self._control: Control | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -64,6 +70,12 @@ class Emulator:
     def engine(self) -> Engine:
         assert self._engine is not None, "the emulator has not been started"
         return self._engine
+
+    @property
+    def control(self) -> Control:
+        """Faults by hand."""
+        assert self._control is not None, "the emulator has not been started"
+        return self._control
 
     def start(self) -> None:
         """Raises OSError when the port can't be had."""
@@ -95,8 +107,18 @@ class Emulator:
         self._engine.start()
         issuer = Issuer()
         authenticator = Authenticator(SharedKey(DEV_ACCOUNT, DEV_KEY), Tokens(issuer))
+        connections = Connections()
+        # A generator of its own: what requests suffer does not depend on what nodes do.
+        requests = RequestFaults(self._profile.http, Random(None if self._seed is None else ~self._seed))
+        self._control = Control(self._engine, requests)
         config = uvicorn.Config(
-            front(Application(self._engine, authenticator), Management(self._engine, issuer), SignIn(issuer)),
+            front(
+                Broken(Application(self._engine, authenticator), requests, connections),
+                Management(self._engine, issuer),
+                SignIn(issuer),
+                ControlRoutes(self.control, authenticator),
+            ),
+            http=connections.protocol(),
             ssl_certfile=self._certificate.cert if self._certificate else None,
             ssl_keyfile=self._certificate.key if self._certificate else None,
             log_config=None,

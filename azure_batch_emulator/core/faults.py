@@ -9,7 +9,7 @@ https://learn.microsoft.com/azure/batch/batch-pool-node-error-checking
 
 from datetime import timedelta
 
-from ..errors import BatchError, invalid_property
+from ..errors import BatchError
 from . import capacity, nodes, runs, usage
 from .entities import Ended, Node
 from .machine import Machine
@@ -188,11 +188,3 @@ def allocation_fault(m: Machine) -> str | None:
     if _strikes(m, m.profile.faults.allocation_failures):
         return "AllocationFailed"
     return STALL if _strikes(m, m.profile.faults.allocation_stalls) else None
-
-
-def plan_allocations(m: Machine, codes: list[str]) -> None:
-    """The next allocations end with these resize errors, or never (`stall`)."""
-    for code in codes:
-        if code not in ALLOCATION_FAULTS:
-            raise invalid_property("allocations", code, f"One of {', '.join(ALLOCATION_FAULTS)} is expected.")
-    m.plan.allocations = list(codes)

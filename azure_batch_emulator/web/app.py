@@ -75,10 +75,10 @@ class Application:
         try:
             response = await self._answer(request, raw_path, request_id)
         except BatchError as error:
-            response = self._error(request, error, request_id)
+            response = error_response(request, error, request_id)
         except Exception as error:  # noqa: BLE001 - a defect becomes the service's own 500, and is logged
             log.exception("a defect of the emulator in %s %s", request.method, raw_path, exc_info=error)
-            response = self._error(request, BatchError("InternalError"), request_id)
+            response = error_response(request, BatchError("InternalError"), request_id)
         log.debug(
             "%s %s?%s -> %s", request.method, raw_path, scope["query_string"].decode(), response.status_code
         )
@@ -120,17 +120,19 @@ class Application:
             reply = await reply
         return _response(reply, operation.status, _headers(request, request_id), request.method)
 
-    def _error(self, request: Request, error: BatchError, request_id: str) -> Response:
-        headers = _headers(request, request_id)
-        base = f"{request.url.scheme}://{request.headers.get('host', '')}"
-        if error.status == 401:
-            headers["WWW-Authenticate"] = _challenge(base)
-        if request.method == "HEAD" or error.status == 304:
-            return Response(None, error.status, headers)
-        kind = "Microsoft.Azure.Batch.Protocol.Entities.Container.errors"
-        body = {"odata.metadata": f"{base}/$metadata#{kind}/@Element"}
-        body |= error.body(request_id, format_time(datetime.now(UTC)))
-        return Response(json.dumps(body), error.status, headers, JSON)
+
+def error_response(request: Request, error: BatchError, request_id: str) -> Response:
+    """The service's answer to a request that it refuses."""
+    headers = _headers(request, request_id)
+    base = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    if error.status == 401:
+        headers["WWW-Authenticate"] = _challenge(base)
+    if request.method == "HEAD" or error.status == 304:
+        return Response(None, error.status, headers)
+    kind = "Microsoft.Azure.Batch.Protocol.Entities.Container.errors"
+    body = {"odata.metadata": f"{base}/$metadata#{kind}/@Element"}
+    body |= error.body(request_id, format_time(datetime.now(UTC)))
+    return Response(json.dumps(body), error.status, headers, JSON)
 
 
 def _challenge(base: str) -> str:
