@@ -1,0 +1,184 @@
+"""A service to send odd requests to: the real HTTP server on loopback, and a look at all that the service knows.
+
+Each `refresh` puts a new account, in the same state each time, behind the same port. Its clock stands still, and
+whatever happens by itself has happened before the first request.
+"""
+
+import copy
+import http.client
+import io
+import json
+import pickle
+import shutil
+import socket
+import threading
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from pathlib import Path
+from random import Random
+from urllib.parse import parse_qsl
+
+import uvicorn
+from support.emulator import wait_until
+
+from azure_batch_emulator import DEV_ACCOUNT, DEV_KEY
+from azure_batch_emulator.auth import Authenticator, sign, string_to_sign
+from azure_batch_emulator.clock import SteppedClock
+from azure_batch_emulator.core import jobs, pools, tasks
+from azure_batch_emulator.core.machine import Machine
+from azure_batch_emulator.engine import Engine
+from azure_batch_emulator.profile import Profile
+from azure_batch_emulator.region import catalogue
+from azure_batch_emulator.runners.modelled import ModelledRunner
+from azure_batch_emulator.web.app import Application
+
+from ..core.builders import job_body, pool_body, task_body
+
+SECONDS = 10  # that an answer may take
+PASSING = ("now", "random", "profile", "_seq")  # parts of the machine that say nothing of the account
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    target: str
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    signed: bool = True
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    changed: bool
+
+
+def picture(machine: Machine) -> bytes:
+    """All that the account knows, and what is yet to be done for it."""
+    parts = {name: value for name, value in vars(machine).items() if name not in PASSING}
+    # (A copy, because whether two equal strings are one object shows in a pickle.)
+    return pickle.dumps(copy.deepcopy(parts))
+
+
+class Service:
+    def __init__(self, location: Path) -> None:
+        self._location = location
+        self._application: Application | None = None
+        self.engine: Engine | None = None
+        self._changed = False
+
+    def start(self) -> None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self._serve, log_config=None, access_log=False, lifespan="off", interface="asgi3"
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        if self.engine is not None:
+            self.engine.close()
+        self._server.should_exit = True
+        self._thread.join(timeout=10)
+
+    async def _serve(self, scope, receive, send) -> None:
+        """While a request is in the application, nothing else may change the machine."""
+        assert self.engine is not None and self._application is not None
+        with self.engine._lock:
+            before = picture(self.engine._machine)
+            messages: list[dict] = []
+
+            async def keep(message) -> None:
+                messages.append(message)
+
+            await self._application(scope, receive, keep)
+            self._changed = picture(self.engine._machine) != before
+        for message in messages:
+            await send(message)
+
+    def refresh(self) -> None:
+        """An account with a pool of two nodes, an empty pool, a busy job, a disabled job and some files."""
+        if self.engine is not None:
+            self.engine.close()
+        shutil.rmtree(self._location, ignore_errors=True)
+        runner = ModelledRunner(wait=lambda killed, seconds: killed.wait())
+        engine = Engine(Profile(), runner, SteppedClock(), Random(1), self._location, DEV_ACCOUNT)
+        engine.start()
+        call = engine.call
+        call(pools.create, pool_body("pool", targetDedicatedNodes=2, taskSlotsPerNode=2), catalogue())
+        call(pools.create, pool_body("empty"), catalogue())
+        call(jobs.create, job_body("job", usesTaskDependencies=True))
+        for name in ("t1", "t2", "t3"):
+            call(lambda m, name=name: tasks.create(m, m.job("job"), task_body(name)))
+        call(jobs.create, job_body("off"))
+        call(lambda m: jobs.disable(m, m.job("off"), "wait"))
+        call(lambda m: tasks.create(m, m.job("off"), task_body("done")))
+        call(lambda m: tasks.terminate(m, m.job("off"), m.task("off", "done")))
+        wait_until(
+            lambda: call(lambda m: [t.state for t in m.job("job").tasks.values()]) == ["running"] * 3,
+            interval=0.002,
+        )
+        self.node = call(lambda m: sorted(m.pool("pool").nodes)[0])
+        root = engine.node_root(self.node)
+        assert root is not None
+        (root / "shared").mkdir(exist_ok=True)
+        (root / "shared" / "a b#.txt").write_text("0123456789")
+        self.engine, self._application = engine, Application(engine, Authenticator(DEV_ACCOUNT, DEV_KEY))
+
+    def send(self, request: Request) -> Answer:
+        """Sends the request as it is, and signs it well if it is to be signed. A hang is a TimeoutError."""
+        headers = {"Host": f"127.0.0.1:{self.port}"} | request.headers
+        headers.setdefault("ocp-date", format_datetime(datetime.now(UTC), usegmt=True))
+        if request.body is not None:
+            headers["Content-Length"] = str(len(request.body))
+        if request.signed:
+            path, _, query = request.target.partition("?")
+            lower = {name.lower(): value.strip() for name, value in headers.items()}
+            length = lower.get("content-length", "")
+            text = string_to_sign(
+                request.method, path, parse_qsl(query, keep_blank_values=True), lower, DEV_ACCOUNT, length
+            )
+            headers["Authorization"] = f"SharedKey {DEV_ACCOUNT}:{sign(DEV_KEY, text)}"
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)) as connection:
+            connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.endheaders(io.BytesIO(request.body) if request.body else None)
+            response = connection.getresponse()
+            body = response.read()
+        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, body, self._changed)
+
+
+def is_an_answer_of_the_service(request: Request, answer: Answer) -> str | None:
+    """What is wrong with the answer, or None."""
+    status, text = answer.status, answer.body.decode("utf-8", "replace")
+    if status >= 500 and status not in (501, 503):
+        return f"status {status}: {text}"
+    if status >= 400 and answer.changed:
+        return f"status {status}, yet something has changed: {text}"
+    if "request-id" not in answer.headers:
+        return "there is no request-id"
+    if request.method == "HEAD" or status == 304:
+        return "there is a body" if answer.body else None
+    if status < 400:
+        return None
+    if answer.headers.get("content-type", "").replace(" ", "") != "application/json;odata=minimalmetadata":
+        return f"an error in {answer.headers.get('content-type')}"
+    error = json.loads(answer.body)
+    lines = error["message"]["value"].split("\n")
+    if (
+        set(error) - {"values"} != {"odata.metadata", "code", "message"}
+        or error["message"]["lang"] != "en-US"
+    ):
+        return f"an error of another shape: {text}"
+    if len(lines) != 3 or not all(
+        isinstance(entry["key"] + entry["value"], str) for entry in error.get("values", ())
+    ):
+        return f"an error of another shape: {text}"
+    return None
