@@ -20,11 +20,6 @@ def api() -> dict:
     return json.loads(files(__package__).joinpath("data/api.json").read_text(encoding="utf-8"))
 
 
-def parse_body(model: str, raw: bytes) -> dict:
-    """The JSON text `raw` as a value of `model`; a BatchError names the property that is wrong."""
-    return check_model(model, parse_object(raw), "")
-
-
 def parse_object(raw: bytes) -> dict:
     """The JSON object that `raw` is the text of."""
     try:

@@ -229,6 +229,8 @@ def replace_properties(m: Machine, pool: Pool, body: dict, catalogue: Catalogue)
         pool.spec["startTask"] = task
     pool.spec["metadata"] = body["metadata"]
     pool.spec["applicationPackageReferences"] = body["applicationPackageReferences"]
+    if "targetNodeCommunicationMode" in body:  # of earlier api-versions
+        pool.spec["targetNodeCommunicationMode"] = body["targetNodeCommunicationMode"]
     m.touch(pool)
 
 

@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from .. import API_VERSIONS
+from .. import API_VERSIONS, older
 from ..auth import Authenticator
 from ..engine import Engine
 from ..errors import BatchError
 from ..identity import directory
-from ..schema import parse_body
+from ..schema import check_model, parse_object
 from ..wire import format_time
 from . import (
     account_operations,
@@ -110,9 +110,10 @@ class Application:
             parameters,
             query,
             headers | {"x-request-id": request_id},
-            _body(operation, raw_body),
+            _body(operation, raw_body, version),
             base,
             path,
+            version,
             Conditions.parse(headers, operation.conditions),
         )
         reply = handler(call)
@@ -188,7 +189,7 @@ def _check_query(operation: routing.Operation, query: dict[str, str]) -> None:
             raise BatchError("UnsupportedQueryParameter", [("QueryParameterName", name)])
 
 
-def _body(operation: routing.Operation, raw: bytes) -> dict:
+def _body(operation: routing.Operation, raw: bytes, version: str) -> dict:
     if operation.body is None:
         return {}
     if not raw.strip():
@@ -197,4 +198,5 @@ def _body(operation: routing.Operation, raw: bytes) -> dict:
         raise BatchError("InvalidRequestBody", [("Reason", "The request needs a body.")])
     if operation.name == "create_task_collection":
         return job_operations.parse_collection(raw)
-    return parse_body(operation.body, raw)
+    body, kept = older.modernised(operation.body, parse_object(raw), version)
+    return check_model(operation.body, body, "") | kept

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from .. import odata
+from .. import odata, older
 from ..engine import Engine
 from ..errors import BatchError
-from ..schema import api
 from ..wire import http_date, parse_time
 from .routing import Operation
 
@@ -83,6 +82,7 @@ class Call:
     body: dict
     base: str
     url: str
+    version: str
     conditions: Conditions
 
     def check(self, entity: Any) -> None:
@@ -97,7 +97,7 @@ class Call:
         """One thing as JSON, cut down to `$select`."""
         selected = odata.parse_select(self.query.get("$select"), self._properties())
         odata.check_expand(self.query.get("$expand"))
-        body = {"odata.metadata": f"{self.base}/$metadata#{kind}/@Element"} | _project(shown, selected)
+        body = {"odata.metadata": f"{self.base}/$metadata#{kind}/@Element"} | self._project(shown, selected)
         return Reply(body, (stamps(entity) if entity is not None else {}))
 
     def listing(
@@ -115,12 +115,11 @@ class Call:
         found, token = odata.page(rows, predicate, limit, self.query.get("$skiptoken"))
         body: dict = {
             "odata.metadata": f"{self.base}/$metadata#{kind}",
-            "value": [_project(show(row), selected) for row in found],
+            "value": [self._project(show(row), selected) for row in found],
         }
         if token:
-            query = {name: value for name, value in self.query.items() if name != "$skiptoken"} | {
-                "$skiptoken": token
-            }
+            # Older clients follow the link as it is.
+            query = self.query | {"$skiptoken": token, "api-version": self.version}
             body["odata.nextLink"] = f"{self.base}{self.url}?{urlencode(query, safe='$', quote_via=quote)}"
         return Reply(body)
 
@@ -130,13 +129,15 @@ class Call:
         token = self.query.get("$skiptoken")
         return odata.decode_token(token) if token else None
 
-    def _properties(self) -> list[str]:
-        return list(api()["models"].get(self.operation.returns or "", ()))
+    def _properties(self) -> set[str]:
+        return older.names(self.operation.returns or "", self.version)
+
+    def _project(self, shown: dict, selected: frozenset[str] | None) -> dict:
+        shown = older.as_of(self.operation.returns or "", shown, self.version)
+        return (
+            shown if selected is None else {name: value for name, value in shown.items() if name in selected}
+        )
 
 
 def stamps(entity: Any) -> dict[str, str]:
     return {"ETag": entity.etag, "Last-Modified": http_date(entity.modified)}
-
-
-def _project(shown: dict, selected: frozenset[str] | None) -> dict:
-    return shown if selected is None else {name: value for name, value in shown.items() if name in selected}

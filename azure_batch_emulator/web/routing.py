@@ -5,18 +5,14 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import unquote
 
-from .. import API_VERSIONS
 from ..errors import BatchError
+from ..older import CERTIFICATES, CURRENT
 from ..schema import api
 
-CURRENT = API_VERSIONS[0]
 # What earlier api-versions have and the current one has not, with the code and the reason of the refusal.
 # https://learn.microsoft.com/azure/batch/batch-certificate-migration-guide
 _RETIRED = {
-    re.compile(r"certificates(\([^/]*\)(/canceldelete)?)?"): (
-        "InvalidRestAPIForAccountSetting",
-        "Certificates were retired on 29 February 2024.",
-    ),
+    re.compile(r"certificates(\([^/]*\)(/canceldelete)?)?"): CERTIFICATES,
     re.compile(r"pools/[^/]+/nodes/[^/]+/rdp"): ("OperationNotValidOnNode", "The node does not run Windows."),
 }
 

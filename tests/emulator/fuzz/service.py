@@ -24,14 +24,17 @@ import uvicorn
 from support.emulator import wait_until
 
 from azure_batch_emulator import DEV_ACCOUNT, DEV_KEY
-from azure_batch_emulator.auth import Authenticator, sign, string_to_sign
+from azure_batch_emulator.auth import Authenticator
+from azure_batch_emulator.auth.shared_key import SharedKey, sign, string_to_sign
+from azure_batch_emulator.auth.tokens import Tokens
 from azure_batch_emulator.clock import SteppedClock
 from azure_batch_emulator.core import jobs, pools, tasks
 from azure_batch_emulator.core.machine import Machine
 from azure_batch_emulator.engine import Engine
+from azure_batch_emulator.identity.issuer import Issuer
 from azure_batch_emulator.profile import Profile
 from azure_batch_emulator.region import catalogue
-from azure_batch_emulator.runners.modelled import ModelledRunner
+from azure_batch_emulator.runners import TaskExit
 from azure_batch_emulator.web.app import Application
 
 from ..core.builders import job_body, pool_body, task_body
@@ -64,10 +67,42 @@ def picture(machine: Machine) -> bytes:
     return pickle.dumps(copy.deepcopy(parts))
 
 
+class EndlessRunner:
+    """Tasks that run until they are killed."""
+
+    name = "endless"
+
+    def __init__(self) -> None:
+        self._killed: dict[str, threading.Event] = {}
+        self._lock = threading.Lock()
+
+    def _event(self, run_id: str) -> threading.Event:
+        with self._lock:
+            return self._killed.setdefault(run_id, threading.Event())
+
+    def boot_node(self, node):
+        return None
+
+    def run(self, launch):
+        self._event(launch.run_id).wait()
+        return TaskExit(None, None)
+
+    def kill(self, run_id):
+        self._event(run_id).set()
+
+    def remove_node(self, node):
+        pass
+
+    def close(self):
+        for run_id in list(self._killed):
+            self.kill(run_id)
+
+
 class Service:
     def __init__(self, location: Path) -> None:
         self._location = location
         self._application: Application | None = None
+        self._authenticator = Authenticator(SharedKey(DEV_ACCOUNT, DEV_KEY), Tokens(Issuer()))
         self.engine: Engine | None = None
         self._changed = False
 
@@ -107,8 +142,7 @@ class Service:
         if self.engine is not None:
             self.engine.close()
         shutil.rmtree(self._location, ignore_errors=True)
-        runner = ModelledRunner(wait=lambda killed, seconds: killed.wait())
-        engine = Engine(Profile(), runner, SteppedClock(), Random(1), self._location, DEV_ACCOUNT)
+        engine = Engine(Profile(), EndlessRunner(), SteppedClock(), Random(1), self._location, DEV_ACCOUNT)
         engine.start()
         call = engine.call
         call(pools.create, pool_body("pool", targetDedicatedNodes=2, taskSlotsPerNode=2), catalogue())
@@ -129,7 +163,7 @@ class Service:
         assert root is not None
         (root / "shared").mkdir(exist_ok=True)
         (root / "shared" / "a b#.txt").write_text("0123456789")
-        self.engine, self._application = engine, Application(engine, Authenticator(DEV_ACCOUNT, DEV_KEY))
+        self.engine, self._application = engine, Application(engine, self._authenticator)
 
     def send(self, request: Request) -> Answer:
         """Sends the request as it is, and signs it well if it is to be signed. A hang is a TimeoutError."""
