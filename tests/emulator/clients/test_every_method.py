@@ -10,7 +10,7 @@ from azure.core.rest import HttpRequest
 from .coverage import covers, public_methods
 
 # Methods whose operations the emulator does not have yet.
-NOT_YET: set[str] = {"list_subtasks"}
+NOT_YET = {"list_subtasks"}
 
 
 def covered() -> set[str]:

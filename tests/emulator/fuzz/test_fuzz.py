@@ -26,7 +26,7 @@ def service(tmp_path_factory):
 
 
 @settings(
-    max_examples=120 * max(1, MORE),
+    max_examples=80 * max(1, MORE),
     derandomize=not MORE,
     deadline=None,
     database=None,
