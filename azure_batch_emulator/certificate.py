@@ -9,6 +9,7 @@ from datetime import datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 
+import certifi
 from cryptography import x509
 
 ADDRESS = IPv4Address("127.0.0.1")
@@ -20,10 +21,12 @@ class CertificateError(ValueError):
 
 @dataclass(frozen=True)
 class Certificate:
-    """The paths of a certificate (with its chain, if it has one) and of its private key."""
+    """The paths of a certificate (with its chain, if it has one), of its private key, and of the authority that signed
+    it, which the tasks are told to trust."""
 
     cert: Path
     key: Path
+    ca: Path | None = None
 
     def check(self, now: datetime) -> None:
         """Raises CertificateError unless the two belong together, are valid now, and are for 127.0.0.1."""
@@ -35,6 +38,8 @@ class Certificate:
                 raise CertificateError(
                     f"The file {path} of {option} can't be read ({error.strerror})."
                 ) from None
+        if self.ca is not None:
+            _check_authority(self.ca)
         try:
             leaf = x509.load_pem_x509_certificate(text["--cert"])
         except ValueError:
@@ -64,6 +69,17 @@ class Certificate:
                 f"one that names this address (mkcert {ADDRESS} localhost)."
             )
 
+    def bundle(self) -> bytes | None:
+        """The usual authorities and the one of `ca`, or the certificate itself if nobody else signed it; None where it
+        is not known who did."""
+        authority = self.ca
+        if authority is None:
+            leaf = x509.load_pem_x509_certificate(self.cert.read_bytes())
+            authority = self.cert if leaf.issuer == leaf.subject else None
+        if authority is None:
+            return None
+        return certifi.contents().encode() + b"\n" + authority.read_bytes()
+
     def context(self) -> ssl.SSLContext:
         """What a server needs; fails where the key does not fit or has a password."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -76,6 +92,15 @@ class Certificate:
         context.load_verify_locations(self.cert)
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
+
+
+def _check_authority(path: Path) -> None:
+    try:
+        x509.load_pem_x509_certificates(path.read_bytes())
+    except OSError as error:
+        raise CertificateError(f"The file {path} of --ca can't be read ({error.strerror}).") from None
+    except ValueError:
+        raise CertificateError(f"The file {path} of --ca holds no certificate in PEM format.") from None
 
 
 class _NeedsPassword(ValueError):

@@ -62,6 +62,9 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--key", type=Path, metavar="PEM", help="the certificate's private key, without a password"
     )
+    start.add_argument(
+        "--ca", type=Path, metavar="PEM", help="the authority that signed it; tasks are told to trust it"
+    )
     start.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"],
                        help="debug logs every request")  # fmt: skip
     env = commands.add_parser("env", help="print export lines for clients of a running emulator")
@@ -94,13 +97,15 @@ def check_location(location: Path) -> str | None:
     return None
 
 
-def load_certificate(cert: Path | None, key: Path | None) -> Certificate | None:
-    """What --cert and --key give, checked; None without them. Else a CertificateError."""
+def load_certificate(cert: Path | None, key: Path | None, ca: Path | None) -> Certificate | None:
+    """What --cert, --key and --ca give, checked; None without them. Else a CertificateError."""
     if cert is None and key is None:
+        if ca is not None:
+            raise CertificateError("--ca is the authority of a certificate: give --cert and --key as well.")
         return None
     if cert is None or key is None:
         raise CertificateError("A certificate and its key go together: give both --cert and --key.")
-    certificate = Certificate(cert, key)
+    certificate = Certificate(cert, key, ca)
     certificate.check(datetime.now(UTC))
     return certificate
 
@@ -126,7 +131,7 @@ def start(options: argparse.Namespace) -> int:
     packages = PackageStore(options.applications)
     try:
         profile = load_profile(options.profile)
-        certificate = load_certificate(options.cert, options.key)
+        certificate = load_certificate(options.cert, options.key, options.ca)
         packages.load()
     except (ProfileError, CertificateError, PackageError) as error:
         return _refuse(str(error))

@@ -33,7 +33,9 @@ from .core.instructions import (
     UploadOutputs,
 )
 from .core.machine import Machine
+from .identity.issuer import Issuer
 from .modelled import Model
+from .node_access import NodeAccess
 from .node_logs import NodeLogs
 from .packages import PackageStore
 from .profile import Profile
@@ -69,11 +71,13 @@ class Engine:
         account: str,
         packages: PackageStore | None = None,
         auto_storage: str | None = None,
+        access: NodeAccess | None = None,
     ) -> None:
         self.account, self.account_url = account, ""
         self.clock = clock
         self.workspace = Workspace(location)
         self.packages = packages or PackageStore()
+        self.access = access or NodeAccess(Issuer())
         self.node_logs = NodeLogs(location / "logs", clock.now)
         self._auto_storage = auto_storage
         self.catalogue = replace(
@@ -207,6 +211,7 @@ class Engine:
             before.exception()  # an earlier start of the node, which has been overtaken by events
         size = catalogue().sizes[order.vm_size.lower()]
         root = self.workspace.make_node(order.number, order.keep)
+        self.access.prepare(root)
         spec = NodeSpec(
             order.node,
             root,
@@ -272,14 +277,15 @@ class Engine:
             return TaskExit(None, _runner_failure(installed))
         container = order.spec.get("containerSettings")
         run.environment = workspace.visible(
-            workspace.environment(order, node.root_dir, self.account, self.account_url)
+            self.access.environment(order, node.root_dir, self.account_url)
+            | workspace.environment(order, node.root_dir, self.account, self.account_url)
             | self._node_packages.get(order.node, {})
             | installed,
             container,
         )
         if order.fetch:
             resources = self._located(order.spec.get("resourceFiles", ()))
-            if failed := transfer.fetch(resources, run.directory / "wd", run.cancelled.is_set):
+            if failed := transfer.fetch(resources, run.directory / "wd", run.cancelled.is_set, self.access):
                 return TaskExit(None, _runner_failure(failed))
         if run.cancelled.is_set():
             return TaskExit(None, None)
@@ -311,7 +317,7 @@ class Engine:
         node = self._nodes[order.node]
         directory = workspace.task_directory(node.root_dir, order.job, order.task)
         environment = self._environment_of(node.root_dir, order)
-        failure = transfer.upload(order.files, directory, environment)
+        failure = transfer.upload(order.files, directory, environment, self.access)
         self.node_logs.write(
             order.node, f"task {order.task} of job {order.job}: output files, {_short(failure)}"
         )
@@ -328,12 +334,12 @@ class Engine:
             "AZ_BATCH_NODE_ID": order.node,
         }
 
-    def upload_logs(self, node_id: str, files: list[Path], container_url: str, directory: str) -> None:
+    def upload_logs(self, node_id: str, files: list[Path], container: dict, directory: str) -> None:
         """Uploads a node's log files behind the caller's back, as a node does it."""
 
         def upload() -> None:
             blobs = [(file, f"{directory}/{file.name}") for file in files]
-            failure = transfer.upload_files(blobs, container_url)
+            failure = transfer.upload_files(blobs, container, self.access)
             self.node_logs.write(node_id, f"logs to {directory}: {_short(failure)}")
 
         self._submit(upload)

@@ -3,7 +3,7 @@
 import sys
 from importlib.util import find_spec
 
-NEEDED = ("cryptography", "docker", "jwt", "lark", "msgspec", "psutil", "starlette", "uvicorn")
+NEEDED = ("certifi", "cryptography", "docker", "jwt", "lark", "msgspec", "psutil", "starlette", "uvicorn")
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from .clock import Clock, RealClock
 from .control import Control
 from .engine import Engine
 from .identity.issuer import Issuer
+from .node_access import NodeAccess
 from .packages import PackageStore
 from .profile import Profile
 from .request_faults import RequestFaults
@@ -24,8 +25,6 @@ from .web.broken import Broken
 from .web.connections import Connections
 from .web.control import ControlRoutes
 from .web.front import front
-from .web.management import Management
-from .web.sign_in import SignIn
 
 HOST = "127.0.0.1"
 
@@ -93,6 +92,7 @@ class Emulator:
         if location is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="azure-batch-", ignore_cleanup_errors=True)
             location = Path(self._temporary.name)
+        issuer = Issuer()
         self._engine = Engine(
             self._profile,
             make_runner(self._runner),
@@ -102,10 +102,10 @@ class Emulator:
             DEV_ACCOUNT,
             self._packages,
             self._auto_storage,
+            NodeAccess(issuer, self._certificate),
         )
         self._engine.account_url = self.url
         self._engine.start()
-        issuer = Issuer()
         authenticator = Authenticator(SharedKey(DEV_ACCOUNT, DEV_KEY), Tokens(issuer))
         connections = Connections()
         # A generator of its own: what requests suffer does not depend on what nodes do.
@@ -114,8 +114,8 @@ class Emulator:
         config = uvicorn.Config(
             front(
                 Broken(Application(self._engine, authenticator), requests, connections),
-                Management(self._engine, issuer),
-                SignIn(issuer),
+                self._engine,
+                issuer,
                 ControlRoutes(self.control, authenticator),
             ),
             http=connections.protocol(),

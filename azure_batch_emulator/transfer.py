@@ -11,12 +11,12 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from .core.entities import Failed
+from .node_access import NodeAccess
 
 TIMEOUT_SECONDS = 60
-# Of Blob Storage: one that the real service and every Azurite of these years know.
-STORAGE_VERSION = "2021-12-02"
 _MESSAGES = {
     "BlobNotFound": ("UserError", "One of the specified Azure Blob(s) is not found"),
     "BlobAccessDenied": ("UserError", "Access for one of the specified Azure Blob(s) is denied"),
@@ -61,17 +61,19 @@ def _failed(code: str, source: str, path: str, detail: str) -> Failed:
     return Failed(category, code, message, details)
 
 
-def fetch(resources: Iterable[dict], directory: Path, cancelled: Callable[[], bool]) -> Failed | None:
+def fetch(
+    resources: Iterable[dict], directory: Path, cancelled: Callable[[], bool], access: NodeAccess
+) -> Failed | None:
     """Downloads resource files into a task's working directory; the first failure ends it."""
     for resource in resources:
         if cancelled():
             return None
-        if failure := _fetch_one(resource, directory):
+        if failure := _fetch_one(resource, directory, access):
             return failure
     return None
 
 
-def _fetch_one(resource: dict, directory: Path) -> Failed | None:
+def _fetch_one(resource: dict, directory: Path, access: NodeAccess) -> Failed | None:
     path = resource.get("filePath", "")
     source = resource.get("httpUrl") or resource["storageContainerUrl"]
     target = _below(directory, path)
@@ -81,9 +83,10 @@ def _fetch_one(resource: dict, directory: Path) -> Failed | None:
         )
     mode = int(resource.get("fileMode", "0770"), 8)
     try:
-        if "httpUrl" in resource:
-            return _fetch_url(source, target, path, mode)
-        return _fetch_container(source, resource.get("blobPrefix"), target, path, mode)
+        identity = resource.get("identityReference")
+        if "httpUrl" in resource and identity is None:
+            return _fetch_url(source, target, path, mode, access)
+        return _fetch_blobs(resource, source, target, mode, access)
     except OSError as error:
         return _failed("ResourceFileWriteFailed", source, path, str(error))
 
@@ -97,9 +100,9 @@ def _below(directory: Path, path: str) -> Path | None:
     return target if target.is_relative_to(directory.resolve()) else None
 
 
-def _fetch_url(url: str, target: Path, path: str, mode: int) -> Failed | None:
+def _fetch_url(url: str, target: Path, path: str, mode: int, access: NodeAccess) -> Failed | None:
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS, context=access.trust) as response:
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("wb") as file:
                 shutil.copyfileobj(response, file, 1 << 20)
@@ -117,22 +120,24 @@ def _fetch_url(url: str, target: Path, path: str, mode: int) -> Failed | None:
     return None
 
 
-def _fetch_container(url: str, prefix: str | None, target: Path, path: str, mode: int) -> Failed | None:
+def _fetch_blobs(resource: dict, url: str, target: Path, mode: int, access: NodeAccess) -> Failed | None:
+    """The blob of an httpUrl, or those of a container, by Blob Storage's own protocol."""
     from azure.core.exceptions import AzureError, HttpResponseError
-    from azure.storage.blob import ContainerClient
 
+    identity, path = resource.get("identityReference"), resource.get("filePath", "")
     try:
-        with ContainerClient.from_container_url(url, api_version=STORAGE_VERSION) as container:
-            for blob in container.list_blobs(name_starts_with=prefix):
-                file = (target / blob.name).resolve()
+        if "httpUrl" in resource:
+            with access.blob(url, identity) as blob:
+                _save(blob.download_blob(), target, mode)
+            return None
+        with access.container(url, identity) as container:
+            for item in container.list_blobs(name_starts_with=resource.get("blobPrefix")):
+                file = (target / item.name).resolve()
                 if not file.is_relative_to(target):
                     return _failed(
-                        "ResourceFileInvalidFilePath", url, blob.name, "The blob's name leaves the directory."
+                        "ResourceFileInvalidFilePath", url, item.name, "The blob's name leaves the directory."
                     )
-                file.parent.mkdir(parents=True, exist_ok=True)
-                with file.open("wb") as stream:
-                    container.download_blob(blob.name).readinto(stream)
-                file.chmod(mode)
+                _save(container.download_blob(item.name), file, mode)
     except HttpResponseError as error:
         code = {404: "BlobNotFound", 401: "BlobAccessDenied", 403: "BlobAccessDenied"}.get(
             error.status_code or 0
@@ -143,24 +148,34 @@ def _fetch_container(url: str, prefix: str | None, target: Path, path: str, mode
     return None
 
 
-def upload(outputs: Iterable[dict], task_dir: Path, environment: Mapping[str, str]) -> Failed | None:
+def _save(download: Any, file: Path, mode: int) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as stream:
+        download.readinto(stream)
+    file.chmod(mode)
+
+
+def upload(
+    outputs: Iterable[dict], task_dir: Path, environment: Mapping[str, str], access: NodeAccess
+) -> Failed | None:
     """Uploads what matches; writes fileuploadout.txt and fileuploaderr.txt. The first failure ends it."""
     with (task_dir / "fileuploadout.txt").open("w") as out, (task_dir / "fileuploaderr.txt").open("w") as err:
         for output in outputs:
             pattern = Template(output["filePattern"]).safe_substitute(environment)
             container = output["destination"]["container"]
             for file, blob in match(task_dir, pattern, container.get("path")):
-                if failure := _upload_one(file, blob, container):
+                if failure := _upload_one(file, blob, container, access):
                     err.write(f"{file}: {failure.code}: {dict(failure.details).get('Message', '')}\n")
                     return failure
                 out.write(f"{file} -> {without_secret(container['containerUrl'])}/{blob}\n")
     return None
 
 
-def upload_files(files: Iterable[tuple[Path, str]], container_url: str) -> Failed | None:
-    """Uploads files under the names given; the first failure ends it."""
+def upload_files(files: Iterable[tuple[Path, str]], container: dict, access: NodeAccess) -> Failed | None:
+    """Uploads files under the names given; the first failure ends it. `container` has a `containerUrl`, and perhaps an
+    `identityReference`."""
     for file, blob in files:
-        if failure := _upload_one(file, blob, {"containerUrl": container_url}):
+        if failure := _upload_one(file, blob, container, access):
             return failure
     return None
 
@@ -215,16 +230,13 @@ def _regex(pattern: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
-def _upload_one(file: Path, blob: str, container: dict) -> Failed | None:
+def _upload_one(file: Path, blob: str, container: dict, access: NodeAccess) -> Failed | None:
     from azure.core.exceptions import AzureError, HttpResponseError
-    from azure.storage.blob import ContainerClient
 
     headers = {entry["name"]: entry.get("value", "") for entry in container.get("uploadHeaders", ())}
     try:
         with (
-            ContainerClient.from_container_url(
-                container["containerUrl"], api_version=STORAGE_VERSION
-            ) as client,
+            access.container(container["containerUrl"], container.get("identityReference")) as client,
             file.open("rb") as stream,
         ):
             client.upload_blob(blob, stream, overwrite=True, headers=headers)

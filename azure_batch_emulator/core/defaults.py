@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ..errors import BatchError, invalid_property, missing_property
 from ..wire import INFINITE, is_id, parse_duration
-from . import applications, autoscale
+from . import applications, autoscale, identities
 from .applications import Applications
 from .containers import check_containers, check_settings
 from .pool_properties import check_properties
@@ -102,7 +102,7 @@ def pool_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
         check_range(name, body.get(name, 0), 0, 2**31 - 1)
     if "startTask" in body:
         body["startTask"] = start_task(body["startTask"])
-        check_containers(body["startTask"], body, "startTask/", needed=False)
+        check_fits(body["startTask"], body, "startTask/", needed=False)
     policy = {"nodeFillType": "spread"} | body.get("taskSchedulingPolicy", {})
     defaults = {
         "resizeTimeout": timeout,
@@ -259,8 +259,6 @@ def check_files(task: dict, path: str) -> None:
             raise invalid_property(where + "/filePath", "", "A file from httpUrl needs a filePath.")
         if "httpUrl" in file and "blobPrefix" in file:
             raise invalid_property(where + "/blobPrefix", file["blobPrefix"], "Not allowed with httpUrl.")
-        if "identityReference" in file:
-            raise not_yet(where + "/identityReference")
         if name := file.get("autoStorageContainerName"):
             _check(is_container, name, where + "/autoStorageContainerName", "This is not a container's name.")
         else:
@@ -276,8 +274,6 @@ def check_files(task: dict, path: str) -> None:
         where = f"{path}outputFiles[{i}]"
         if "container" not in file["destination"]:
             raise invalid_property(where + "/destination", "", "A container is needed.")
-        if "identityReference" in file["destination"]["container"]:
-            raise not_yet(where + "/destination/container/identityReference")
         check_url(
             where + "/destination/container/containerUrl", file["destination"]["container"]["containerUrl"]
         )
@@ -322,6 +318,12 @@ def _check(test: Callable[[str], bool], value: str, name: str, reason: str) -> N
         good = False
     if not good:
         raise invalid_property(name, value, reason)
+
+
+def check_fits(task: dict, pool: dict, path: str = "", *, needed: bool = True) -> None:
+    """What a task of any kind needs of the pool that it shall run in."""
+    check_containers(task, pool, path, needed=needed)
+    identities.check_task(task, pool, path)
 
 
 def check_user(task: dict, pool: dict) -> None:

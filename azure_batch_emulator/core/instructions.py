@@ -32,7 +32,8 @@ class RemoveNode:
 @dataclass(frozen=True)
 class StartRun:
     """Launch a command. `spec` is the start, preparation, release or plain task as the user gave it;
-    `fetch` is False for a retry on the same node, which keeps its directory and its resource files."""
+    `fetch` is False for a retry on the same node, which keeps its directory and its resource files; `identities` are
+    the resource ids of the pool's."""
 
     run: str
     kind: RunKind
@@ -47,6 +48,7 @@ class StartRun:
     users: tuple[dict, ...]
     slots: int
     fetch: bool
+    identities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from ..wire import INFINITE, is_id
 from .defaults import (
     AUTO_USER,
     Catalogue,
-    check_containers,
     check_display_name,
     check_files,
+    check_fits,
     check_id,
     check_positive,
     check_range,
@@ -142,7 +142,7 @@ def check_against_pool(spec: dict, pool: dict) -> None:
     """What a job's own tasks need of a pool that is known."""
     for name in ("jobPreparationTask", "jobReleaseTask", "jobManagerTask"):
         if name in spec:
-            check_containers(spec[name], pool, name + "/")
+            check_fits(spec[name], pool, name + "/")
     if "jobManagerTask" in spec:
         check_user(spec["jobManagerTask"], pool)
 

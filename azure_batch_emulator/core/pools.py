@@ -10,8 +10,8 @@ from ..wire import format_time, parse_duration
 from . import allocation, applications, nodes, quotas, scaling
 from .defaults import (
     Catalogue,
-    check_containers,
     check_display_name,
+    check_fits,
     check_image,
     check_range,
     check_storage,
@@ -211,7 +211,7 @@ def update(m: Machine, pool: Pool, body: dict, catalogue: Catalogue) -> None:
     )
     if "startTask" in body:
         body["startTask"] = start_task(body["startTask"])
-        check_containers(body["startTask"], pool.spec | body, "startTask/", needed=False)
+        check_fits(body["startTask"], pool.spec | body, "startTask/", needed=False)
     pool.spec.update(body, cores=size.cores)
     m.touch(pool)
 
@@ -223,7 +223,7 @@ def replace_properties(m: Machine, pool: Pool, body: dict, catalogue: Catalogue)
     applications.check_pool(body["applicationPackageReferences"], catalogue.applications)
     task = start_task(body["startTask"]) if "startTask" in body else None
     if task:
-        check_containers(task, pool.spec, "startTask/", needed=False)
+        check_fits(task, pool.spec, "startTask/", needed=False)
     pool.spec.pop("startTask", None)
     if task:
         pool.spec["startTask"] = task

@@ -6,8 +6,8 @@ only asks for that. A retry is a new run in the same place.
 
 from ..errors import BatchError
 from ..wire import finite
-from . import auxiliaries, jobs, nodes, outcomes, tasks
-from .defaults import check_containers, check_user
+from . import auxiliaries, identities, jobs, nodes, outcomes, tasks
+from .defaults import check_fits, check_user
 from .entities import Auxiliary, Ended, Execution, Failed, Job, Node, Pool, Run, Spec, Task
 from .instructions import KillRun, StartRun, UploadOutputs
 from .machine import Machine
@@ -26,7 +26,7 @@ def begin_task(m: Machine, pool: Pool, node: Node, job: Job, task: Task) -> None
     node.recent = [other for other in node.recent if other is not task][-RECENT + 1 :] + [task]
     node.total_run += 1
     try:
-        check_containers(task.spec, pool.spec)
+        check_fits(task.spec, pool.spec)
         check_user(task.spec, pool.spec)
     except BatchError as error:
         # The pool came after the task, or the job was given another pool.
@@ -79,7 +79,7 @@ def launch(
     m.emit(
         StartRun(
             run.id, run.kind, pool.id, node.id, node.dedicated, job.id if job else None, name,
-            spec, tuple(common), prep, users, run.slots, fetch,
+            spec, tuple(common), prep, users, run.slots, fetch, identities.of_pool(pool.spec),
         )
     )  # fmt: skip
     limit = finite(

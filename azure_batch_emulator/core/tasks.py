@@ -3,7 +3,7 @@
 from ..errors import BatchError
 from ..wire import finite
 from . import jobs, nodes, outcomes, runs
-from .defaults import check_containers, check_storage, task_constraints, task_spec
+from .defaults import check_fits, check_storage, task_constraints, task_spec
 from .entities import Execution, Job, Node, Spec, Task
 from .instructions import DeleteFiles
 from .job_specs import MANAGER_ONLY, check_task_id
@@ -24,7 +24,7 @@ def create(m: Machine, job: Job, body: dict) -> Task:
         raise BatchError("TaskExists")
     pool = m.pools.get(job.pool)
     if pool is not None:
-        check_containers(spec, pool.spec)
+        check_fits(spec, pool.spec)
     return _add(m, job, spec)
 
 

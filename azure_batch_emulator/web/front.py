@@ -3,13 +3,17 @@
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
+from ..engine import Engine
+from ..identity.issuer import Issuer
 from .control import ControlRoutes
+from .managed_identity import ManagedIdentity
 from .management import Management
 from .sign_in import SignIn
 
 
-def front(batch: ASGIApp, management: Management, sign_in: SignIn, control: ControlRoutes) -> ASGIApp:
+def front(batch: ASGIApp, engine: Engine, issuer: Issuer, control: ControlRoutes) -> ASGIApp:
     """Paths that belong to nobody else are the Batch service's."""
+    others = (control, Management(engine, issuer), ManagedIdentity(engine), SignIn(issuer))
     return Router(
-        [*control.routes(), *management.routes(), *sign_in.routes()], redirect_slashes=False, default=batch
+        [route for other in others for route in other.routes()], redirect_slashes=False, default=batch
     )

@@ -25,7 +25,6 @@ from ..identity.issuer import Issuer, TokenError
 from ..management import accounts, errors, pools
 from ..management.errors import ManagementError
 from ..management.lists import POOLS, selected
-from ..region import catalogue
 from ..schema import parse_object
 from ..wire import format_time, http_date
 from .app import MAX_BODY, read_body
@@ -207,11 +206,11 @@ def _get_pool(ask: Ask) -> Answer:
 
 
 def _put_pool(ask: Ask) -> Answer:
-    return _pool(pools.put, ask, parse_object(ask.body), ask.conditions(), catalogue())
+    return _pool(pools.put, ask, parse_object(ask.body), ask.conditions(), ask.engine.catalogue)
 
 
 def _patch_pool(ask: Ask) -> Answer:
-    return _pool(pools.patch, ask, parse_object(ask.body), ask.conditions(), catalogue())
+    return _pool(pools.patch, ask, parse_object(ask.body), ask.conditions(), ask.engine.catalogue)
 
 
 def _delete_pool(ask: Ask) -> Answer:
@@ -287,7 +286,7 @@ _HANDLERS: tuple[tuple[str, str, Callable[[Ask], Answer]], ...] = (
     ("GET", _ACCOUNT, _get_account),
     ("POST", f"{_ACCOUNT}/listKeys", lambda ask: Answer(body=accounts.keys())),
     ("GET", f"{_PLACE}/quotas", lambda ask: Answer(body={"accountQuota": 1})),
-    ("GET", f"{_PLACE}/virtualMachineSkus", lambda ask: _list(accounts.vm_skus(catalogue()))),
+    ("GET", f"{_PLACE}/virtualMachineSkus", lambda ask: _list(accounts.vm_skus(ask.engine.catalogue))),
     ("POST", f"{_PLACE}/checkNameAvailability", _check_name),
     ("GET", f"{_ACCOUNT}/pools", _list_pools),
     ("GET", _POOL, _get_pool),

@@ -5,7 +5,8 @@ import uuid
 from urllib.parse import parse_qs, urlsplit
 
 from ..core import endpoints, extensions, node_operations, node_users
-from ..core.defaults import check_url, not_yet
+from ..core.defaults import check_url
+from ..core.identities import check_reference
 from ..core.machine import Machine
 from ..errors import BatchError, invalid_property
 from ..wire import parse_time
@@ -86,11 +87,10 @@ def get_node_extension(call: Call) -> Reply:
 async def upload_node_logs(call: Call) -> Reply:
     url = call.body["containerUrl"]
     check_url("containerUrl", url)
-    if "identityReference" in call.body:
-        raise not_yet("identityReference")
-    if "sig" not in parse_qs(urlsplit(url).query):
+    identity = call.body.get("identityReference")
+    if identity is None and "sig" not in parse_qs(urlsplit(url).query):
         raise invalid_property(
-            "containerUrl", url.partition("?")[0], "The URL needs a SAS that permits writing."
+            "containerUrl", url.partition("?")[0], "The URL needs a SAS that permits writing, or an identity."
         )
     start = parse_time(call.body["startTime"])
     end = parse_time(call.body["endTime"]) if "endTime" in call.body else None
@@ -101,9 +101,12 @@ async def upload_node_logs(call: Call) -> Reply:
         pool, node = m.pool(call.path["poolId"]), m.node(call.path["poolId"], call.path["nodeId"])
         if not node.alive:
             raise BatchError("NodeStateUnusable")
+        if identity is not None:
+            check_reference(identity, pool.spec, "identityReference")
         return node.id, f"{pool.id}/{node.id}/{uuid.uuid4()}"
 
     node_id, directory = call.engine.call(read)
     files = await asyncio.to_thread(call.engine.node_logs.files, node_id, start, end)
-    call.engine.upload_logs(node_id, files, url, directory)
+    container = {"containerUrl": url} | ({"identityReference": identity} if identity else {})
+    call.engine.upload_logs(node_id, files, container, directory)
     return Reply({"virtualDirectoryName": directory, "numberOfFilesUploaded": len(files)})

@@ -27,6 +27,25 @@ def test_one_file_without_the_other(pem):
     assert "both --cert and --key" in refusal("--port", "0", "--key", str(pem.key))
 
 
+def test_authorities_that_can_not_be_used(pem, tmp_path):
+    assert "--cert and --key" in refusal("--port", "0", "--ca", str(pem.ca))
+    for path, said in ((tmp_path / "none", "No such file"), (pem.key, "no certificate")):
+        given = ("--cert", str(pem.cert), "--key", str(pem.key), "--ca", str(path))
+        message = refusal("--port", "0", *given)
+        assert said in message and "--ca" in message
+
+
+def test_what_tasks_are_told_to_trust(pem, tmp_path):
+    """The authority that is given, or a certificate that signed itself; without knowing, nothing."""
+    assert Certificate(pem.cert, pem.key).bundle() is None
+    assert pem.ca.read_bytes() in Certificate(pem.cert, pem.key, pem.ca).bundle()
+    own, key = tmp_path / "own.pem", tmp_path / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1"]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", own]
+    subprocess.run([*command, *names], check=True, capture_output=True)
+    assert own.read_bytes() in Certificate(own, key).bundle()
+
+
 def test_files_that_can_not_be_used(pem, tmp_path):
     assert "No such file" in start_refused(tmp_path / "none", pem.key)
     assert "No such file" in start_refused(pem.cert, tmp_path / "none")

@@ -38,7 +38,7 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Pem:
 @pytest.fixture(scope="session")
 def secure_process(pem: Pem) -> Iterator[RunningEmulator]:
     """One emulator with https for the session, with Azurite beside it, also with https."""
-    with running_emulator(cert=pem.cert, key=pem.key, blob_port=0) as emulator:
+    with running_emulator(cert=pem.cert, key=pem.key, ca=pem.ca, blob_port=0) as emulator:
         yield emulator
 
 
