@@ -300,6 +300,7 @@ class Engine:
                 _container(container),
                 workspace.is_elevated(order),
                 order.slots,
+                workspace.user_numbers(order),
             )
         )
 

@@ -124,7 +124,6 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "NodeBeingCreated": (409, "The specified node is being created."),
     "NodeBeingStarted": (409, "The specified node is being started."),
     "NodeBeingRebooted": (409, "The specified node is being rebooted."),
-    "NodeBeingReimaged": (409, "The specified node is being reimaged."),
     "NodeUserExists": (409, "The specified node user already exists."),
     "NodeStateUnusable": (409, "The state of the specified node is unusable."),
     "NodeAlreadyInTargetSchedulingState": (

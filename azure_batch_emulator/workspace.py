@@ -114,6 +114,16 @@ def visible(variables: Mapping[str, str], container: Mapping | None) -> dict[str
     return {name: value for name, value in variables.items() if not name.startswith(hidden)}
 
 
+def user_numbers(run: StartRun) -> tuple[int, int] | None:
+    """The numbers of the task's named user and its group, where the pool gives them."""
+    name = run.spec.get("userIdentity", {}).get("username")
+    for user in run.users:
+        linux = user.get("linuxUserConfiguration", {})
+        if user["name"] == name and "uid" in linux:
+            return linux["uid"], linux["gid"]
+    return None
+
+
 def is_elevated(run: StartRun) -> bool:
     """Whether the task's user identity has an administrator's rights."""
     identity = run.spec.get("userIdentity", {})

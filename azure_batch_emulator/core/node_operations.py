@@ -69,7 +69,12 @@ def start(m: Machine, node: Node) -> None:
 
 def _check(node: Node, possible: bool) -> None:
     if not possible or node.leaving:
-        raise BatchError(_BUSY.get(node.state, "OperationNotValidOnNode"))
+        raise not_now(node)
+
+
+def not_now(node: Node) -> BatchError:
+    """Why something can't be done with a node in its state."""
+    return BatchError(_BUSY.get(node.state, "OperationNotValidOnNode"), [("NodeState", node.state)])
 
 
 def enable_scheduling(m: Machine, node: Node) -> None:

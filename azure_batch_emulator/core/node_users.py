@@ -13,11 +13,10 @@ from ..errors import BatchError, invalid_property, missing_property
 from ..wire import parse_time
 from .entities import Node, NodeUser
 from .machine import Machine
+from .node_operations import not_now
 
 LIFETIME = timedelta(days=1)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,31}")
-_BEING = {"creating": "NodeBeingCreated", "starting": "NodeBeingStarted", "rebooting": "NodeBeingRebooted",
-          "reimaging": "NodeBeingReimaged", "unusable": "NodeStateUnusable"}  # fmt: skip
 
 
 def create(m: Machine, node: Node, body: dict) -> NodeUser:
@@ -53,7 +52,7 @@ def delete(m: Machine, node: Node, name: str) -> None:
 
 def _check_state(node: Node) -> None:
     if node.state not in ("idle", "running"):
-        raise BatchError(_BEING.get(node.state, "OperationNotValidOnNode"), [("NodeState", node.state)])
+        raise not_now(node)
 
 
 def _check(m: Machine, body: dict) -> datetime:

@@ -56,7 +56,8 @@ class NodeSpec:
 @dataclass(frozen=True)
 class TaskLaunch:
     """One run of a task. `run_id` is unique among all runs, retries included; `slots` is how many of the
-    node's slots the task takes; `elevated` is an administrator's elevation level."""
+    node's slots the task takes; `elevated` is an administrator's elevation level; `user` is the user's and the group's
+    number of a named user that has them."""
 
     run_id: str
     node: NodeSpec
@@ -66,6 +67,7 @@ class TaskLaunch:
     container: ContainerSpec | None
     elevated: bool
     slots: int
+    user: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ from .run_options import RunOptions, invalid_settings, parse_run_options
 log = logging.getLogger(__name__)
 CPU_PERIOD_US = 100_000
 MINIMUM_MEMORY_BYTES = 6 << 20
+# The user and the group of tasks that are no administrators, where the emulator itself is root.
+TASK_USER = (1000, 1000)
 
 
 class DockerRunner:
@@ -60,6 +62,9 @@ class DockerRunner:
             for image in node.container_images:
                 if failure := ensure_image(client, image, node.registries):
                     return failure
+            if _is_root():
+                for path in (node.root_dir, *node.root_dir.glob("*/")):
+                    os.chown(path, *TASK_USER)
         except ENGINE_ERRORS as error:
             return unavailable(error)
         return None
@@ -73,6 +78,8 @@ class DockerRunner:
         words = split_command(launch.command_line) if launch.command_line.strip() else []
         if isinstance(words, Failure):
             return TaskExit(None, words)
+        if _is_root() and not launch.elevated:
+            _give(launch.task_dir, launch.user or TASK_USER)
         try:
             return self._run(self._engine(), launch, options, words)
         except ENGINE_ERRORS as error:
@@ -161,6 +168,17 @@ class DockerRunner:
         code = container.wait(timeout=None)["StatusCode"]
         container.reload()
         return TaskExit(code, None, container.id, out_of_memory(container, launch))
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _give(directory: Path, user: tuple[int, int]) -> None:
+    """Makes a directory, with all in it, a user's."""
+    for parent, directories, names in os.walk(directory):
+        for path in (parent, *(os.path.join(parent, name) for name in (*directories, *names))):  # noqa: PTH118
+            os.chown(path, *user, follow_symlinks=False)
 
 
 def _kill(container) -> None:

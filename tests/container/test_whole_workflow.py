@@ -15,6 +15,7 @@ import pytest
 from support.emulator import wait_until
 
 from azure_batch_emulator import DEV_ACCOUNT, DEV_KEY
+from azure_batch_emulator.runners.docker import TASK_USER
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
@@ -152,7 +153,7 @@ def test_every_task_runs_in_a_container(docker_engine, snakemake_image, docker_e
             "in_docker": True,
             "greeting": "hello from the client",
             "threads": 2,
-            "uid": os.getuid(),
+            "uid": os.getuid() or TASK_USER[0],
         }
     assert len(tasks) == 2
     # The engine's own record: as many containers as jobs, all from this image and of this emulator.

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -15,7 +16,7 @@ from support.registry import private_registry
 from support.running import Running
 
 from azure_batch_emulator.runners import BindMount, ContainerSpec, NodeSpec, TaskExit, make_runner
-from azure_batch_emulator.runners.docker import DockerRunner
+from azure_batch_emulator.runners.docker import TASK_USER, DockerRunner
 from azure_batch_emulator.runners.engine import HOST_LABEL, PROCESS_LABEL
 
 pytestmark = pytest.mark.docker
@@ -93,6 +94,7 @@ def test_node_root_is_mounted_and_writable(runner, launch, container):
     shared = task.node.root_dir / "shared"
     shared.mkdir()
     (shared / "in").write_text("from the node")
+    assert runner.boot_node(task.node) is None
     task = launch(f"sh -c 'cat {shared}/in; echo back > {shared}/out'", container=container())
     assert runner.run(task).exit_code == 0
     assert out(task) == "from the node"
@@ -127,19 +129,25 @@ def test_out_of_memory_is_told(runner, launch, container):
     assert dict(ended.details)["OutOfMemory"].endswith("1 of 2 slots are 64 MiB.")
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give the task's directory to another user")
-def test_user_is_the_owner_of_the_task_directory(runner, launch, container):
-    task = launch("sh -c 'id -u; id -g; echo x > mine; mkdir -p ~/.cache; python -m snakemake --version'")
-    task = launch(task.command_line, container=container())
-    for path in (task.task_dir, task.task_dir / "wd"):
-        os.chown(path, 41234, 45678)
-    for parent in task.task_dir.parents[:8]:
-        if parent.stat().st_mode & 0o001 == 0:
-            parent.chmod(parent.stat().st_mode | 0o011)
-    assert runner.run(task).exit_code == 0, err(task)
-    assert out(task).split()[:2] == ["41234", "45678"]
-    assert "azbatch" in out(task).split()[2]
-    assert (task.task_dir / "wd" / "mine").stat().st_uid == 41234
+as_root = pytest.mark.skipif(
+    os.getuid() != 0, reason="only root can give the task's directory to another user"
+)
+
+
+@as_root
+@pytest.mark.parametrize(("user", "numbers"), [(None, TASK_USER), ((41234, 45678), (41234, 45678))])
+def test_a_task_is_not_root(runner, launch, container, user, numbers):
+    """Not even where the emulator is root: a task that needs an administrator's rights fails here as on Azure."""
+    script = "id -u; id -g; echo x > mine; cat given; mkdir -p ~/.cache; python -m snakemake --version; touch /etc/x"
+    task = replace(launch(f"sh -c '{script}'", container=container()), user=user)
+    given = task.task_dir / "wd" / "given"
+    given.write_text("resource\n")
+    given.chmod(0o600)
+    assert runner.boot_node(task.node) is None
+    assert runner.run(task).exit_code == 1, err(task)
+    assert out(task).split()[:3] == [str(number) for number in numbers] + ["resource"]
+    assert "azbatch" in out(task).split()[3] and "Permission denied" in err(task)
+    assert (task.task_dir / "wd" / "mine").stat().st_uid == numbers[0]
 
 
 def test_elevated_is_root(runner, launch, container):
