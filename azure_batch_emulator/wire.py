@@ -6,6 +6,7 @@ https://learn.microsoft.com/rest/api/batchservice/ ; durations are ISO 8601, tim
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 
 # .NET's TimeSpan.MaxValue, which the service uses for "no limit".
 INFINITE = "P10675199DT2H48M5.4775807S"
@@ -22,6 +23,7 @@ def is_id(text: str) -> bool:
     return bool(_ID.fullmatch(text))
 
 
+@lru_cache(maxsize=1024)
 def parse_duration(text: str) -> timedelta:
     """The length of an ISO 8601 duration (a year has 365 days, a month 30); ValueError if it is none."""
     match = _DURATION.fullmatch(text.strip())
@@ -66,9 +68,8 @@ def finite(duration: str | None) -> timedelta | None:
 
 def format_time(time: datetime) -> str:
     """RFC 3339 with up to seven fractional digits, trailing zeros trimmed."""
-    time = time.astimezone(UTC)
-    fraction = f".{time.microsecond:06}".rstrip("0") if time.microsecond else ""
-    return time.strftime("%Y-%m-%dT%H:%M:%S") + fraction + "Z"
+    text = time.astimezone(UTC).replace(tzinfo=None).isoformat()
+    return (text.rstrip("0") if time.microsecond else text) + "Z"
 
 
 def parse_time(text: str) -> datetime:

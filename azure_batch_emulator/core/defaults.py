@@ -196,6 +196,12 @@ def task_constraints(given: dict | None, job_retries: int) -> dict:
     return constraints
 
 
+def share(spec: dict, other: dict) -> dict:
+    """A specification that takes over from another the parts that are equal: tasks differ in little but their ids
+    and command lines, and there may be very many of them. Nobody changes the parts."""
+    return {name: other[name] if value == other.get(name) else value for name, value in spec.items()}
+
+
 def task_spec(body: dict, job: dict) -> dict:
     check_id("id", body["id"])
     check_display_name(body)

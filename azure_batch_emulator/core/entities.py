@@ -22,12 +22,15 @@ COUNTS = ("active", "running", "completed", "succeeded", "failed")
 class Entity:
     """What has an id and a lifecycle."""
 
+    __slots__ = ()
+
     id: str
     lifecycle: Stateful
 
     @property
     def key(self) -> str:
-        return self.id.lower()
+        key = self.id.lower()
+        return self.id if key == self.id else key  # one string for both, where there are very many
 
     @property
     def state(self) -> str:
@@ -47,7 +50,7 @@ class Failed:
     details: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass
+@dataclass(slots=True)
 class Execution:
     """What the service tells of the runs of one task of any kind."""
 
@@ -262,7 +265,7 @@ class Plan:
     capacity: int | None = None
 
 
-@dataclass
+@dataclass(slots=True)
 class Task(Entity):
     id: str
     seq: int
@@ -275,7 +278,7 @@ class Task(Entity):
     node: tuple[str, str] | None = None
     run: str | None = None
     files: Literal["none", "kept", "cleaned"] = "none"
-    unmet: set[str] = field(default_factory=set)
+    unmet: set[str] | None = None
     satisfied: bool = False
     manager: bool = False
 
@@ -304,6 +307,7 @@ class Job(Entity):
     error: Failed | None = None
     tasks: dict[str, Task] = field(default_factory=dict)
     index: TaskIndex = field(default_factory=TaskIndex)
+    latest: Spec = field(default_factory=dict)
     ready: ReadyQueue = field(default_factory=ReadyQueue)
     picky: dict[str, int] = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)

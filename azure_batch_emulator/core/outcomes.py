@@ -116,16 +116,17 @@ def _count(job: Job, task: Task, names: tuple[str, ...], step: int) -> None:
 
 def await_dependencies(job: Job, task: Task) -> None:
     """Notes what the task waits for that has not been satisfied yet. Ids that don't exist yet are waited for too."""
-    depends = task.spec.get("dependsOn", {})
+    depends, unmet = task.spec.get("dependsOn", {}), set()
     for task_id in depends.get("taskIds", []):
         key = task_id.lower()
         known = job.tasks.get(key)
         if known is None or not known.satisfied:
-            task.unmet.add(key)
+            unmet.add(key)
             job.waiting_on.setdefault(key, set()).add(task.key)
     for span in depends.get("taskIdRanges", []):
         if name := job.id_ranges.wait(task.key, span["start"], span["end"]):
-            task.unmet.add(name)
+            unmet.add(name)
+    task.unmet = unmet or None
 
 
 def satisfy(job: Job, task: Task) -> list[Task]:
@@ -138,6 +139,7 @@ def satisfy(job: Job, task: Task) -> list[Task]:
     for name, waiting in served:
         for key in waiting:
             if dependent := job.tasks.get(key):
-                dependent.unmet.discard(name)
+                if dependent.unmet:
+                    dependent.unmet.discard(name)
                 touched.append(dependent)
     return [dependent for dependent in touched if not dependent.unmet]

@@ -12,7 +12,7 @@ https://learn.microsoft.com/azure/batch/jobs-and-tasks, https://learn.microsoft.
 """
 
 from collections import UserDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 
@@ -86,11 +86,11 @@ TASK = Table("task", {
 class IllegalTransition(Exception):
     """A move that the tables don't have: a defect of the emulator, told with the entity's story."""
 
-    def __init__(self, entity: object, machine: str, old: str, new: str, story: list[str]) -> None:
+    def __init__(self, entity: object, machine: str, old: str, new: str, story: tuple[str, ...]) -> None:
         super().__init__(f"{entity} can't go from {machine} {old!r} to {new!r}; so far: {' '.join(story)}")
 
 
-@dataclass
+@dataclass(slots=True)
 class Stateful:
     """A state, since when, the one before, and the last few moves (for IllegalTransition)."""
 
@@ -99,16 +99,15 @@ class Stateful:
     since: datetime
     previous: str | None = None
     previous_since: datetime | None = None
-    story: list[str] = field(default_factory=list)
+    story: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.story:
-            self.story.append(self.state)
+            self.story = (self.state,)
 
     def move(self, entity: object, new: str, now: datetime) -> None:
         if new not in self.table[self.state]:
             raise IllegalTransition(entity, type(entity).__name__, self.state, new, self.story)
         self.previous, self.previous_since = self.state, self.since
         self.state, self.since = new, now
-        self.story.append(new)
-        del self.story[:-12]
+        self.story = (*self.story[-11:], new)

@@ -3,7 +3,7 @@
 from ..errors import BatchError
 from ..wire import finite
 from . import jobs, nodes, outcomes, runs
-from .defaults import check_fits, check_storage, task_constraints, task_spec
+from .defaults import check_fits, check_storage, share, task_constraints, task_spec
 from .entities import Execution, Job, Node, Spec, Task
 from .instructions import DeleteFiles
 from .job_specs import MANAGER_ONLY, check_task_id
@@ -36,6 +36,7 @@ def add_manager(m: Machine, job: Job) -> None:
 
 
 def _add(m: Machine, job: Job, spec: Spec, *, manager: bool = False) -> Task:
+    spec = job.latest = share(spec, job.latest)
     task = Task(spec["id"], m.next_seq(), spec, m.now, m.now, m.new_etag(), Stateful(TASK, "active", m.now))
     task.manager = manager
     outcomes.enter(job, task)

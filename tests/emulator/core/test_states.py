@@ -36,4 +36,4 @@ def test_moves_outside_the_table_raise_and_change_nothing(name):
         else:
             with pytest.raises(states.IllegalTransition, match=f"{old}.*{new}"):
                 one.move("thing", new, START)
-            assert (one.state, one.previous, one.story) == (old, None, [old])
+            assert (one.state, one.previous, one.story) == (old, None, (old,))
