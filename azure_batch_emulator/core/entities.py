@@ -281,6 +281,7 @@ class Task(Entity):
     unmet: set[str] | None = None
     satisfied: bool = False
     manager: bool = False
+    job: str = ""
 
     @property
     def slots(self) -> int:

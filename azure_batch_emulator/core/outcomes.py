@@ -79,6 +79,7 @@ def _matching(conditions: dict, code: int | None, stage: str | None, success: bo
 
 def enter(job: Job, task: Task) -> None:
     """The task is one of the job's from now on."""
+    task.job = job.key
     job.tasks[task.key] = task
     job.index.add(task.key, task.state, task.lifecycle.since)
     _count(job, task, _counted_as(task), +1)

@@ -122,7 +122,8 @@ def node(m: Machine, entity: Node, base: str) -> dict:
 
 
 def _recent(m: Machine, entity: Task, base: str) -> dict:
-    job_id = next((job.id for job in m.jobs.values() if job.tasks.get(entity.key) is entity), "")
+    job = m.jobs.get(entity.job)
+    job_id = job.id if job and job.tasks.get(entity.key) is entity else ""
     shown = {
         "taskState": entity.state,
         "taskId": entity.id,
