@@ -2,6 +2,7 @@
 
 import logging
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +92,18 @@ def task(account, cache, warnings):
     """Stores as the tasks of one node have them, each with nothing remembered."""
     yield lambda: BlobStore(account, cache=NodeCache(cache.root.parent, account.url, 0, warnings.append))
     assert not warnings
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 4 MiB."""
+    path = tmp_path / "small"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(path)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system can be mounted by root only")
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
 
 
 def content(root: Path) -> dict[str, str]:

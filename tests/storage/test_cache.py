@@ -238,18 +238,6 @@ NodeCache(Path(sys.argv[1]), sys.argv[2], 0).get(
         assert len(warnings) == 1 and "not a private directory" in warnings[0]
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 4 MiB."""
-    path = tmp_path / "small"
-    path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(path)]
-    if not AS_ROOT or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small file system can be mounted by root only")
-    yield path
-    subprocess.run(["umount", str(path)], check=True)
-
-
 class TestSwitch:
     def provider(self, azurite, tmp_path, **settings) -> StorageProvider:
         import logging

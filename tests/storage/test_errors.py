@@ -143,6 +143,18 @@ def test_leased(container, box, tmp_path, store):
     lease.release()
 
 
+@pytest.mark.parametrize("size", [6_000_000, 20_000_000])
+def test_a_full_disk(container, box, tmp_path, store, small_disk, size):
+    """The smaller one arrives with the first request, the larger one is known to have no room before it does."""
+    container.upload_blob("large", bytes(size))
+    (small_disk / "x").write_text("before")
+    with pytest.raises(BlobError) as error:
+        store.fetch(box, "large", small_disk / "x")
+    assert re.search(rf"az://{box}/large: the disk of {small_disk} has no room for it", said(error.value))
+    assert "--local-storage-prefix" in str(error.value)
+    assert [p.read_text() for p in small_disk.iterdir()] == ["before"]
+
+
 def test_nobody_listens(tmp_path):
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound, but not listening

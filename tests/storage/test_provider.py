@@ -111,6 +111,43 @@ class TestObjects:
         asyncio.run(all_of("managed_retrieve", objects))
         assert [thing.local_path().read_text() for thing in objects] == [str(n) for n in range(12)]
 
+    def test_many_small_files_are_one_request_each(self, azurite, blob, container):
+        async def all_of(method, objects):
+            async with asyncio.TaskGroup() as group:
+                for thing in objects:
+                    group.create_task(getattr(thing, method)())
+
+        objects = [blob(f"p/{n}") for n in range(100)]
+        objects[0].local_path().parent.mkdir(parents=True)
+        for n, thing in enumerate(objects):
+            thing.local_path().write_text(str(n))
+        mark = azurite.mark()
+        asyncio.run(all_of("managed_store", objects))
+        assert [r.method for r in azurite.requests(mark)] == ["PUT"] * 100
+        for thing in objects:
+            thing.local_path().unlink()
+        mark = azurite.mark()
+        asyncio.run(all_of("managed_retrieve", objects))
+        assert [r.method for r in azurite.requests(mark)] == ["GET"] * 100
+        assert [thing.local_path().read_text() for thing in objects] == [str(n) for n in range(100)]
+
+    def test_who_waits_for_space_asks_for_the_size_first(self, azurite, provider, blob, container):
+        container.upload_blob("p/x", b"1")
+        provider.wait_for_free_local_storage = 1
+        mark = azurite.mark()
+        asyncio.run(blob("p/x").managed_retrieve())
+        assert [r.method for r in azurite.requests(mark)] == ["HEAD", "GET"]
+
+    def test_a_missing_output_is_looked_for_once_in_a_moment(self, azurite, blob, tmp_path):
+        x = blob("p/x")
+        mark = azurite.mark()
+        assert not x.exists() and not x.exists()
+        assert len(azurite.requests(mark)) == 2  # is there a blob, and is there anything below it?
+        x.local_path().parent.mkdir(parents=True)
+        x.local_path().write_text("1")
+        x.store_object()
+        assert x.exists()
+
     def test_one_failure_among_several_is_the_one_reported(self, blob, container):
         async def retrieve():
             async with asyncio.TaskGroup() as group:

@@ -6,8 +6,11 @@ arrives for as long as `service.PATIENCE`. All ranges are of one state of the bl
 checked, and the MD5 where the blob has one.
 """
 
+import errno
 import hashlib
+import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -17,7 +20,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from snakemake.azure.blob import service
 from snakemake.azure.blob.entries import Blob, blob_of
 from snakemake.azure.blob.errors import BlobError, error_code
-from snakemake.azure.blob.files import CHUNK, Source, Unchanged, in_order, pause, progress_hook
+from snakemake.azure.blob.files import (
+    CHUNK,
+    Source,
+    Unchanged,
+    in_order,
+    large_files,
+    pause,
+    progress_hook,
+)
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient
@@ -74,6 +85,20 @@ class Download:
         return self._insist(CHUNK, get)
 
     def _write(self, path: Path, blob: Blob, first: bytes, checked: bool) -> None:
+        if blob.size == len(first):
+            self._written(path, blob, first, checked)
+            return
+        if shutil.disk_usage(path.parent).free < blob.size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        if not large_files.acquire(blocking=False):
+            first = b""  # not to be kept in memory by all that wait
+            large_files.acquire()
+        try:
+            self._written(path, blob, first, checked)
+        finally:
+            large_files.release()
+
+    def _written(self, path: Path, blob: Blob, first: bytes, checked: bool) -> None:
         found = ""
         for _ in range(TRIES):
             found = self._attempt(path, blob, first, hashed=checked and blob.md5 is not None)

@@ -1,9 +1,10 @@
 """The local side of transfers: folders, names that change hands, threads, and sizes of blocks. No requests."""
 
+import errno
 import itertools
 import mimetypes
+import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections import deque
@@ -30,9 +31,14 @@ LOCAL_ONLY = ".snakemake_timestamp"
 MAX_BLOCKS = 50_000
 MAX_BLOCK_SIZE = 4000 * MIB
 
-# Requests at once for one file, and small files of a directory at once. Four transfers of files at once
-# (StorageProvider.workers) then hold at most 4 x 4 chunks of 8 MiB.
+# Files in transfer at once, most of them small: it takes that many to hide the time that a request is on its way.
+TRANSFERS = 16
+# Large files, of more than a chunk, in transfer at once, and requests at once for each of them: that many chunks
+# are in memory, and a few more.
+LARGE = 3
 CONCURRENCY = 4
+
+large_files = threading.BoundedSemaphore(LARGE)
 
 
 class TransferCancelled(Exception):
@@ -121,12 +127,12 @@ def walk(root: Path) -> tuple[list[str], list[str]]:
 
 
 def in_parallel(work: Callable[[T], object], jobs: Sequence[T]) -> None:
-    """Runs `work` for each job, CONCURRENCY at once; the first failure ends it and is raised."""
+    """Runs `work` for each job, TRANSFERS at once; the first failure ends it and is raised."""
     if len(jobs) < 2:
         for job in jobs:
             work(job)
         return
-    with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="azblob") as pool:
+    with ThreadPoolExecutor(min(TRANSFERS, len(jobs)), thread_name_prefix="azblob") as pool:
         futures = [pool.submit(copy_context().run, work, job) for job in jobs]
         try:
             for future in futures:
@@ -165,20 +171,41 @@ def replacing(path: Path) -> Iterator[Path]:
     On failure nothing is left, and what was at `path` is still there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".azblob-", dir=path.parent))
+    partial = _beside(path)
     try:
-        partial, old = scratch / "new", scratch / "old"
         yield partial
-        if path.is_dir() and not path.is_symlink():
-            path.rename(old)
         try:
             partial.replace(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        except OSError as error:
+            # Files and directories do not replace each other, nor is a directory replaced that has entries.
+            if error.errno not in (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            _swap(partial, path)
+    except BaseException:
+        _discard(partial)
+        raise
+
+
+def _swap(new: Path, path: Path) -> None:
+    old = _beside(path)
+    path.rename(old)
+    try:
+        new.replace(path)
+    except OSError:
+        old.rename(path)
+        raise
+    _discard(old)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".azblob-{secrets.token_hex(6)}")
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

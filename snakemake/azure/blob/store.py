@@ -8,7 +8,9 @@ as in accounts with a hierarchical namespace and in Hadoop's driver. Such marker
 they come from.
 """
 
+import errno
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -39,6 +41,8 @@ T = TypeVar("T")
 
 # How long `head` remembers; Last-Modified has whole seconds.
 SEEN_SECONDS = 1.0
+# How long `exists` remembers that there is nothing: Snakemake asks about a missing output twice in a row.
+ABSENT_SECONDS = 0.25
 SEEN_BLOBS = 20_000
 PAGE = 5000  # entries of a listing in one answer
 
@@ -64,6 +68,7 @@ class BlobStore:
         self._service: BlobServiceClient | None = None
         self._lock = threading.Lock()
         self._seen: dict[tuple[str, str], tuple[float, Blob]] = {}
+        self._absent: dict[tuple[str, str], float] = {}
         self._crowd = Crowd(SEEN_SECONDS)
 
     @property
@@ -105,6 +110,18 @@ class BlobStore:
         self._remember(container, asked, [blob])
         return blob
 
+    def exists(self, container: str, name: str) -> bool:
+        """Whether there is such a file or directory. That there was none a moment ago is not asked again."""
+        asked = self._clock()
+        if asked - self._absent.get((container, name), -ABSENT_SECONDS) < ABSENT_SECONDS:
+            return False
+        if self.head(container, name) is not None or self.has_below(container, name):
+            return True
+        if len(self._absent) > SEEN_BLOBS:
+            self._absent.clear()
+        self._absent[container, name] = asked
+        return False
+
     def _recent(self, container: str, name: str, now: float) -> Blob | None:
         when, blob = self._seen.get((container, name), (0.0, None))
         return blob if blob is not None and now - when < SEEN_SECONDS else None
@@ -129,6 +146,7 @@ class BlobStore:
 
     def _forget(self, container: str, name: str) -> None:
         self._seen.pop((container, name), None)
+        self._absent.pop((container, name), None)
 
     def pages(
         self, container: str, prefix: str, recursive: bool = True
@@ -183,11 +201,20 @@ class BlobStore:
         A file takes one request for its first 8 MiB, and none to find out what it is.
         """
         seen = self._recent(container, name, self._clock())
-        with replacing(path) as partial:
-            mtime = self._download(container, name, partial, etag=seen.etag if seen else None)
-            if mtime is None:
-                mtime = self._download_directory(container, name, partial)
-            os.utime(partial, (mtime, mtime))
+        try:
+            with replacing(path) as partial:
+                mtime = self._download(container, name, partial, etag=seen.etag if seen else None)
+                if mtime is None:
+                    mtime = self._download_directory(container, name, partial)
+                os.utime(partial, (mtime, mtime))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise BlobError(
+                f"{SCHEME}{container}/{name}: the disk of {path.parent} has no room for it "
+                f"({shutil.disk_usage(path.parent).free:,} bytes are free); free some, or put "
+                "--local-storage-prefix on a larger disk."
+            ) from None
         return mtime
 
     def _download(

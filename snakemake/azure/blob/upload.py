@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from snakemake.azure.blob.errors import BlobError, error_code
-from snakemake.azure.blob.files import CHUNK, MIB, block_size, content_type, in_order, progress_hook
+from snakemake.azure.blob.files import (
+    CHUNK,
+    MIB,
+    block_size,
+    content_type,
+    in_order,
+    large_files,
+    progress_hook,
+)
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient
@@ -41,7 +49,10 @@ class Upload:
         """Replaces the blob; the service's answer, with `etag` and `last_modified`."""
         with self._path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
-            return self._whole(file, size) if size <= CHUNK else self._blocks(file, size)
+            if size <= CHUNK:
+                return self._whole(file, size)
+            with large_files:
+                return self._blocks(file, size)
 
     def _whole(self, file: io.FileIO, size: int) -> dict[str, Any]:
         from azure.storage.blob import ContentSettings

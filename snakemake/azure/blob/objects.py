@@ -1,0 +1,231 @@
+"""One file or directory of a workflow, as Snakemake asks about it and moves it."""
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from snakemake_interface_storage_plugins.io import IOCacheStorageInterface, Mtime, get_constant_prefix
+from snakemake_interface_storage_plugins.storage_object import (
+    StorageObjectGlob,
+    StorageObjectRead,
+    StorageObjectTouch,
+    StorageObjectWrite,
+)
+
+from snakemake.azure.blob.entries import Blob
+from snakemake.azure.blob.errors import BlobError
+from snakemake.azure.blob.inventory import MAX_PAGES, Listing, lineage, parent_of
+from snakemake.azure.blob.names import SCHEME, split_query
+from snakemake.azure.blob.store import BlobStore
+
+if TYPE_CHECKING:
+    from snakemake.azure.blob.storage import StorageProvider
+
+
+class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, StorageObjectTouch):
+    provider: "StorageProvider"
+
+    def __post_init__(self) -> None:
+        self.container, self.name = split_query(self.query)
+
+    @property
+    def store(self) -> BlobStore:
+        return self.provider.store
+
+    def local_suffix(self) -> str:
+        return f"{self.container}/{self.name}"
+
+    def cleanup(self) -> None:
+        """Nothing remains: downloads clean up after themselves, and Snakemake removes the local copies."""
+
+    # -- what is there ---------------------------------------------------------------------------------------
+
+    def get_inventory_parent(self) -> str | None:
+        """The key under which a listing that covers this object marks the cache."""
+        directory = parent_of(self.name)
+        root = self.provider.plan.root(self.container, directory)
+        return self._key(directory if root is None else root)
+
+    def _key(self, name: str) -> str:
+        return self.cache_key(f"{self.container}/{name}" if name else self.container)
+
+    async def inventory(self, cache: IOCacheStorageInterface) -> None:
+        """Fills the cache from listings around this object, see snakemake.azure.blob.inventory.
+
+        Within the time of --max-inventory-time, which Snakemake sets to 0 in tasks: a task looks at the few files
+        of its own job, for which a listing is too much.
+        """
+        plan, budget = self.provider.plan_for(cache), _Budget(cache)
+        while not budget.spent and (listing := plan.next(self.container, parent_of(self.name))):
+            with budget:
+                plan.done(listing, self._list_into(cache, listing, budget))
+
+    def _list_into(self, cache: IOCacheStorageInterface, listing: Listing, budget: "_Budget") -> bool:
+        """Whether the listing came to its end."""
+        blobs: list[Blob] = []
+        directories: set[str] = set()
+        complete = True
+        for number, (found, folders) in enumerate(
+            self.store.pages(listing.container, listing.prefix, listing.recursive)
+        ):
+            if number == MAX_PAGES or (number and budget.spent):
+                complete = False
+                break
+            blobs += found
+            directories.update(folders)
+        newest: dict[str, float] = {}
+        for blob in blobs:
+            name = blob.name.removesuffix("/")
+            inside = name if blob.is_folder else parent_of(name)
+            for above in lineage(inside):
+                if len(above) <= len(listing.directory):
+                    break
+                newest[above] = max(newest.get(above, 0.0), blob.mtime)
+        for name in directories | newest.keys():
+            key = self._key(name)
+            cache.exists_in_storage[key] = True
+            cache.size[key] = 0
+            if listing.recursive and complete:
+                cache.mtime[key] = Mtime(storage=newest[name])
+        for blob in blobs:
+            if not blob.is_folder:
+                key = self._key(blob.name)
+                cache.exists_in_storage[key] = True
+                cache.mtime[key] = Mtime(storage=blob.mtime)
+                cache.size[key] = blob.size
+                cache.checksum[key] = _checksum(blob)
+        if complete:
+            covered: Any = cache.exists_in_storage  # an ExistsDict, which the interface calls a dict
+            covered.has_inventory.add(self._key(listing.directory))
+        return complete
+
+    def _head(self) -> Blob | None:
+        return self.store.head(self.container, self.name)
+
+    async def managed_exists(self) -> bool:
+        """Snakemake asks for an inventory only around the inputs of the target rules (DAG.update does not hand
+        `create_inventory` down), and file by file for the rest. Once it has asked for one, and while its cache is
+        in use, the first such question about a directory is answered by an inventory too.
+        """
+        cache: Any = self.provider.cache
+        if cache is not None and cache.active and not self._overwrite_local_path:
+            await self.inventory(cache)
+            if self.get_inventory_parent() in cache.exists_in_storage.has_inventory:
+                return cache.exists_in_storage[self.cache_key()]
+        return await super().managed_exists()
+
+    def exists(self) -> bool:
+        return self.store.exists(self.container, self.name)
+
+    def _missing(self) -> BlobError:
+        return BlobError(
+            f"{self.print_query}: there is no such blob or directory in the storage account "
+            f"{self.store.account.name}.",
+            404,
+            "BlobNotFound",
+        )
+
+    def mtime(self) -> float:
+        """Last-Modified of the blob; for a directory the newest of its marker and all below it."""
+        blob = self._head()
+        if blob is not None and not blob.is_folder:
+            return blob.mtime
+        ages = [b.mtime for b in self.store.below(self.container, self.name)]
+        if blob is not None:
+            ages.append(blob.mtime)
+        if not ages:
+            raise self._missing()
+        return max(ages)
+
+    def size(self) -> int:
+        blob = self._head()
+        if blob is None and not self.store.has_below(self.container, self.name):
+            raise self._missing()
+        return 0 if blob is None or blob.is_folder else blob.size
+
+    def local_footprint(self) -> int:
+        blob = self._head()
+        if blob is not None and not blob.is_folder:
+            return blob.size
+        return sum(b.size for b in self.store.below(self.container, self.name))
+
+    def checksum(self) -> str | None:
+        """The MD5 that the service made of a blob uploaded in one request, or that an uploader gave it."""
+        blob = self._head()
+        return _checksum(blob) if blob is not None else None
+
+    # -- what is moved ---------------------------------------------------------------------------------------
+
+    async def wait_for_free_space(self) -> None:
+        """Snakemake's look at the size costs a request, so it is left out where nobody wants to wait: the download
+        learns the size with its first bytes, and ends if the disk has no room for the rest.
+        """
+        if self.provider.wait_for_free_local_storage is not None:
+            await super().wait_for_free_space()
+
+    async def managed_retrieve(self) -> None:
+        await self.provider.off_loop(super().managed_retrieve)
+
+    async def managed_store(self) -> None:
+        await self.provider.off_loop(super().managed_store)
+
+    def retrieve_object(self) -> None:
+        self.store.fetch(self.container, self.name, self.local_path())
+
+    def store_object(self) -> None:
+        path = self.local_path()
+        if path.is_dir():
+            self.store.upload_directory(self.container, self.name, path)
+        elif path.is_file():
+            self.store.upload(self.container, self.name, path)
+        elif path.is_fifo():
+            return  # output marked as pipe(), which its reader has read by now
+        else:
+            raise BlobError(
+                f"{self.print_query}: its local copy {path} does not exist, so it cannot be stored."
+            )
+
+    def remove(self) -> None:
+        self.store.remove(self.container, self.name)
+
+    def touch(self) -> None:
+        self.store.touch(self.container, self.name)
+
+    def list_candidate_matches(self) -> Iterable[str]:
+        """Queries of all files and directories that start like this one up to its first wildcard."""
+        container, _, prefix = get_constant_prefix(self.query).removeprefix(SCHEME).partition("/")
+        if container != self.container:
+            raise BlobError(
+                f"{self.print_query}: the container's name must not have a wildcard; only the path may "
+                "have some."
+            )
+        seen: set[str] = set()
+        for blobs, _ in self.store.pages(container, prefix):
+            for blob in blobs:
+                name = blob.name.removesuffix("/")
+                seen.update(n for n in lineage(name) if n.startswith(prefix) and n)
+        return [f"{SCHEME}{container}/{name}" for name in sorted(seen)]
+
+
+def _checksum(blob: Blob) -> str | None:
+    return f"md5:{blob.md5}" if blob.md5 and not blob.is_folder else None
+
+
+class _Budget:
+    """The time that --max-inventory-time leaves for listings, kept where Snakemake keeps it: in its cache."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+        self._since: float | None = None
+
+    @property
+    def spent(self) -> bool:
+        used = 0.0 if self._since is None else time.monotonic() - self._since
+        return self._cache.remaining_wait_time <= used
+
+    def __enter__(self) -> None:
+        self._since = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._cache.remaining_wait_time -= time.monotonic() - (self._since or 0.0)
+        self._since = None
