@@ -38,6 +38,7 @@ class SignIn:
 
     def routes(self) -> list[Route]:
         return [
+            Route("/metadata/endpoints", self.endpoints),
             Route("/common/discovery/instance", self.instance),
             Route("/{tenant}/v2.0/.well-known/openid-configuration", self.configuration),
             Route("/{tenant}/.well-known/openid-configuration", self.configuration),
@@ -46,6 +47,27 @@ class SignIn:
             Route("/{tenant}/oauth2/v2.0/token", self.token, methods=["POST"]),
             Route("/{tenant}/oauth2/token", self.token, methods=["POST"]),
         ]
+
+    async def endpoints(self, request: Request) -> Response:
+        """What `az cloud register --endpoint-resource-manager` asks for: a cloud of which all is here."""
+        base = _base(request)
+        authentication = {
+            "loginEndpoint": base,
+            "audiences": ["https://management.core.windows.net/", "https://management.azure.com/"],
+            "tenant": directory.TENANT,
+            "identityProvider": "AAD",
+        }
+        return JSONResponse(
+            {
+                "name": "AzureBatchEmulator",
+                "resourceManager": base,
+                "authentication": authentication,
+                "batch": directory.BATCH,
+                "graphAudience": "https://graph.microsoft.com/",
+                "microsoftGraphResourceId": "https://graph.microsoft.com/",
+                "suffixes": {},
+            }
+        )
 
     async def instance(self, request: Request) -> Response:
         host = request.url.netloc

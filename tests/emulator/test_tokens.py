@@ -140,6 +140,15 @@ def test_instance_discovery(emulator):
     assert requests.get(body["tenant_discovery_endpoint"], timeout=30).json()["issuer"] == ISSUER
 
 
+def test_the_cloud_that_the_cli_registers(emulator):
+    """`az cloud register --endpoint-resource-manager URL` reads this before anybody is logged in."""
+    cloud = requests.get(f"{emulator.url}/metadata/endpoints?api-version=2022-09-01", timeout=30).json()
+    assert cloud["resourceManager"] == cloud["authentication"]["loginEndpoint"] == emulator.url
+    assert cloud["batch"] == directory.BATCH and cloud["name"] != "AzureCloud"
+    for resource in (cloud["batch"], *cloud["authentication"]["audiences"]):
+        assert request_token(emulator, scope=f"{resource}/.default").ok
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "said", "number"),
     [
