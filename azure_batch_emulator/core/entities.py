@@ -129,14 +129,13 @@ class NodeUser:
 
 
 @dataclass
-class Lifetime:
-    """The time that a node of a pool had a machine, from `start` to `end`."""
+class Usage:
+    """What one pool used in one interval that begins at `start`."""
 
     pool: str
     vm_size: str
-    cores: int
     start: datetime
-    end: datetime
+    core_hours: float = 0.0
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from ..errors import BatchError
 from ..profile import Profile
 from .defaults import Catalogue
-from .entities import Job, JobSchedule, Lifetime, Node, Plan, Pool, Run, Spec, Task
+from .entities import Job, JobSchedule, Node, Plan, Pool, Run, Spec, Task, Usage
 from .free_nodes import FreeNodes
 from .instructions import Instruction, SetTimer
 from .scheduler import JobLine
@@ -34,7 +34,7 @@ class Machine:
     job_schedules: dict[str, JobSchedule]
     jobs: dict[str, Job]
     runs: dict[str, Run]
-    lifetimes: list[Lifetime]
+    usage: dict[str, Usage]
     _seq: int
 
     def __init__(self, profile: Profile, random: Random, now: datetime, catalogue: Catalogue) -> None:
@@ -47,7 +47,7 @@ class Machine:
         self.job_schedules = {}
         self.jobs = {}
         self.runs = {}
-        self.lifetimes = []
+        self.usage = {}
         self.dirty: set[str] = set()
         self.lines: dict[str, JobLine] = {}
         self._jobs_on: dict[str, dict[str, Job]] = {}

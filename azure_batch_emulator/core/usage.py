@@ -4,32 +4,17 @@ An interval is complete two hours after its end, as the documentation's limits o
 https://learn.microsoft.com/rest/api/batchservice/pools/list-pool-usage-metrics
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ..errors import BatchError, invalid_query
 from ..wire import format_time
-from .entities import Lifetime, Node, Pool
+from .entities import Node, Pool, Usage
 from .machine import Machine
 
 INTERVAL = timedelta(minutes=30)
 DELAY = timedelta(hours=2)
+KEEP = timedelta(days=60)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """What one pool used in one interval that begins at `start`."""
-
-    pool: str
-    vm_size: str
-    start: datetime
-    core_hours: float
-
-    @property
-    def key(self) -> str:
-        return f"{format_time(self.start)}/{self.pool.lower()}/{self.vm_size.lower()}"
 
 
 def start_metering(m: Machine, node: Node) -> None:
@@ -38,22 +23,34 @@ def start_metering(m: Machine, node: Node) -> None:
 
 
 def stop_metering(m: Machine, pool: Pool, node: Node) -> None:
-    """The node gives its machine back."""
-    if node.metered is not None:
-        m.lifetimes.append(_lifetime(m, pool, node, node.metered))
-        node.metered = None
+    """The node gives its machine back; what is older than anybody is told goes too."""
+    _add(m, m.usage, pool, node, m.now - KEEP, m.now)
+    node.metered = None
+    for key in [key for key, one in m.usage.items() if one.start < m.now - KEEP]:
+        del m.usage[key]
 
 
-def _lifetime(m: Machine, pool: Pool, node: Node, start: datetime) -> Lifetime:
-    return Lifetime(pool.id, pool.spec["vmSize"], pool.spec["cores"], start, m.now)
+def _add(m: Machine, usage: dict[str, Usage], pool: Pool, node: Node, start: datetime, end: datetime) -> None:
+    """Adds what a node has used until now to the intervals that meet the time from `start` to `end`."""
+    if node.metered is None:
+        return
+    first = max(_floor(start), _floor(node.metered))
+    while first < min(end, m.now):
+        used = min(m.now, first + INTERVAL) - max(node.metered, first)
+        if used > timedelta():
+            new = Usage(pool.id, pool.spec["vmSize"], first)
+            one = usage.setdefault(f"{format_time(first)}/{pool.key}/{new.vm_size.lower()}", new)
+            one.core_hours += pool.spec["cores"] * used / timedelta(hours=1)
+        first += INTERVAL
 
 
 def _floor(time: datetime) -> datetime:
     return time - (time - _EPOCH) % INTERVAL
 
 
-def metrics(m: Machine, start: datetime | None, end: datetime | None) -> list[Metrics]:
-    """The intervals that meet the time from `start` to `end`; the last that is complete, where neither is given."""
+def metrics(m: Machine, start: datetime | None, end: datetime | None) -> dict[str, Usage]:
+    """The intervals that meet the time from `start` to `end`; the last that is complete, where neither is given.
+    The keys are in ascending order."""
     last = _floor(m.now - DELAY)
     for name, time, lag in (("starttime", start, DELAY + INTERVAL), ("endtime", end, DELAY)):
         if time is not None and time > m.now - lag:
@@ -68,27 +65,19 @@ def metrics(m: Machine, start: datetime | None, end: datetime | None) -> list[Me
     start, end = start or last - INTERVAL, end or last
     if end < start:
         raise invalid_query("endtime", format_time(end), "The end is before the start.")
-    totals: dict[tuple[str, str, datetime], float] = {}
-    for life in _lifetimes(m):
-        first = max(_floor(start), _floor(life.start))
-        while first < min(end, life.end, last):
-            used = min(life.end, first + INTERVAL) - max(life.start, first)
-            key = (life.pool, life.vm_size, first)
-            totals[key] = totals.get(key, 0.0) + life.cores * used / timedelta(hours=1)
-            first += INTERVAL
-    found = [Metrics(pool, size, begin, hours) for (pool, size, begin), hours in totals.items() if hours]
-    return sorted(found, key=lambda one: one.key)
-
-
-def _lifetimes(m: Machine) -> Iterator[Lifetime]:
-    yield from m.lifetimes
+    start, end = max(start, m.now - KEEP), min(end, last)
+    found = {
+        key: Usage(one.pool, one.vm_size, one.start, one.core_hours)
+        for key, one in m.usage.items()
+        if _floor(start) <= one.start < end
+    }
     for pool in m.pools.values():
         for node in pool.nodes.values():
-            if node.metered is not None:
-                yield _lifetime(m, pool, node, node.metered)
+            _add(m, found, pool, node, start, end)
+    return dict(sorted(found.items()))
 
 
-def view(one: Metrics) -> dict:
+def view(one: Usage) -> dict:
     return {
         "poolId": one.pool,
         "startTime": format_time(one.start),

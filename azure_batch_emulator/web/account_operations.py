@@ -33,6 +33,6 @@ def _time(call: Call, name: str) -> datetime | None:
 def list_pool_usage_metrics(call: Call) -> Reply:
     def read(m: Machine) -> Reply:
         found = usage.metrics(m, _time(call, "starttime"), _time(call, "endtime"))
-        return call.listing(((one.key, one) for one in found), lists.USAGE, usage.view, "poolusagemetrics")
+        return call.listing(found.items(), lists.USAGE, usage.view, "poolusagemetrics")
 
     return call.engine.call(read)

@@ -14,7 +14,7 @@ HOUR = timedelta(hours=1)
 
 def hours(driver, start=None, end=None):
     found = driver.do(usage.metrics, start, end)
-    return [(one.pool, (one.start - START) / HOUR, round(one.core_hours, 6)) for one in found]
+    return [(one.pool, (one.start - START) / HOUR, round(one.core_hours, 6)) for one in found.values()]
 
 
 @pytest.fixture
@@ -57,6 +57,22 @@ def test_a_pool_that_is_still_there():
     driver.pool(nodes=1)
     driver.advance(4 * 3600)
     assert hours(driver, START) == [("pool", i / 2, 1.0) for i in range(4)]
+
+
+def test_what_is_kept(driver):
+    driver.advance((usage.KEEP - 2 * HOUR).total_seconds())
+    driver.pool("late")
+    driver.advance(3600)
+    driver.do(pools.delete, driver.machine.pools["late"])
+    driver.advance(0)
+    assert {one.pool for one in driver.machine.usage.values()} == {"pool", "late"}
+    driver.advance(6 * 3600)
+    driver.pool("later")
+    driver.do(pools.delete, driver.machine.pools["later"])
+    driver.advance(0)
+    assert {one.pool for one in driver.machine.usage.values()} == {"late"}
+    assert [pool for pool, _, _ in hours(driver, START)] == ["late"] * 3
+    assert hours(driver, START, START + HOUR) == []
 
 
 @pytest.mark.parametrize(
