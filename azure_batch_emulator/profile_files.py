@@ -95,7 +95,7 @@ def _http_faults(**fields: Any) -> HttpFaults:
     return made
 
 
-_NODE_FAULTS: dict[str, tuple[str, Reader]] = {
+NODE_FAULTS: dict[str, tuple[str, Reader]] = {
     "preemptionsPerNodeHour": ("preemptions_per_node_hour", _rate),
     "lossesPerNodeHour": ("losses_per_node_hour", _rate),
     "lateNodeRate": ("late_nodes", _share),
@@ -105,7 +105,7 @@ _NODE_FAULTS: dict[str, tuple[str, Reader]] = {
     "allocationStallRate": ("allocation_stalls", _share),
     "lowPriorityCapacity": ("low_priority_capacity", _capacity),
 }
-_HTTP_FAULTS: dict[str, tuple[str, Reader]] = {
+HTTP_FAULTS: dict[str, tuple[str, Reader]] = {
     "throttledRate": ("throttled", _share),
     "busyRate": ("busy", _share),
     "errorRate": ("failed", _share),
@@ -131,8 +131,8 @@ ENTRIES: dict[str, tuple[str, Reader]] = {
     "lowPriorityCoreQuota": ("low_priority_cores", _quota),
     "poolQuota": ("pools", _quota),
     "activeJobQuota": ("jobs", _quota),
-    "nodeFaults": ("faults", _object(NodeFaults, _NODE_FAULTS)),
-    "httpFaults": ("http", _object(_http_faults, _HTTP_FAULTS)),
+    "nodeFaults": ("faults", _object(NodeFaults, NODE_FAULTS)),
+    "httpFaults": ("http", _object(_http_faults, HTTP_FAULTS)),
 }
 
 

@@ -27,6 +27,10 @@ EMULATOR_KEY = (
 )
 
 
+# All that the SDK uses on what this run makes.
+METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "POST"})
+
+
 @dataclass(frozen=True)
 class BatchAccount:
     """A Batch account: endpoint, name and, for Shared Key, the key (never printed)."""
@@ -81,18 +85,25 @@ class BatchAccount:
         return DefaultAzureCredential()
 
     def client(self, **pipeline: Any):
-        """An `azure.batch.BatchClient`; retries 408, 429 and 5xx with growing pauses, honouring Retry-After.
+        """An `azure.batch.BatchClient`; retries 408, 429, 5xx and lost connections with growing pauses, honouring
+        Retry-After.
 
         https://learn.microsoft.com/azure/batch/batch-retry-after-errors
         """
         from azure.batch import BatchClient
+        from azure.core.pipeline.policies import RetryPolicy
+
+        class RepeatPosts(RetryPolicy):
+            """Also sends a POST whose connection was lost again: those of `Batch` can be repeated."""
+
+            def configure_retries(self, options: dict[str, Any]) -> dict[str, Any]:
+                options.setdefault("retry_on_methods", METHODS)
+                return super().configure_retries(options)
 
         return BatchClient(
             self.endpoint,
             self.credential(),
-            retry_total=8,
-            retry_backoff_factor=0.5,
-            retry_backoff_max=30,
+            retry_policy=RepeatPosts(retry_total=8, retry_backoff_factor=0.5, retry_backoff_max=30),
             connection_timeout=20,
             read_timeout=90,
             logging_enable=False,

@@ -1,6 +1,7 @@
 """The one door to the Batch service: every request of a run goes through `Batch`.
 
-The SDK's pipeline retries what is worth retrying (408, 429, 5xx, lost connections; see `BatchAccount.client`).
+The SDK's pipeline retries what is worth retrying (408, 429, 5xx, lost connections; see `BatchAccount.client`), POST
+requests too, as each of those here can be repeated: what a request made whose answer was lost is found to be there.
 What remains becomes a `BatchError`: one sentence, the service's code, the option that helps, no secret.
 """
 
@@ -150,8 +151,17 @@ class Batch:
             )
 
     def create_pool(self, pool: "BatchPoolCreateOptions") -> None:
-        with self._explained(f"create the pool {pool.id}"):
+        """Ids are of one run alone: a pool that exists was made by a request whose answer was lost."""
+        with self._forgiving("PoolExists"), self._explained(f"create the pool {pool.id}"):
             self.client.create_pool(pool)
+
+    @contextmanager
+    def _forgiving(self, code: str) -> Iterator[None]:
+        try:
+            yield
+        except BatchError as e:
+            if e.code != code:
+                raise
 
     def get_pool(self, pool_id: str) -> "BatchPool":
         with self._explained(f"look up the pool {pool_id}"):
@@ -173,7 +183,9 @@ class Batch:
             with self._explained(f"resize the pool {pool_id}"):
                 # The poller's thread asks once and then sleeps; nobody waits for it.
                 self.client.begin_resize_pool(
-                    pool_id, BatchPoolResizeOptions(target_dedicated_nodes=nodes), polling_interval=3600
+                    pool_id,
+                    BatchPoolResizeOptions(target_dedicated_nodes=nodes),
+                    polling_interval=3600,
                 )
         except BatchError as e:
             if e.code == "PoolBeingResized":
@@ -186,7 +198,8 @@ class Batch:
         return self._delete("pool", pool_id, "PoolBeingDeleted")
 
     def create_job(self, job: "BatchJobCreateOptions") -> None:
-        with self._explained(f"create the Batch job {job.id}"):
+        """As with pools, a job that exists is this run's."""
+        with self._forgiving("JobExists"), self._explained(f"create the Batch job {job.id}"):
             self.client.create_job(job)
 
     def delete_job(self, job_id: str) -> bool:

@@ -29,7 +29,6 @@ QUOTA_ERRORS = {
 }
 FATAL_RESIZE_ERRORS = {"unsupportedvmsize"}
 USABLE = {"idle", "running"}
-BROKEN = {"unusable", "starttaskfailed"}
 COMING = {"creating", "starting", "waitingforstarttask", "rebooting", "reimaging", "upgradingos", "unknown"}
 
 
@@ -93,6 +92,12 @@ class NodeView:
     id: str
     state: str
     error: str = ""
+
+    @property
+    def broken(self) -> bool:
+        """Whether nobody repairs it. A node that is unusable without an error is one that the service can't reach,
+        and starts again."""
+        return self.state == "starttaskfailed" or (self.state == "unusable" and bool(self.error))
 
     @classmethod
     def of(cls, node) -> "NodeView":
@@ -161,7 +166,7 @@ def assess(pool: PoolView, waited: timedelta, patience: timedelta) -> str | None
                     f"The region of the Batch account does not offer {pool.vm_size} ({code}: {message}): set "
                     "--az-batch-vm-size."
                 )
-    broken = [node for node in pool.nodes if node.state in BROKEN]
+    broken = [node for node in pool.nodes if node.broken]
     if broken and len(broken) == len(pool.nodes):
         reason = next((node.error for node in broken if node.error), f"state {broken[0].state}")
         hint = ""

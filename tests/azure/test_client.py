@@ -77,6 +77,42 @@ def test_a_pool_that_is_being_resized_is_asked_later(batch, plan):
     wait_until(lambda: batch.get_pool(plan.id).current_dedicated_nodes == 2)
 
 
+@pytest.fixture
+def suffer(batch, emulator):
+    """Lets the next requests fail, one after the other."""
+    from azure.core.rest import HttpRequest
+
+    def plan(*kinds):
+        order = HttpRequest("POST", f"{emulator.url}/-/faults", json={"requests": list(kinds)})
+        assert batch.client.send_request(order).json()["requests"] == list(kinds)
+
+    yield plan
+    plan()
+
+
+@pytest.mark.parametrize("kind", ["droppedBefore", "droppedAfter", "failedAfter"])
+def test_requests_that_fail_are_repeated_and_what_they_made_is_found(batch, plan, suffer, kind):
+    from azure.batch import models
+
+    suffer(kind)
+    batch.create_pool(plan.options(0))
+    suffer(kind)
+    batch.create_job(
+        models.BatchJobCreateOptions(id="job-1", pool_info=models.BatchPoolInfo(pool_id=plan.id))
+    )
+    suffer(kind)
+    assert batch.add_tasks("job-1", tasks("a", "b")) == []
+    assert sorted(batch.task_states("job-1")) == ["a", "b"]
+    suffer(kind)
+    batch.resize_pool(plan.id, 1)
+    wait_until(lambda: batch.get_pool(plan.id).current_dedicated_nodes == 1)
+    suffer(kind)
+    assert batch.delete_job("job-1") in (True, False)
+    suffer(kind)
+    assert batch.delete_pool(plan.id) in (True, False)
+    wait_until(lambda: not batch.delete_pool(plan.id))
+
+
 def test_deleting_what_is_gone_is_no_error(batch, job, plan):
     assert batch.delete_job("never") is False and batch.delete_pool("never") is False
     assert batch.delete_job(job) is True

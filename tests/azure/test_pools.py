@@ -29,6 +29,8 @@ def pool(*states, steady=True, target=2, errors=(), error=""):
         (pool(errors=[("AccountVMSeriesCoreQuotaReached", "m")]), 0, "quota.*VM series"),
         (pool(errors=[("UnsupportedVMSize", "m")]), 0, "does not offer Standard_D4ds_v5.*--az-batch-vm-size"),
         (pool("unusable", error="ContainerInvalidImage: not found"), 0, "not found.*--container-image"),
+        (pool("unusable"), 5, None),
+        (pool("unusable", "unknown"), 31, "30 minutes"),
         (pool("starttaskfailed", error="exit 1"), 0, "exit 1"),
         (pool("creating"), 30, "30 minutes.*--az-batch-node-timeout"),
         (pool(errors=[("AllocationFailed", "no room")]), 31, "no room"),

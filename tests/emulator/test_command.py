@@ -1,6 +1,7 @@
 """The command itself: ready line, settings for clients, refusals, and that nothing is left after the end."""
 
 import os
+import re
 import shlex
 import signal
 import socket
@@ -12,7 +13,14 @@ import pytest
 import requests
 from support.emulator import running_emulator, wait_until
 
-from azure_batch_emulator.profile_files import ProfileError, load_profile
+from azure_batch_emulator.profile_files import (
+    ENTRIES,
+    HTTP_FAULTS,
+    NODE_FAULTS,
+    SHIPPED,
+    ProfileError,
+    load_profile,
+)
 
 from .helpers import make_job, make_pool, shell, task
 
@@ -109,6 +117,12 @@ def test_a_runner_without_its_engine(tmp_path):
         ('{"bootSeconds": [0, Infinity]}', "bootSeconds"),
         ('{"poolQuota": true}', "poolQuota"),
         ('{"colour": 1}', "colour"),
+        ('{"dedicatedCoreQuotaPerVMFamily": 5}', "dedicatedCoreQuotaPerVMFamily.*object"),
+        ('{"nodeFaults": {"bootFailureRate": 1.5}}', "nodeFaults: bootFailureRate.*0 to 1"),
+        ('{"nodeFaults": {"colour": 1}}', "nodeFaults.*colour"),
+        ('{"nodeFaults": {"preemptionsPerNodeHour": -1}}', "preemptionsPerNodeHour.*negative"),
+        ('{"nodeFaults": {"lowPriorityCapacity": [[9, 1], [5, 1]]}}', "lowPriorityCapacity.*ascending"),
+        ('{"httpFaults": {"throttledRate": 0.6, "busyRate": 0.6}}', "more than 1"),
         ("[1]", "object"),
         ("{", "JSON"),
     ],
@@ -118,6 +132,15 @@ def test_profiles_that_can_not_be_used(tmp_path, text, said):
     profile.write_text(text)
     with pytest.raises(ProfileError, match=said):
         load_profile(str(profile))
+
+
+def test_profiles_that_come_with_it_and_all_entries():
+    chaos = load_profile("chaos")
+    assert chaos.faults.preemptions_per_node_hour > 0 and chaos.http.dropped_after > 0
+    page = Path(__file__).parents[2] / "docs" / "emulator" / "profiles.md"
+    described = set(re.findall(r"^\| `(\w+)` \|", page.read_text(), re.M))
+    entries = set(ENTRIES) | set(NODE_FAULTS) | set(HTTP_FAULTS) | set(SHIPPED)
+    assert described | {"nodeFaults", "httpFaults"} == entries, "each entry is described, and nothing else"
 
 
 def test_refused_profiles(tmp_path):
