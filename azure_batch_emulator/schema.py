@@ -23,7 +23,7 @@ def api() -> dict:
 def parse_object(raw: bytes) -> dict:
     """The JSON object that `raw` is the text of."""
     try:
-        value = json.loads(raw)
+        value = json.loads(raw, object_pairs_hook=_once, parse_constant=_no_constant)
     except RecursionError:
         raise BatchError("InvalidRequestBody", [("Reason", "The body is nested too deeply.")]) from None
     except ValueError as error:
@@ -31,6 +31,17 @@ def parse_object(raw: bytes) -> dict:
     if not isinstance(value, dict):
         raise BatchError("InvalidRequestBody", [("Reason", "The body is not a JSON object.")])
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a property is there twice")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def check_model(model: str, value: dict, path: str) -> dict:
@@ -67,7 +78,7 @@ def check_model(model: str, value: dict, path: str) -> dict:
 def check_value(kind: str, value: Any, path: str) -> Any:
     if kind.startswith("["):
         if not isinstance(value, list):
-            raise invalid_property(path, value, "A list is expected.")
+            raise _mistyped(path, "A list is expected.")
         return [check_value(kind[1:-1], item, f"{path}[{i}]") for i, item in enumerate(value)]
     if kind.startswith("enum:"):
         for known in api()["enums"][kind[5:]]:
@@ -77,11 +88,15 @@ def check_value(kind: str, value: Any, path: str) -> Any:
     if check := _SCALARS.get(kind):
         try:
             return check(value)
-        except (TypeError, ValueError) as error:
-            raise invalid_property(path, value, f"{error}.") from None
+        except (TypeError, ValueError, OverflowError) as error:
+            raise _mistyped(path, f"{error}.") from None
     if not isinstance(value, dict):
-        raise invalid_property(path, value, f"An object of type '{kind}' is expected.")
+        raise _mistyped(path, f"An object of type '{kind}' is expected.")
     return check_model(kind, value, path + "/")
+
+
+def _mistyped(path: str, reason: str) -> BatchError:
+    return BatchError("InvalidRequestBody", [("Reason", reason), ("PropertyName", path)])
 
 
 def _string(value: Any) -> str:

@@ -83,7 +83,10 @@ def parse_time(text: str) -> datetime:
             time = parsedate_to_datetime(text)
         except ValueError:
             raise ValueError(f"{text!r} is not a time such as 2026-03-13T14:30:00Z") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    try:
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is outside the calendar") from None
 
 
 def http_date(time: datetime) -> str:

@@ -183,6 +183,7 @@ def check_image(config: dict, catalogue: Catalogue, now_text: str) -> None:
 
 def start_task(task: dict) -> dict:
     check_files(task, "startTask/")
+    check_range("startTask/maxTaskRetryCount", task.get("maxTaskRetryCount", 0), -1, 2**31 - 1)
     return {"userIdentity": AUTO_USER, "maxTaskRetryCount": 0, "waitForSuccess": True} | task
 
 
@@ -193,6 +194,7 @@ def task_constraints(given: dict | None, job_retries: int) -> dict:
     constraints = {"maxWallClockTime": INFINITE, "retentionTime": "P7D", "maxTaskRetryCount": retries} | given
     check_range("constraints/maxTaskRetryCount", constraints["maxTaskRetryCount"], -1, 2**31 - 1)
     check_positive("constraints/maxWallClockTime", constraints["maxWallClockTime"])
+    check_retention("constraints/retentionTime", constraints["retentionTime"])
     return constraints
 
 
@@ -229,6 +231,11 @@ def task_spec(body: dict, job: dict) -> dict:
 
 
 def check_exit_conditions(conditions: dict, job: dict) -> None:
+    for span in conditions.get("exitCodeRanges", []):
+        if span["start"] > span["end"]:
+            raise invalid_property(
+                "exitConditions/exitCodeRanges", span["start"], "The start is above the end."
+            )
     options = [
         entry["exitOptions"] for name in ("exitCodes", "exitCodeRanges") for entry in conditions.get(name, [])
     ]
@@ -310,6 +317,11 @@ def check_url(name: str, url: str) -> None:
         good = False
     if not good:
         raise invalid_property(name, url.partition("?")[0], "An http or https URL is needed.")
+
+
+def check_retention(name: str, duration: str) -> None:
+    if parse_duration(duration) < timedelta():
+        raise invalid_property(name, duration, "The duration must not be negative.")
 
 
 def check_positive(name: str, duration: str) -> None:

@@ -4,9 +4,10 @@ https://learn.microsoft.com/rest/api/batchservice/jobs/create-job
 """
 
 import copy
+from datetime import timedelta
 
 from ..errors import BatchError, invalid_property, missing_property
-from ..wire import INFINITE, is_id
+from ..wire import INFINITE, is_id, parse_duration
 from .defaults import (
     AUTO_USER,
     Catalogue,
@@ -16,6 +17,7 @@ from .defaults import (
     check_id,
     check_positive,
     check_range,
+    check_retention,
     check_storage,
     check_user,
     pool_spec,
@@ -24,6 +26,7 @@ from .defaults import (
 )
 
 MAX_PREFIX = 20  # characters of autoPoolIdPrefix
+MAX_RELEASE = timedelta(minutes=15)
 # What a job manager task has beyond other tasks.
 MANAGER_ONLY = frozenset({"killJobOnCompletion", "runExclusive", "allowLowPriorityNode"})
 
@@ -65,6 +68,7 @@ def _fill_auxiliaries(spec: dict) -> None:
         spec["jobPreparationTask"]["constraints"] = task_constraints(
             spec["jobPreparationTask"].get("constraints"), 0
         )
+        check_id("jobPreparationTask/id", spec["jobPreparationTask"]["id"])
     if "jobReleaseTask" in spec:
         if "jobPreparationTask" not in spec:
             raise invalid_property("jobReleaseTask", "", "A job release task needs a job preparation task.")
@@ -75,6 +79,19 @@ def _fill_auxiliaries(spec: dict) -> None:
             "retentionTime": "P7D",
             "userIdentity": AUTO_USER,
         } | spec["jobReleaseTask"]
+        _check_release(spec["jobReleaseTask"], spec)
+
+
+def _check_release(task: dict, job: dict) -> None:
+    """https://learn.microsoft.com/rest/api/batchservice/jobs/create-job#batchjobreleasetask"""
+    check_id("jobReleaseTask/id", task["id"])
+    if task["id"].lower() == job["jobPreparationTask"]["id"].lower():
+        raise BatchError("TaskIdSameAsJobPreparationTask")
+    limit = "jobReleaseTask/maxWallClockTime"
+    check_positive(limit, task["maxWallClockTime"])
+    if parse_duration(task["maxWallClockTime"]) > MAX_RELEASE:
+        raise invalid_property(limit, task["maxWallClockTime"], "The value must be at most 15 minutes.")
+    check_retention("jobReleaseTask/retentionTime", task["retentionTime"])
 
 
 def manager_task(body: dict, job: dict) -> dict:

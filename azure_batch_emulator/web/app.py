@@ -32,6 +32,7 @@ from .call import Call, Conditions, Reply
 
 log = logging.getLogger("azure_batch_emulator.requests")
 MAX_BODY = 1 << 20  # bytes of a request body, as addtaskcollection documents it
+LENGTHS = {"content-length", "transfer-encoding"}
 JSON = "application/json;odata=minimalmetadata"
 COMMON = {
     "Server": "Microsoft-HTTPAPI/2.0",
@@ -94,6 +95,8 @@ class Application:
         for name, value in pairs:
             query.setdefault(name.lower(), value)
         version = _check_version(query.pop("api-version", None))
+        if request.method in ("POST", "PUT", "PATCH") and not headers.keys() & LENGTHS:
+            raise BatchError("MissingContentLengthHeader")
         if raw_body is None:
             raise BatchError("RequestBodyTooLarge", [("MaxLimit", str(MAX_BODY))])
         prefix = f"/{self._engine.account}"

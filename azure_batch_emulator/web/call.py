@@ -1,7 +1,7 @@
 """One request on its way through: what handlers get, and what they give back."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -17,7 +17,7 @@ from .routing import Operation
 class Conditions:
     """The conditional headers of a request.
 
-    https://learn.microsoft.com/rest/api/batchservice/conditional-headers
+    https://learn.microsoft.com/rest/api/batchservice/specifying-conditional-headers
     """
 
     match: str | None = None
@@ -45,9 +45,24 @@ class Conditions:
             value = headers.get(name)
             return value.removeprefix("W/").strip('"') if value is not None else None
 
-        return cls(
+        given = cls(
             tag("if-match"), tag("if-none-match"), time("if-modified-since"), time("if-unmodified-since")
         )
+        return given._one(taken)
+
+    def _one(self, taken: str) -> "Conditions":
+        """A request has one condition. A tag beside the date of the same sense is the one that counts."""
+        match, none_match = (None, None) if taken == "since" else (self.match, self.none_match)
+        alone = replace(
+            self,
+            match=match,
+            none_match=none_match,
+            unmodified_since=self.unmodified_since if match is None else None,
+            modified_since=self.modified_since if none_match is None else None,
+        )
+        if sum(value is not None for value in vars(alone).values()) > 1:
+            raise BatchError("MultipleConditionHeadersNotSupported")
+        return alone
 
     def check(self, method: str, etag: str | None, modified: datetime) -> None:
         """412 where a condition is not met; 304 where that only says that a reader has the newest."""

@@ -92,18 +92,18 @@ def test_a_body_that_is_wrong(emulator):
         "PropertyName": "poolInfo"
     }
     job = {"id": "j", "poolInfo": {"poolId": "p"}}
-    for name, value in (
-        ("priority", "high"),
-        ("priority", 1001),
-        ("maxParallelTasks", 0),
-        ("usesTaskDependencies", 3),
-        ("onAllTasksComplete", "sometimes"),
-        ("metadata", {}),
-        ("constraints", []),
-        ("constraints", {"maxWallClockTime": "5 minutes"}),
-        ("id", "no spaces"),
+    for code, name, value in (
+        ("InvalidRequestBody", "priority", "high"),
+        ("InvalidPropertyValue", "priority", 1001),
+        ("InvalidPropertyValue", "maxParallelTasks", 0),
+        ("InvalidRequestBody", "usesTaskDependencies", 3),
+        ("InvalidPropertyValue", "onAllTasksComplete", "sometimes"),
+        ("InvalidRequestBody", "metadata", {}),
+        ("InvalidRequestBody", "constraints", []),
+        ("InvalidRequestBody", "constraints", {"maxWallClockTime": "5 minutes"}),
+        ("InvalidPropertyValue", "id", "no spaces"),
     ):
-        details = error(send(emulator, "POST", "/jobs", job | {name: value}), 400, "InvalidPropertyValue")
+        details = error(send(emulator, "POST", "/jobs", job | {name: value}), 400, code)
         assert details["PropertyName"].startswith(name) and details["Reason"]
     error(send(emulator, "PUT", "/jobs/j", job | {"state": "active"}), 400, "InvalidRequestBody")
 
