@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+import pytest
+
 from azure_batch_emulator.core import jobs, nodes, pools, runs, tasks, timers
 from azure_batch_emulator.core.entities import Ended
 from azure_batch_emulator.core.instructions import (
@@ -15,6 +17,7 @@ from azure_batch_emulator.core.instructions import (
     UploadOutputs,
 )
 from azure_batch_emulator.core.machine import Machine
+from azure_batch_emulator.errors import BatchError
 from azure_batch_emulator.profile import Profile
 from azure_batch_emulator.region import catalogue
 from azure_batch_emulator.schema import check_model
@@ -133,3 +136,14 @@ class Driver:
 
     def task(self, job, task_id="task", **more):
         return self.do(tasks.create, job, task_body(task_id, **more))
+
+
+def code_of(call, *args):
+    """The code of the error that the call raises."""
+    with pytest.raises(BatchError) as caught:
+        call(*args)
+    return caught.value.code
+
+
+def states_of(pool):
+    return [node.state for node in pool.nodes.values()]

@@ -1,0 +1,8 @@
+import pytest
+
+from .builders import Driver
+
+
+@pytest.fixture
+def driver():
+    return Driver()
