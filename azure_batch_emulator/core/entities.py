@@ -290,7 +290,8 @@ class Task(Entity):
 @dataclass
 class Job(Entity):
     """`pool_id` is the pool that the job has been given, "" when its auto pool could not be made. `ready` holds the
-    waiting tasks that any free slots do for; `picky` those that are particular about their nodes, with their age."""
+    waiting tasks that any free slots do for; `picky` those that are particular about their nodes, with their age.
+    `runs` are those of tasks, `helpers` those of preparation and release tasks."""
 
     id: str
     seq: int
@@ -311,6 +312,7 @@ class Job(Entity):
     ready: ReadyQueue = field(default_factory=ReadyQueue)
     picky: dict[str, int] = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)
+    helpers: set[str] = field(default_factory=set)
     dying: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     slot_counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))

@@ -4,7 +4,7 @@ from ..errors import BatchError, invalid_property
 from ..wire import finite, format_time
 from . import auto_pools, auxiliaries, job_schedules, nodes, quotas, runs, tasks
 from .defaults import check_id, refuse, strip_secrets
-from .entities import Auxiliary, Job, JobSchedule, Spec
+from .entities import Auxiliary, Job, JobSchedule, Run, Spec
 from .instructions import DeleteFiles
 from .job_specs import check_against_pool, check_job, check_own_lifetime, job_constraints, job_spec, pool_info
 from .machine import Machine
@@ -202,10 +202,11 @@ def settle(m: Machine, job: Job) -> None:
         m.touch(job)
         return
     pool = m.pools.get(job.pool)
-    here = [node for node in pool.nodes.values() if job.key in node.preps and node.up] if pool else []
     if not job.released:
         job.released = True
-        for node in here:
+        for node in (
+            [node for node in pool.nodes.values() if job.key in node.preps and node.up] if pool else ()
+        ):
             for run in [m.runs[r] for r in node.runs if m.runs[r].job == job.key]:
                 runs.kill(m, run, "end")
             if "jobReleaseTask" in job.spec and node.preps[job.key].state == "completed":
@@ -213,7 +214,7 @@ def settle(m: Machine, job: Job) -> None:
                     job.spec["jobReleaseTask"]["id"], job.spec["jobReleaseTask"]
                 )
                 auxiliaries.begin(m, node, "release", release, job)
-    if any(run.job == job.key for node in here for run in [m.runs[r] for r in node.runs]):
+    if any(_goes_on(m, m.runs[run]) for run in job.helpers):
         return
     if job.state == "terminating":
         job.lifecycle.move(job, "completed", m.now)
@@ -229,6 +230,11 @@ def settle(m: Machine, job: Job) -> None:
     for node in pool.nodes.values() if pool else ():
         nodes.proceed(m, node)
     _over(m, job)
+
+
+def _goes_on(m: Machine, run: Run) -> bool:
+    node = m.find_node(run.pool, run.node)
+    return node is not None and node.up
 
 
 def _over(m: Machine, job: Job) -> None:

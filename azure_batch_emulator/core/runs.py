@@ -50,8 +50,8 @@ def begin_task(m: Machine, pool: Pool, node: Node, job: Job, task: Task) -> None
 def register(m: Machine, node: Node, job: Job | None, run: Run) -> None:
     m.runs[run.id] = run
     node.runs[run.id] = run.slots
-    if job is not None and run.kind == "task":
-        job.runs.add(run.id)
+    if job is not None:
+        (job.runs if run.kind == "task" else job.helpers).add(run.id)
     nodes.show_load(m, node)
 
 
@@ -59,6 +59,7 @@ def drop(m: Machine, run: Run) -> None:
     m.runs.pop(run.id, None)
     if run.job and (job := m.jobs.get(run.job)):
         job.runs.discard(run.id)
+        job.helpers.discard(run.id)
         m.line_up(job)
     if run.task is not None and run.task.run == run.id:
         run.task.run = None

@@ -196,10 +196,17 @@ def job_schedule(m: Machine, entity: JobSchedule, base: str) -> dict:
     return shown | {"executionInfo": info}
 
 
-def task(m: Machine, job: Job, entity: Task, base: str) -> dict:
-    shown = strip_secrets(entity.spec) | _stamps(entity, f"{base}/jobs/{job.id}/tasks/{entity.id}")
-    shown["executionInfo"] = execution(entity.execution, entity.state)
-    if entity.node:
+def task(m: Machine, job: Job, entity: Task, base: str, selected: frozenset[str] | None = None) -> dict:
+    """All of it, or at least the properties that are selected."""
+
+    def wanted(name: str) -> bool:
+        return selected is None or name in selected
+
+    spec = {name: value for name, value in entity.spec.items() if wanted(name)}
+    shown = strip_secrets(spec) | _stamps(entity, f"{base}/jobs/{job.id}/tasks/{entity.id}")
+    if wanted("executionInfo"):
+        shown["executionInfo"] = execution(entity.execution, entity.state)
+    if entity.node and wanted("nodeInfo"):
         pool_id = m.pools[entity.node[0]].id if entity.node[0] in m.pools else entity.node[0]
         url = f"{base}/pools/{pool_id}/nodes/{entity.node[1]}"
         directory = task_directory(job.id, entity.id)

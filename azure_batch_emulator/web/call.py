@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -110,7 +111,7 @@ class Call:
 
     def item(self, shown: dict, kind: str, entity: Any = None) -> Reply:
         """One thing as JSON, cut down to `$select`."""
-        selected = odata.parse_select(self.query.get("$select"), self._properties())
+        selected = self.selected
         odata.check_expand(self.query.get("$expand"))
         body = {"odata.metadata": f"{self.base}/$metadata#{kind}/@Element"} | self._project(shown, selected)
         return Reply(body, (stamps(entity) if entity is not None else {}))
@@ -123,7 +124,7 @@ class Call:
         kind: str,
     ) -> Reply:
         """A page of a list. `rows` come with their keys, in ascending order; those up to `after` may be left out."""
-        selected = odata.parse_select(self.query.get("$select"), self._properties())
+        selected = self.selected
         odata.check_expand(self.query.get("$expand"))
         predicate = odata.compile_filter(self.query.get("$filter"), fields)
         limit = odata.max_results(self.query.get("maxresults"))
@@ -144,8 +145,11 @@ class Call:
         token = self.query.get("$skiptoken")
         return odata.decode_token(token) if token else None
 
-    def _properties(self) -> set[str]:
-        return older.names(self.operation.returns or "", self.version)
+    @cached_property
+    def selected(self) -> frozenset[str] | None:
+        """The properties that `$select` names, or None for all of them."""
+        names = older.names(self.operation.returns or "", self.version)
+        return odata.parse_select(self.query.get("$select"), names)
 
     def _project(self, shown: dict, selected: frozenset[str] | None) -> dict:
         shown = older.as_of(self.operation.returns or "", shown, self.version)

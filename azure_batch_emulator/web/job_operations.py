@@ -165,7 +165,9 @@ def list_tasks(call: Call) -> Reply:
     def read(m: Machine) -> Reply:
         job = m.job(call.path["jobId"])
         rows = lists.tasks_after(job, call.query.get("$filter"), call.after)
-        return call.listing(rows, lists.TASKS, lambda t: views.task(m, job, t, call.base), "tasks")
+        return call.listing(
+            rows, lists.TASKS, lambda t: views.task(m, job, t, call.base, call.selected), "tasks"
+        )
 
     return call.engine.call(read)
 

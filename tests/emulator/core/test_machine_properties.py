@@ -292,6 +292,13 @@ class Service(RuleBasedStateMachine):
             assert {job.key for job in m.jobs_on(pool_key)} == on
 
     @invariant()
+    def runs_agree(self):
+        for job in self.machine.jobs.values():
+            runs = [run for run in self.machine.runs.values() if run.job == job.key]
+            assert job.runs == {run.id for run in runs if run.kind == "task"}
+            assert job.helpers == {run.id for run in runs if run.kind != "task"}
+
+    @invariant()
     def the_index_of_tasks_agrees(self):
         for job in self.machine.jobs.values():
             assert list(job.index.after(None)) == sorted(job.tasks)
