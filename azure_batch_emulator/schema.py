@@ -153,6 +153,13 @@ def _map(value: Any) -> dict:
     return {str(key): _string(item) for key, item in value.items()}
 
 
+def _object(value: Any) -> dict:
+    """Any JSON, as extensions have it, although the client's model speaks of strings."""
+    if not isinstance(value, dict):
+        raise ValueError("An object is expected")
+    return value
+
+
 _SCALARS = {
     "str": _string,
     "int": _int32,
@@ -162,4 +169,5 @@ _SCALARS = {
     "duration": _duration,
     "datetime": _time,
     "map": _map,
+    "object": _object,
 }

@@ -127,10 +127,14 @@ def test_remote_login(client):
 
 
 @covers("list_node_extensions", "get_node_extension")
-def test_extensions(client):
+def test_extensions(client, emulator):
     extensions = [
         models.VMExtension(
-            name="Second", publisher="p", type="t", settings={"a": "b"}, provision_after_extensions=["first"]
+            name="Second",
+            publisher="p",
+            type="t",
+            settings={"a": {"b": ["c"]}},
+            provision_after_extensions=["first"],
         ),
         models.VMExtension(name="first", publisher="p", type="t", protected_settings={"key": "secret"}),
     ]
@@ -143,7 +147,10 @@ def test_extensions(client):
     assert [e.vm_extension.name for e in listed] == ["first", "Second"]
     assert listed[0].vm_extension.protected_settings is None
     one = client.get_node_extension("pool", node.id, "second")
-    assert (one.provisioning_state, one.vm_extension.settings) == ("Succeeded", {"a": "b"})
+    assert (one.provisioning_state, one.vm_extension.name) == ("Succeeded", "Second")
+    # The client would make strings of what is nested in settings.
+    raw = send(emulator, "GET", f"/pools/pool/nodes/{node.id}/extensions/Second").json()
+    assert raw["vmExtension"]["settings"] == {"a": {"b": ["c"]}}
     assert one.instance_view.statuses[0].level == "Info"
     some = list(client.list_node_extensions("pool", node.id, select=["provisioningState"]))
     assert [(e.provisioning_state, e.vm_extension) for e in some] == [("Succeeded", None)] * 2

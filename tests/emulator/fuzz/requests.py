@@ -87,6 +87,8 @@ def value(kind: str, depth: int = 0) -> st.SearchStrategy:
             return st.sampled_from(["PT5M", "P1D", "PT05M00S", "PT0S", "P10675199DT2H48M5.4775807S"])
         case "datetime":
             return st.sampled_from(["2026-01-01T00:00:00Z", "2027-01-01T00:00:00.1234567Z"])
+        case "object":
+            return st.just({"a": {"b": [1]}})
         case "map":
             return st.dictionaries(st.sampled_from(["a", "b"]), st.just("x"), max_size=2)
     return model(kind, depth + 1)
