@@ -8,7 +8,7 @@ from ..core import endpoints, extensions, node_operations, node_users
 from ..core.defaults import check_url
 from ..core.identities import check_reference
 from ..core.machine import Machine
-from ..errors import BatchError, invalid_property
+from ..errors import invalid_property
 from ..wire import parse_time
 from .call import Call, Reply
 
@@ -62,6 +62,8 @@ delete_node_user = _on_node(lambda m, node, call: node_users.delete(m, node, cal
 def get_node_remote_login_settings(call: Call) -> Reply:
     def read(m: Machine) -> Reply:
         pool, node = m.pool(call.path["poolId"]), m.node(call.path["poolId"], call.path["nodeId"])
+        if not node.alive:
+            raise node_operations.not_now(node)
         return call.item(endpoints.remote_login(pool, node), "remoteloginsettings")
 
     return call.engine.call(read)
@@ -100,7 +102,7 @@ async def upload_node_logs(call: Call) -> Reply:
     def read(m: Machine) -> tuple[str, str]:
         pool, node = m.pool(call.path["poolId"]), m.node(call.path["poolId"], call.path["nodeId"])
         if not node.alive:
-            raise BatchError("NodeStateUnusable")
+            raise node_operations.not_now(node)
         if identity is not None:
             check_reference(identity, pool.spec, "identityReference")
         return node.id, f"{pool.id}/{node.id}/{uuid.uuid4()}"

@@ -126,6 +126,23 @@ def test_remote_login(client):
     assert code(caught) == "NodeNotFound"
 
 
+def test_a_node_without_a_machine_has_neither_login_nor_logs(client):
+    make_pool(client, network_configuration=with_endpoints(nat_pool()))
+    node = node_of(client)
+    client.begin_deallocate_node("pool", node.id, models.BatchNodeDeallocateOptions()).result()
+    assert client.get_node("pool", node.id).state == "deallocated"
+    logs = models.UploadBatchServiceLogsOptions(
+        container_url="http://x/c?sig=x", start_time=datetime.now(UTC)
+    )
+    for ask in (
+        lambda: client.get_node_remote_login_settings("pool", node.id),
+        lambda: client.upload_node_logs("pool", node.id, logs),
+    ):
+        with pytest.raises(HttpResponseError) as caught:
+            ask()
+        assert (caught.value.status_code, code(caught)) == (409, "OperationNotValidOnNode")
+
+
 @covers("list_node_extensions", "get_node_extension")
 def test_extensions(client, emulator):
     extensions = [
