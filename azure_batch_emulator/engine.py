@@ -279,6 +279,7 @@ class Engine:
         run.environment = workspace.visible(
             self.access.environment(order, node.root_dir, self.account_url)
             | workspace.environment(order, node.root_dir, self.account, self.account_url)
+            | self.access.authentication_token(order)
             | self._node_packages.get(order.node, {})
             | installed,
             container,

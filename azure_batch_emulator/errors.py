@@ -63,6 +63,10 @@ CATALOGUE: dict[str, tuple[int, str]] = {
         "Server failed to authenticate the request. Make sure the value of Authorization header is formed "
         "correctly including the signature.",
     ),
+    "InsufficientAccountPermissions": (
+        403,
+        "The account being accessed does not have sufficient permissions to execute this operation.",
+    ),
     "ResourceNotFound": (404, "The specified resource does not exist."),
     "PoolNotFound": (404, "The specified pool does not exist."),
     "NodeNotFound": (404, "The specified node does not exist."),

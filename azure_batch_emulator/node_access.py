@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
+from .auth.access import JOB_CLAIM
 from .certificate import Certificate
 from .core.instructions import StartRun
-from .identity import managed
+from .identity import directory, managed
 from .identity.issuer import ISSUER, Issuer
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, ContainerClient
 
 LIFETIME = timedelta(hours=24)  # of a managed identity's token
+TASK_LIFETIME = timedelta(days=180)  # of a task's token: as long as a task may live
 TOKEN_PATH = "/msi/token"
 BUNDLE = Path("volatile", "ca-bundle.pem")  # below the node's root
 # Of Blob Storage: one that the real service and every Azurite of these years know.
@@ -59,6 +61,17 @@ class NodeAccess:
             header = jwt.encode({"pool": run.pool, "node": run.node}, self._secret, "HS256")
             variables |= {"IDENTITY_ENDPOINT": account_url + TOKEN_PATH, "IDENTITY_HEADER": header}
         return variables
+
+    def authentication_token(self, run: StartRun) -> dict[str, str]:
+        """The variable of a task whose authenticationTokenSettings ask for access to its job.
+
+        https://learn.microsoft.com/azure/batch/batch-compute-node-environment-variables
+        """
+        if run.job is None or not run.spec.get("authenticationTokenSettings", {}).get("access"):
+            return {}
+        claims = {JOB_CLAIM: run.job, "sub": run.task}
+        token = self._issuer.issue(directory.BATCH, claims, datetime.now(UTC), TASK_LIFETIME)
+        return {"AZ_BATCH_AUTHENTICATION_TOKEN": token}
 
     def node_of(self, header: str) -> tuple[str, str] | None:
         """Which node (pool and node id) sends this X-IDENTITY-HEADER; None if it is no node's."""

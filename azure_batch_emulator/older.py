@@ -13,8 +13,9 @@ from .errors import BatchError, invalid_property
 from .schema import api, check_value
 
 CURRENT = API_VERSIONS[0]
-KEPT = ("targetNodeCommunicationMode", "resourceTags")
-"""Properties of pools that are kept and shown, to clients of earlier versions alone."""
+TOKEN = "authenticationTokenSettings"
+KEPT = ("targetNodeCommunicationMode", "resourceTags", TOKEN)
+"""Properties of pools and tasks that are kept and shown, to clients of earlier versions alone."""
 
 CERTIFICATES = ("InvalidRestAPIForAccountSetting", "Certificates were retired on 29 February 2024.")
 _MODES = ("default", "simplified", "classic")
@@ -22,13 +23,18 @@ _ENDED = {
     "cloudServiceConfiguration": "Pools of Cloud Services were retired on 29 February 2024.",
     "applicationLicenses": "Licenses for rendering were retired on 29 February 2024.",
 }
-_POOL = {"certificateReferences", *KEPT}
+_POOL = {"certificateReferences", "targetNodeCommunicationMode", "resourceTags"}
+# Where a job, or a schedule's, has the task that manages it.
+_MANAGED = ("jobManagerTask", "jobSpecification")
 _MORE: dict[str, set[str]] = {
     "BatchPool": {"currentNodeCommunicationMode", *_POOL},
     "BatchPoolCreateOptions": {*_ENDED, *_POOL},
     "BatchPoolSpecification": {*_ENDED, *_POOL},
     "BatchPoolUpdateOptions": _POOL,
     "BatchPoolReplaceOptions": _POOL,
+    "BatchTask": {TOKEN},
+    "BatchTaskCreateOptions": {TOKEN},
+    "BatchJobManagerTask": {TOKEN},
     "DataDisk": {"storageAccountType"},
 }
 
@@ -42,18 +48,36 @@ def modernised(model: str, body: dict, version: str) -> tuple[dict, dict]:
     """A request's body in the current shape, and what is to be kept beside it. A BatchError for what has ended."""
     if version == CURRENT:
         return body, {}
-    body = _visit(model, body, _modern, "")
-    return body, {name: body.pop(name) for name in KEPT if name in body}
+    return _parted(_visit(model, body, _modern, ""))
+
+
+def joined(body: dict, kept: dict) -> dict:
+    """A checked body with what `modernised` took out of it."""
+    if not kept:
+        return body
+    return body | {n: joined(body[n], value) if n in _MANAGED else value for n, value in kept.items()}
 
 
 def as_of(model: str, shown: dict, version: str) -> dict:
     """An answer as clients of the api-version know it."""
+    if version == CURRENT:
+        return _parted(shown)[0]
     if model != "BatchPool":
         return shown
-    if version == CURRENT:
-        return {name: value for name, value in shown.items() if name not in KEPT}
     modes = {"targetNodeCommunicationMode": "default", "currentNodeCommunicationMode": "simplified"}
     return _visit(model, modes | shown, _ancient, "")
+
+
+def _parted(value: dict) -> tuple[dict, dict]:
+    """An object without the properties that only earlier versions have, and those alone."""
+    kept = {name: value[name] for name in KEPT if name in value}
+    rest = {name: item for name, item in value.items() if name not in kept} if kept else value
+    for name in _MANAGED:
+        if isinstance(value.get(name), dict):
+            below, more = _parted(value[name])
+            if more:
+                rest, kept = rest | {name: below}, kept | {name: more}
+    return rest, kept
 
 
 def _visit(model: str, value: Any, change: Callable[[str, dict, str], dict], path: str) -> Any:
@@ -88,10 +112,23 @@ def _modern(model: str, value: dict, path: str) -> dict:
             value[name] = check_value("map", given, path + name)
         elif name == "targetNodeCommunicationMode":
             value[name] = _mode(given, path + name)
-    if path:
+        elif name == TOKEN:
+            value[name] = _token_settings(given, path + name)
+    if path and model != "BatchJobManagerTask":
         # Of the pools that jobs bring with them, nothing of it is ever shown.
         value = {name: item for name, item in value.items() if name not in KEPT}
     return value
+
+
+def _token_settings(given: object, name: str) -> dict:
+    """https://learn.microsoft.com/rest/api/batchservice/task/add#authenticationtokensettings"""
+    if not isinstance(given, dict) or set(given) - {"access"}:
+        raise invalid_property(name, "", "An object with the property 'access' alone is expected.")
+    access = check_value("[str]", given.get("access") or [], f"{name}/access")
+    for one in access:
+        if one.lower() != "job":
+            raise invalid_property(f"{name}/access", one, "'job' is expected.")
+    return {"access": ["job"]} if access else {}
 
 
 def _mode(given: object, name: str) -> str:

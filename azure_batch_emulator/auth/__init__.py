@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from ..errors import BatchError
+from .access import EVERYTHING, Access
 from .shared_key import SharedKey
 from .tokens import Tokens
 
-__all__ = ["Authenticator", "SharedKey", "Tokens"]
+__all__ = ["Access", "Authenticator", "SharedKey", "Tokens"]
 
 
 class Authenticator:
@@ -26,14 +27,14 @@ class Authenticator:
         query: Iterable[tuple[str, str]],
         headers: Mapping[str, str],
         now: datetime,
-    ) -> None:
-        """A BatchError unless the request shows a good credential. `now` is the true time, whatever the
-        service's clock says."""
+    ) -> Access:
+        """What the request's credential opens; a BatchError if it has no good one. `now` is the true time, whatever
+        the service's clock says."""
         scheme, _, credential = headers.get("authorization", "").partition(" ")
         if not scheme:
             detail = "There is no Authorization header."
             raise BatchError("AuthenticationFailed", [("AuthenticationErrorDetail", detail)], status=401)
         if scheme.lower() == "bearer":
-            self._tokens.check(credential.strip(), now)
-        else:
-            self._shared_key.check(method, raw_path, query, headers, now)
+            return self._tokens.check(credential.strip(), now)
+        self._shared_key.check(method, raw_path, query, headers, now)
+        return EVERYTHING

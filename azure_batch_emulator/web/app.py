@@ -90,7 +90,7 @@ class Application:
         raw_body = await read_body(request)
         pairs = parse_qsl(request.scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self._authenticator.check(request.method, raw_path, pairs, headers, datetime.now(UTC))
+        access = self._authenticator.check(request.method, raw_path, pairs, headers, datetime.now(UTC))
         query: dict[str, str] = {}
         for name, value in pairs:
             query.setdefault(name.lower(), value)
@@ -102,6 +102,7 @@ class Application:
         prefix = f"/{self._engine.account}"
         path = raw_path.removeprefix(prefix) if raw_path.startswith(prefix + "/") else raw_path
         operation, parameters = routing.find(request.method, path, version)
+        access.check(operation.segments, parameters)
         handler = handlers().get(operation.name)
         if handler is None:
             raise BatchError("NotImplementedByEmulator", [("Operation", operation.name)])
@@ -202,4 +203,4 @@ def _body(operation: routing.Operation, raw: bytes, version: str) -> dict:
     if operation.name == "create_task_collection":
         return job_operations.parse_collection(raw)
     body, kept = older.modernised(operation.body, parse_object(raw), version)
-    return check_model(operation.body, body, "") | kept
+    return older.joined(check_model(operation.body, body, ""), kept)

@@ -1,5 +1,6 @@
 """Jobs and tasks."""
 
+from .. import older
 from ..core import jobs, lists, tasks, views
 from ..core.machine import Machine
 from ..errors import BatchError, missing_property
@@ -104,7 +105,7 @@ def create_task_collection(call: Call) -> Reply:
         raise missing_property("value")
     if len(given) > tasks.MAX_COLLECTION:
         raise BatchError("RequestBodyTooLarge", [("MaxLimit", f"{tasks.MAX_COLLECTION} tasks")])
-    bodies = [_checked(body) for body in given]
+    bodies = [_checked(body, call.version) for body in given]
     ids = [body.get("id") if isinstance(body, dict) else None for body in given]
 
     def stimulus(m: Machine) -> Reply:
@@ -117,11 +118,12 @@ def create_task_collection(call: Call) -> Reply:
     return call.engine.call(stimulus)
 
 
-def _checked(body: object) -> dict | BatchError:
+def _checked(body: object, version: str) -> dict | BatchError:
     try:
         if not isinstance(body, dict):
             raise BatchError("InvalidRequestBody", [("Reason", "A task is an object.")])
-        return check_model("BatchTaskCreateOptions", body, "")
+        modern, kept = older.modernised("BatchTaskCreateOptions", body, version)
+        return older.joined(check_model("BatchTaskCreateOptions", modern, ""), kept)
     except BatchError as error:
         return error
 

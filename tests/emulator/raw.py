@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import os
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from urllib.parse import parse_qs, urlsplit
@@ -50,7 +51,8 @@ def send(emulator, method, path, body=None, *, headers=None, version=VERSION, ke
         del headers["Authorization"]
     prepared = requests.Request(method, url, headers=headers, data=data or None).prepare()
     prepared.url = url
-    return NO_RETRY.send(prepared, timeout=30)
+    # (A session reads the environment only for requests that it prepares itself.)
+    return NO_RETRY.send(prepared, timeout=30, verify=os.environ.get("REQUESTS_CA_BUNDLE", True))
 
 
 def json_bytes(value):
