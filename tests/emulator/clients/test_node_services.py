@@ -129,7 +129,7 @@ def test_remote_login(client):
 def test_a_node_without_a_machine_has_neither_login_nor_logs(client):
     make_pool(client, network_configuration=with_endpoints(nat_pool()))
     node = node_of(client)
-    client.begin_deallocate_node("pool", node.id, models.BatchNodeDeallocateOptions()).result()
+    client.begin_deallocate_node("pool", node.id, {"nodeDeallocateOption": "requeue"}).result()
     assert client.get_node("pool", node.id).state == "deallocated"
     logs = models.UploadBatchServiceLogsOptions(
         container_url="http://x/c?sig=x", start_time=datetime.now(UTC)
