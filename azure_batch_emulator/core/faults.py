@@ -24,9 +24,10 @@ _REACHABLE = frozenset({"starting", "waitingforstarttask", "starttaskfailed", "i
 
 
 def begin(m: Machine) -> None:
-    """The service starts: the changes of the region's capacity are due at their times."""
+    """The service starts, perhaps again: what is still to change in the region's capacity is due at its time."""
     for after, _ in m.profile.faults.low_priority_capacity:
-        m.set_timer(after, "capacity")
+        if (due := m.epoch + timedelta(seconds=after)) >= m.now:
+            m.set_timer(due - m.now, "capacity")
 
 
 # Preemption

@@ -1,12 +1,13 @@
 """The loop around the core on a clock that the test moves; and what it does when a runner breaks."""
 
+import threading
 from random import Random
 
 import pytest
 from support.emulator import wait_until
 
 from azure_batch_emulator.clock import RealClock, SteppedClock
-from azure_batch_emulator.core import jobs, pools, tasks, views
+from azure_batch_emulator.core import faults, jobs, node_operations, pools, tasks, views
 from azure_batch_emulator.engine import Engine
 from azure_batch_emulator.profile import Profile
 from azure_batch_emulator.profile_files import load_profile
@@ -110,6 +111,52 @@ def test_a_defect_while_a_node_boots(make_engine):
     engine.call(pools.delete, pool)
     wait_until(lambda: engine.call(lambda m: not m.pools))
     assert not directory.exists(), "what the boot made is removed"
+
+
+class SlowRunner(BrokenRunner):
+    """Boots take until the gate opens; `most` is how many were under way at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate, self.now, self.most, self.boots = threading.Event(), 0, 0, 0
+
+    def boot_node(self, node):
+        self.boots += 1
+        self.now += 1
+        self.most = max(self.most, self.now)
+        self.gate.wait(20)
+        self.now -= 1
+
+
+def test_a_node_that_is_preempted_while_it_boots(make_engine):
+    runner = SlowRunner()
+    engine = make_engine(runner, RealClock(), Profile())
+    body = pool_body(targetLowPriorityNodes=1)
+    pool = engine.call(pools.create, body, catalogue())
+    wait_until(lambda: runner.boots == 1)
+    (node,) = pool.nodes.values()
+    engine.call(faults.preempt, node)
+    wait_until(lambda: node.state == "starting")
+    runner.gate.set()
+    wait_until(lambda: node.state == "idle")
+    assert (runner.boots, runner.most) == (2, 1), "its starts don't get into each other's way"
+
+
+def test_files_of_a_node(make_engine):
+    """A reboot keeps them, a preemption does not."""
+    engine = make_engine(make_runner("process"), RealClock(), Profile())
+    body = pool_body(targetLowPriorityNodes=1)
+    pool = engine.call(pools.create, body, catalogue())
+    wait_until(lambda: states(engine) == ["idle"])
+    (node,) = pool.nodes.values()
+    kept = engine.workspace.node_root(node.number) / "shared" / "x"
+    kept.touch()
+    engine.call(node_operations.reboot, node, "requeue")
+    wait_until(lambda: states(engine) == ["idle"])
+    assert kept.exists()
+    engine.call(faults.preempt, node)
+    wait_until(lambda: states(engine) == ["idle"])
+    assert not kept.exists() and kept.parent.is_dir()
 
 
 def test_a_defect_while_a_node_is_taken_down(make_engine):
