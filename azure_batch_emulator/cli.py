@@ -14,6 +14,7 @@ from pathlib import Path
 from . import DEFAULT_PORT, DEV_ACCOUNT, DEV_KEY, azurite
 from .certificate import Certificate, CertificateError
 from .clock import RealClock
+from .identity import directory
 from .packages import PackageError, PackageStore
 from .profile_files import ProfileError, load_profile
 from .runners import RUNNERS, check_runner
@@ -70,6 +71,12 @@ def parser() -> argparse.ArgumentParser:
     env = commands.add_parser("env", help="print export lines for clients of a running emulator")
     env.add_argument("--port", type=_port, default=DEFAULT_PORT)
     env.add_argument("--blob-port", type=_port, default=DEFAULT_BLOB_PORT)
+    env.add_argument(
+        "--ca",
+        type=Path,
+        metavar="PEM",
+        help="https: the authority to trust (or the self-signed certificate)",
+    )
     return top
 
 
@@ -110,24 +117,37 @@ def load_certificate(cert: Path | None, key: Path | None, ca: Path | None) -> Ce
     return certificate
 
 
-def environment(port: int, blob_port: int) -> dict[str, str]:
-    """What clients read: the SDK's callers and Snakemake, blob storage, and the az CLI."""
-    url = f"http://{HOST}:{port}"
-    return {
+def environment(port: int, blob_port: int, ca: Path | None = None) -> dict[str, str]:
+    """What clients read: the SDK's callers and Snakemake, blob storage, and the az CLI. With an authority to trust, the
+    URLs begin with https, and there is a login for Entra ID too."""
+    scheme = "https" if ca else "http"
+    url = f"{scheme}://{HOST}:{port}"
+    variables = {
         "AZ_BATCH_ACCOUNT_URL": url,
         "AZ_BATCH_ACCOUNT_NAME": DEV_ACCOUNT,
         "AZ_BATCH_ACCOUNT_KEY": DEV_KEY,
-        "AZ_BLOB_ACCOUNT_URL": azurite.account_url_with_sas(blob_port),
+        "AZ_BLOB_ACCOUNT_URL": azurite.account_url_with_sas(blob_port, scheme=scheme),
         "AZURE_BATCH_ACCOUNT": DEV_ACCOUNT,
         "AZURE_BATCH_ACCESS_KEY": DEV_KEY,
         "AZURE_BATCH_ENDPOINT": url,
     }
+    if ca:
+        variables |= {
+            "AZURE_AUTHORITY_HOST": url,
+            "AZURE_TENANT_ID": directory.ADFS,
+            "AZURE_CLIENT_ID": directory.CLIENT_ID,
+            "AZURE_CLIENT_SECRET": directory.CLIENT_SECRET,
+            "AZURE_SUBSCRIPTION_ID": directory.SUBSCRIPTION,
+            "REQUESTS_CA_BUNDLE": str(ca.absolute()),
+            "NODE_EXTRA_CA_CERTS": str(ca.absolute()),
+        }
+    return variables
 
 
 def start(options: argparse.Namespace) -> int:
-    logging.basicConfig(
-        level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # Not that of the libraries: those for HTTP log URLs with the signatures in them.
+    logging.getLogger(__package__).setLevel(options.log_level.upper())
     packages = PackageStore(options.applications)
     try:
         profile = load_profile(options.profile)
@@ -192,7 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.command == "start":
         return start(options)
-    for name, value in environment(options.port, options.blob_port).items():
+    for name, value in environment(options.port, options.blob_port, options.ca).items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
 

@@ -6,6 +6,7 @@ All of it is published, as the account's key is: it opens nothing but a service 
 import re
 
 TENANT = "0d3a6b1e-7c52-4f0e-9a41-5be0c8d7f213"
+ADFS = "adfs"
 CLIENT_ID = "6f1c2ab4-93de-4b7a-8c05-2e1d7f9a6b30"
 CLIENT_SECRET = "azure-batch-emulator-published-development-secret"
 # The object id of the application's service principal.
@@ -35,4 +36,4 @@ def knows_resource(resource: str) -> bool:
 def is_tenant(name: str) -> bool:
     """The tenant goes by its id, and as `adfs`: clients make no inquiries with Microsoft about an authority of
     that name, also where their settings can't say so (AZURE_TENANT_ID of azure-identity)."""
-    return name.lower() in (TENANT, "adfs")
+    return name.lower() in (TENANT, ADFS)

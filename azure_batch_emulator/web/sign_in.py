@@ -86,7 +86,7 @@ class SignIn:
             return _refusal(_no_tenant(tenant))
         base = f"{_base(request)}/{tenant}"
         # An authority called adfs has its endpoints without a version.
-        version = "" if tenant.lower() == "adfs" else "/v2.0"
+        version = "" if tenant.lower() == directory.ADFS else "/v2.0"
         return JSONResponse(
             {
                 "issuer": ISSUER,

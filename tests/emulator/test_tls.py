@@ -3,6 +3,8 @@
 import datetime
 import ssl
 import subprocess
+import sys
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -11,7 +13,7 @@ from support.certificates import issue
 
 from azure_batch_emulator.certificate import Certificate
 
-from .test_command import refusal
+from .test_command import COMMAND, refusal
 
 UTC = datetime.UTC
 
@@ -66,6 +68,30 @@ def test_a_certificate_for_another_address_or_time(tmp_path):
     assert "127.0.0.1" in start_refused(other.cert, other.key)
     old = issue(tmp_path, "127.0.0.1", not_after=datetime.datetime(2020, 1, 1, tzinfo=UTC))
     assert "2020-01-01" in start_refused(old.cert, old.key)
+
+
+def test_the_settings_for_clients_of_https(secure, pem):
+    """Exactly what the command prints makes the default credential work, in a process of its own."""
+    port, blob_port = (str(urlsplit(url).port) for url in (secure.url, secure.blob_url))
+    lines = subprocess.run(
+        [*COMMAND, "env", "--port", port, "--blob-port", blob_port, "--ca", pem.ca],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    code = (
+        "import os; from azure.identity import DefaultAzureCredential; from azure.batch import BatchClient;"
+        "print(list(BatchClient(os.environ['AZ_BATCH_ACCOUNT_URL'], DefaultAzureCredential()).list_pools()));"
+        "from azure.storage.blob import ContainerClient as C;"
+        "print(C.from_container_url(os.environ['AZ_BLOB_ACCOUNT_URL'].replace('?', '/none?')).exists())"
+    )
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'{lines}exec "$0" -c "$1"', sys.executable, code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "[]\nFalse\n", done.stderr
 
 
 def test_http_is_not_served_beside_it(secure, pem, monkeypatch):
