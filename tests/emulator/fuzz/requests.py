@@ -14,9 +14,9 @@ from .service import Request
 
 NODE = "{node}"  # stands for the id of a node
 IDS = {
-    "poolId": ["pool", "POOL", "empty", "p2"],
-    "jobId": ["job", "off", "JOB", "j2"],
-    "taskId": ["t1", "t2", "done", "new"],
+    "poolId": ["pool", "pool", "POOL", "empty", "p2"],
+    "jobId": ["job", "job", "JOB", "off", "j2"],
+    "taskId": ["t1", "t1", "t2", "done", "new"],
     "nodeId": [NODE],
     "filePath": ["shared%2Fa%20b%23.txt", "shared", "stdout.txt", "wd", "workitems%2Fjob"],
     "jobScheduleId": ["schedule"],

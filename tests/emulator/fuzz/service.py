@@ -20,6 +20,7 @@ from random import Random
 from urllib.parse import parse_qsl
 
 import uvicorn
+from azure.batch.models import _models
 from support.emulator import wait_until
 
 from azure_batch_emulator import DEV_ACCOUNT, DEV_KEY
@@ -27,7 +28,7 @@ from azure_batch_emulator.auth import Authenticator
 from azure_batch_emulator.auth.shared_key import SharedKey, sign, string_to_sign
 from azure_batch_emulator.auth.tokens import Tokens
 from azure_batch_emulator.clock import SteppedClock
-from azure_batch_emulator.core import jobs, pools, tasks
+from azure_batch_emulator.core import jobs, node_users, pools, tasks
 from azure_batch_emulator.core.machine import Machine
 from azure_batch_emulator.engine import Engine
 from azure_batch_emulator.identity.issuer import Issuer
@@ -35,7 +36,9 @@ from azure_batch_emulator.profile import Profile
 from azure_batch_emulator.region import catalogue
 from azure_batch_emulator.runners import TaskExit
 from azure_batch_emulator.web.app import Application
+from azure_batch_emulator.web.routing import CURRENT, find
 
+from ..clients.strict import complaints
 from ..core.builders import job_body, pool_body, task_body
 
 SECONDS = 10  # that an answer may take
@@ -66,7 +69,7 @@ def picture(machine: Machine) -> bytes:
 
 
 class EndlessRunner:
-    """Tasks that run until they are killed."""
+    """Tasks that run until they are killed, but for those with the command line `once`."""
 
     name = "endless"
 
@@ -82,6 +85,8 @@ class EndlessRunner:
         return None
 
     def run(self, launch):
+        if launch.command_line == "once":
+            return TaskExit(0, None)
         self._event(launch.run_id).wait()
         return TaskExit(None, None)
 
@@ -136,27 +141,38 @@ class Service:
             await send(message)
 
     def refresh(self) -> None:
-        """An account with a pool of two nodes, an empty pool, a busy job, a disabled job and some files."""
+        """An account with a pool of two nodes, one that scales, a busy job, a disabled job, a schedule, a user, and a file."""
         if self.engine is not None:
             self.engine.close()
         shutil.rmtree(self._location, ignore_errors=True)
         engine = Engine(Profile(), EndlessRunner(), SteppedClock(), Random(1), self._location, DEV_ACCOUNT)
         engine.start()
         call = engine.call
-        call(pools.create, pool_body("pool", targetDedicatedNodes=2, taskSlotsPerNode=2), catalogue())
-        call(pools.create, pool_body("empty"), catalogue())
-        call(jobs.create, job_body("job", usesTaskDependencies=True))
+        more = {
+            "startTask": {"commandLine": "once"},
+            "metadata": [{"name": "k", "value": "v"}],
+        }
+        call(pools.create, pool_body("pool", targetDedicatedNodes=2, taskSlotsPerNode=4, **more), catalogue())
+        scaling = {"enableAutoScale": True, "autoScaleFormula": "$TargetDedicatedNodes=0;"}
+        call(pools.create, pool_body("empty", **scaling), catalogue())
+        auxiliary = {"jobPreparationTask": {"commandLine": "once"}}
+        call(jobs.create, job_body("job", usesTaskDependencies=True, **auxiliary))
         for name in ("t1", "t2", "t3"):
             call(lambda m, name=name: tasks.create(m, m.job("job"), task_body(name)))
         call(jobs.create, job_body("off"))
         call(lambda m: jobs.disable(m, m.job("off"), "wait"))
         call(lambda m: tasks.create(m, m.job("off"), task_body("done")))
         call(lambda m: tasks.terminate(m, m.job("off"), m.task("off", "done")))
-        wait_until(
-            lambda: call(lambda m: [t.state for t in m.job("job").tasks.values()]) == ["running"] * 3,
-            interval=0.002,
-        )
+
+        def at_rest(m: Machine) -> bool:
+            nodes, busy = m.pool("pool").nodes.values(), m.job("job").tasks.values()
+            up = [node.state for node in nodes if node.state in ("idle", "running")]
+            return len(up) == 2 and all(task.state == "running" for task in busy)
+
+        wait_until(lambda: call(at_rest), interval=0.002)
         self.node = call(lambda m: sorted(m.pool("pool").nodes)[0])
+        user = {"name": "user", "password": "secret"}
+        call(lambda m: node_users.create(m, m.node("pool", self.node), user))
         root = engine.node_root(self.node)
         assert root is not None
         (root / "shared").mkdir(exist_ok=True)
@@ -167,8 +183,8 @@ class Service:
         """Sends the request as it is, and signs it well if it is to be signed. A hang is a TimeoutError."""
         headers = {"Host": f"127.0.0.1:{self.port}"} | request.headers
         headers.setdefault("ocp-date", format_datetime(datetime.now(UTC), usegmt=True))
-        if request.body is not None:
-            headers["Content-Length"] = str(len(request.body))
+        if request.body is not None or request.method in ("POST", "PUT", "PATCH"):
+            headers["Content-Length"] = str(len(request.body or b""))
         if request.signed:
             path, _, query = request.target.partition("?")
             lower = {name.lower(): value.strip() for name, value in headers.items()}
@@ -199,7 +215,7 @@ def is_an_answer_of_the_service(request: Request, answer: Answer) -> str | None:
     if request.method == "HEAD" or status == 304:
         return "there is a body" if answer.body else None
     if status < 400:
-        return None
+        return _not_as_modelled(request, answer)
     if answer.headers.get("content-type", "").replace(" ", "") != "application/json;odata=minimalmetadata":
         return f"an error in {answer.headers.get('content-type')}"
     error = json.loads(answer.body)
@@ -213,4 +229,18 @@ def is_an_answer_of_the_service(request: Request, answer: Answer) -> str | None:
         isinstance(entry["key"] + entry["value"], str) for entry in error.get("values", ())
     ):
         return f"an error of another shape: {text}"
+    return None
+
+
+def _not_as_modelled(request: Request, answer: Answer) -> str | None:
+    """The first thing in the answer that the strict models of azure-batch do not know."""
+    path, _, query = request.target.partition("?")
+    model = find(request.method, path)[0].returns
+    if model is None or f"api-version={CURRENT}" not in query:
+        return None
+    body = json.loads(answer.body)
+    whole = "%24select" not in query and "$select" not in query
+    for value in body.get("value", [body]) if not model.endswith("Result") else [body]:
+        for complaint in complaints(getattr(_models, model)(value), whole=whole):
+            return complaint
     return None

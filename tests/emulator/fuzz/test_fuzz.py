@@ -4,7 +4,9 @@ changes nothing.
 AZBATCH_FUZZ=N sends N times as many, other ones on each run.
 """
 
+import contextlib
 import os
+import socket
 from dataclasses import replace
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .requests import NODE, requests
-from .service import Service, is_an_answer_of_the_service
+from .service import Request, Service, is_an_answer_of_the_service
 
 MORE = int(os.environ.get("AZBATCH_FUZZ", "0"))
 
@@ -39,3 +41,32 @@ def test_odd_requests(service, wanted):
         request = replace(request, target=request.target.replace(NODE, service.node))
         wrong = is_an_answer_of_the_service(request, service.send(request))
         assert wrong is None, f"{request}: {wrong}"
+
+
+NO_HTTP = {
+    "words": b"hello there\r\n\r\n",
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "no length": b"POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    "two lengths": b"POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "a bad chunk": b"POST /jobs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "a NUL": b"GET /jobs HTTP/1.1\r\nHost: x\r\nX: a\x00b\r\n\r\n",
+    "a long header": b"GET /jobs HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+    "half a body": b"POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+    "bytes in the path": b"GET /jobs/\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
+    "another version": b"GET /jobs HTTP/9.9\r\nHost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("raw", NO_HTTP.values(), ids=NO_HTTP)
+def test_what_is_no_http(service, raw):
+    """It is refused or dropped, and the next request is served."""
+    service.refresh()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(raw)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := connection.recv(65536):
+                answer += chunk
+    assert not answer or answer.startswith(b"HTTP/1.1 4"), answer[:200]
+    assert service.send(Request("GET", "/jobs?api-version=2025-06-01")).status == 200
