@@ -28,13 +28,13 @@ def service(tmp_path_factory):
 
 
 @settings(
-    max_examples=80 * max(1, MORE),
+    max_examples=40 * max(1, MORE),
     derandomize=not MORE,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-@given(st.lists(requests(), min_size=20, max_size=30))
+@given(st.lists(requests(), min_size=40, max_size=60))
 def test_odd_requests(service, wanted):
     service.refresh()
     for request in wanted:
