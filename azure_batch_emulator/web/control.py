@@ -38,7 +38,8 @@ class ControlRoutes:
         path = request.scope["raw_path"].decode("ascii", "replace").partition("?")[0]
         query = parse_qsl(request.scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self._authenticator.check(request.method, path, query, headers, datetime.now(UTC))
+        access = self._authenticator.check(request.method, path, query, headers, datetime.now(UTC))
+        access.check(("-",), {})
 
     def _act(self, request: Request, body: bytes) -> Response:
         place = request.path_params

@@ -1,6 +1,7 @@
 """authenticationTokenSettings, which earlier api-versions have: a token for the operations on the task's own job."""
 
 import pytest
+import requests
 from azure.batch import BatchClient
 from azure.core.credentials import AccessToken
 
@@ -53,8 +54,16 @@ def test_the_token_opens_the_job_and_nothing_else(emulator, client):
         ("GET", "/pools"),
         ("GET", "/pools/pool/nodes"),
         ("POST", "/jobs"),
+        ("GET", "/-/faults"),
     ):
         error(with_token(emulator, token, method, path), 403, "InsufficientAccountPermissions")
+    # Resource Manager wants a token for itself.
+    listed = requests.get(
+        f"{emulator.url}/subscriptions?api-version=2022-12-01",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+    )
+    assert listed.status_code == 401
     assert with_token(emulator, token, "POST", "/jobs/job/terminate", {}).status_code == 202
 
 
