@@ -40,7 +40,7 @@ from .node_logs import NodeLogs
 from .packages import PackageStore
 from .profile import Profile
 from .region import catalogue
-from .runners import BindMount, ContainerSpec, Failure, NodeSpec, Runner, TaskExit, TaskLaunch
+from .runners import BindMount, ContainerSpec, Failure, NodeSpec, Runner, Stage, TaskExit, TaskLaunch
 from .workers import Workers
 from .workspace import Workspace
 
@@ -164,7 +164,7 @@ class Engine:
             case KillRun():
                 if run := self._runs.get(instruction.run):
                     run.cancelled.set()
-                    self._submit(self._runner.kill, instruction.run)
+                self._submit(self._runner.kill, instruction.run)
             case UploadOutputs():
                 future = self._submit(self._upload, instruction)
                 future.add_done_callback(lambda done: self._report_crash(done, instruction.run))
@@ -286,7 +286,9 @@ class Engine:
         )
         if order.fetch:
             resources = self._located(order.spec.get("resourceFiles", ()))
-            if failed := transfer.fetch(resources, run.directory / "wd", run.cancelled.is_set, self.access):
+            # The files that instances have in common lie in the directory that they share.
+            below = "." if order.part and order.part.coordination else "wd"
+            if failed := transfer.fetch(resources, run.directory / below, run.cancelled.is_set, self.access):
                 return TaskExit(None, _runner_failure(failed))
         if run.cancelled.is_set():
             return TaskExit(None, None)
@@ -302,6 +304,7 @@ class Engine:
                 workspace.is_elevated(order),
                 order.slots,
                 workspace.user_numbers(order),
+                _stage(order),
             )
         )
 
@@ -401,6 +404,12 @@ def _core_failure(failure: Failure | None) -> Failed | None:
 
 def _runner_failure(failed: Failed) -> Failure:
     return Failure(failed.category, failed.code, failed.message, failed.details)
+
+
+def _stage(order: StartRun) -> Stage:
+    if order.part is None:
+        return "only"
+    return "coordination" if order.part.coordination else "application"
 
 
 def _container(settings: dict | None) -> ContainerSpec | None:

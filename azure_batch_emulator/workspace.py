@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .core import layout
-from .core.instructions import StartRun
+from .core.instructions import Part, StartRun
 
+MASTER_PORT = 6000  # of AZ_BATCH_MASTER_NODE
 NODE_DIRECTORIES = ("applications", "fsmounts", "shared", "startup", "volatile", "workitems")
 
 
@@ -37,7 +38,8 @@ class Workspace:
     def make_task(self, root: Path, run: StartRun) -> Path:
         """The task's directory with `wd`; a first run finds it empty, a retry finds what its predecessor left."""
         directory = task_directory(root, run.job, run.task if run.kind != "start" else None)
-        if run.fetch and run.kind != "start":
+        follows = run.part is not None and not run.part.coordination
+        if run.fetch and run.kind != "start" and not follows:
             self.discard(directory)
         (directory / "wd").mkdir(parents=True, exist_ok=True)
         return directory
@@ -86,6 +88,8 @@ def environment(run: StartRun, root: Path, account: str, account_url: str) -> di
     }
     if run.job is not None:
         variables |= {"AZ_BATCH_JOB_ID": run.job, "AZ_BATCH_TASK_ID": run.task}
+    if run.part is not None:
+        variables |= _shared_by_instances(run.part, directory)
     if run.prep_task is not None:
         prep = task_directory(root, run.job, run.prep_task)
         variables |= {"AZ_BATCH_JOB_PREP_DIR": str(prep), "AZ_BATCH_JOB_PREP_WORKING_DIR": str(prep / "wd")}
@@ -122,6 +126,19 @@ def user_numbers(run: StartRun) -> tuple[int, int] | None:
         if user["name"] == name and "uid" in linux:
             return linux["uid"], linux["gid"]
     return None
+
+
+def _shared_by_instances(part: Part, directory: Path) -> dict[str, str]:
+    """What the instances of a multi-instance task know of each other."""
+    addresses = [address for address, _ in part.hosts]
+    return {
+        "AZ_BATCH_NODE_LIST": ";".join(addresses),
+        "AZ_BATCH_HOST_LIST": ",".join(addresses),
+        "AZ_BATCH_MASTER_NODE": f"{addresses[0]}:{MASTER_PORT}",
+        "AZ_BATCH_IS_CURRENT_NODE_MASTER": "false" if part.instance else "true",
+        "AZ_BATCH_TASK_SHARED_DIR": str(directory),
+        "CCP_NODES": " ".join([str(len(part.hosts))] + [f"{host} {cores}" for host, cores in part.hosts]),
+    }
 
 
 def is_elevated(run: StartRun) -> bool:

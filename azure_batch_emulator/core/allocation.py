@@ -9,6 +9,7 @@ from . import capacity, faults, nodes, pools, quotas
 from .entities import Pool, ResizeError
 from .machine import Machine
 
+MAX_LINKED_NODES = 100  # of both kinds in a pool with inter-node communication
 MAX_NODES = 2000  # of each kind in a pool, as documented for pools of custom images
 KINDS = {True: "dedicated", False: "low priority"}
 
@@ -45,11 +46,15 @@ def allocate(m: Machine, pool_key: str, resize: int) -> None:
 def _grant(m: Machine, pool: Pool, dedicated: bool) -> bool:
     """Makes what can be had of a kind; True when more of it may come later."""
     want = pools.missing(pool, dedicated)
-    present = sum(1 for node in pool.nodes.values() if node.dedicated == dedicated)
+    linked = pool.spec["enableInterNodeCommunication"]
+    present = sum(1 for node in pool.nodes.values() if linked or node.dedicated == dedicated)
+    most = MAX_LINKED_NODES if linked else MAX_NODES
     affordable, error = quotas.affordable(m, pool, dedicated)
-    possible = min(affordable, max(0, MAX_NODES - present))
+    possible = min(affordable, max(0, most - present))
     if possible < affordable:
-        reason = f"A pool has at most {MAX_NODES} nodes of a kind."
+        reason = (
+            f"A pool has at most {most} nodes {'with inter-node communication' if linked else 'of a kind'}."
+        )
         error = could_not("AllocationFailed", dedicated, reason)
     allowed = min(want, possible)
     granted = allowed if dedicated else min(allowed, capacity.room(m, pool))

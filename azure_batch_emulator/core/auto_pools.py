@@ -10,6 +10,12 @@ from . import pools
 from .entities import Failed, Job, JobSchedule
 from .machine import Machine
 
+# Why a job has no auto pool, by why the pool was refused.
+_CODES = {
+    "PoolQuotaReached": "AutoPoolCreationFailedWithQuotaReached",
+    "InvalidApplicationPackageReferences": "InvalidApplicationPackageReferencesInAutoPool",
+}
+
 
 def assign(m: Machine, job: Job, schedule: JobSchedule | None) -> None:
     """Gives a new job its pool, which may have to be made first. Without one, `job.error` says why."""
@@ -28,8 +34,7 @@ def assign(m: Machine, job: Job, schedule: JobSchedule | None) -> None:
         pools.create(m, copy.deepcopy(auto["pool"]) | {"id": pool_id}, m.catalogue)
     except BatchError as error:
         # What the specification itself does wrong was refused with the request; the account can be full by now.
-        full = error.code == "PoolQuotaReached"
-        code = "AutoPoolCreationFailedWithQuotaReached" if full else "InvalidAutoPoolSettings"
+        code = _CODES.get(error.code, "InvalidAutoPoolSettings")
         job.error = Failed("UserError", code, error.message, error.values)
         return
     job.pool_id = pool_id

@@ -71,6 +71,9 @@ def _prep_over(m: Machine, node: Node, job: Job, prep: Auxiliary) -> None:
             continue
         if good:
             runs.launch(m, m.pools[run.pool], node, job, run, run.task.spec, run.task.id)
+        elif run.task.gang is not None:
+            # The gang goes elsewhere as a whole.
+            runs.kill(m, run, "requeue")
         else:
             task = run.task
             runs.drop(m, run)

@@ -80,7 +80,6 @@ def pool_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
     check_display_name(body)
     check_storage(body, catalogue)
     check_auto_scale(body)
-    refuse(body, "enableInterNodeCommunication")
     size = catalogue.sizes.get(body["vmSize"].lower())
     if size is None:
         raise invalid_property(
@@ -109,7 +108,7 @@ def pool_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
         "taskSlotsPerNode": slots,
         "taskSchedulingPolicy": policy,
         "enableAutoScale": body.get("enableAutoScale", False),
-        "enableInterNodeCommunication": False,
+        "enableInterNodeCommunication": body.get("enableInterNodeCommunication", False),
     }
     targets = {"targetDedicatedNodes": 0, "targetLowPriorityNodes": 0}
     return targets | body | defaults
@@ -207,7 +206,8 @@ def share(spec: dict, other: dict) -> dict:
 def task_spec(body: dict, job: dict) -> dict:
     check_id("id", body["id"])
     check_display_name(body)
-    refuse(body, "multiInstanceSettings")
+    if "multiInstanceSettings" in body:
+        body["multiInstanceSettings"] = multi_instance(body)
     applications.check_distinct(body.get("applicationPackageReferences", []))
     check_files(body, "")
     check_range("requiredSlots", body.get("requiredSlots", 1), 1, 256)
@@ -228,6 +228,20 @@ def task_spec(body: dict, job: dict) -> dict:
         | body
         | {"constraints": task_constraints(body.get("constraints"), retries)}
     )
+
+
+def multi_instance(task: dict) -> dict:
+    """https://learn.microsoft.com/rest/api/batchservice/tasks/create-task#multiinstancesettings"""
+    settings = {"numberOfInstances": 1} | task["multiInstanceSettings"]
+    check_range("multiInstanceSettings/numberOfInstances", settings["numberOfInstances"], 1, 2**31 - 1)
+    if not settings["coordinationCommandLine"]:
+        raise invalid_property("multiInstanceSettings/coordinationCommandLine", "", "A command is needed.")
+    if task.get("requiredSlots", 1) != 1:
+        reason = "A multi-instance task takes one slot of each node."
+        raise invalid_property("requiredSlots", task["requiredSlots"], reason)
+    common = settings.get("commonResourceFiles", [])
+    check_resources(common, "multiInstanceSettings/commonResourceFiles")
+    return settings
 
 
 def check_exit_conditions(conditions: dict, job: dict) -> None:
@@ -263,9 +277,20 @@ def check_exit_conditions(conditions: dict, job: dict) -> None:
 def check_files(task: dict, path: str) -> None:
     """The rules of resourceFiles, outputFiles and containerSettings."""
     check_settings(task.get("containerSettings", {}), path)
+    check_resources(task.get("resourceFiles", []), path + "resourceFiles")
+    for i, file in enumerate(task.get("outputFiles", [])):
+        where = f"{path}outputFiles[{i}]"
+        if "container" not in file["destination"]:
+            raise invalid_property(where + "/destination", "", "A container is needed.")
+        check_url(
+            where + "/destination/container/containerUrl", file["destination"]["container"]["containerUrl"]
+        )
+
+
+def check_resources(files: list[dict], path: str) -> None:
     sources = ("httpUrl", "storageContainerUrl", "autoStorageContainerName")
-    for i, file in enumerate(task.get("resourceFiles", [])):
-        where = f"{path}resourceFiles[{i}]"
+    for i, file in enumerate(files):
+        where = f"{path}[{i}]"
         if sum(name in file for name in sources) != 1:
             raise invalid_property(where, "", f"Exactly one of {', '.join(sources)} is needed.")
         if "httpUrl" in file and not file.get("filePath"):
@@ -283,13 +308,6 @@ def check_files(task: dict, path: str) -> None:
                 where + "/fileMode",
                 "An octal mode is needed.",
             )
-    for i, file in enumerate(task.get("outputFiles", [])):
-        where = f"{path}outputFiles[{i}]"
-        if "container" not in file["destination"]:
-            raise invalid_property(where + "/destination", "", "A container is needed.")
-        check_url(
-            where + "/destination/container/containerUrl", file["destination"]["container"]["containerUrl"]
-        )
 
 
 def is_container(name: str) -> bool:

@@ -32,7 +32,7 @@ def _serve(m: Machine, pool: Pool, job: Job) -> bool:
         if placed is None:
             return True
         task, node = placed
-        runs.begin_task(m, pool, pool.nodes[node], job, job.tasks[task.key])
+        runs.begin_task(m, pool, [pool.nodes[node]], job, job.tasks[task.key])
     return bool(job.picky) and job.state == "active"
 
 
@@ -50,11 +50,11 @@ def _serve_picky(m: Machine, pool: Pool, job: Job, fill: str, refuses: Refuses |
         suitable = (
             (free, number, node)
             for node, (number, free) in pool.free.slots.items()
-            if 0 < tasks.need(job, task, pool.nodes[node]) <= free and not (refuses and refuses(node))
+            if 0 < tasks.need(pool, job, task, pool.nodes[node]) <= free and not (refuses and refuses(node))
         )
-        if chosen := place_together(1, suitable, fill):
+        if chosen := place_together(task.instances, suitable, fill):
             del job.picky[key]
-            runs.begin_task(m, pool, pool.nodes[chosen[0]], job, task)
+            runs.begin_task(m, pool, [pool.nodes[node] for node in chosen], job, task)
 
 
 def prep_failed(job: Job, node: Node) -> bool:

@@ -89,8 +89,9 @@ class Run:
     exit can't touch a task that has gone elsewhere.
 
     `phase`: waiting (for the preparation task), launching, running, uploading, lost (over, and the service does not
-    know yet).
+    know yet); in a gang also holding (the node, after the coordination command) and over (until the others are).
     `intent`: what a kill is for: recover (the node is lost), requeue, end, delete; None while nobody wants it to stop.
+    `stage`: what an `instance` of a multi-instance task runs: its coordination command or the task's own.
     """
 
     id: str
@@ -103,6 +104,8 @@ class Run:
     phase: str = "launching"
     intent: str | None = None
     expired: bool = False
+    instance: int = 0
+    stage: Literal["only", "coordination", "application"] = "only"
 
 
 @dataclass
@@ -177,6 +180,11 @@ class Node(Entity):
         return self.slots - sum(self.runs.values())
 
     @property
+    def address(self) -> str:
+        """Its IP address, which nothing can be reached by: nodes are not machines of their own."""
+        return f"10.0.{self.number // 250 % 256}.{self.number % 250 + 4}"
+
+    @property
     def usable(self) -> bool:
         return self.state in ("idle", "running") and self.schedulable and not self.leaving
 
@@ -195,7 +203,7 @@ class Node(Entity):
         start = task.execution.start
         return (
             task.files == "kept"
-            and task.node == (self.pool, self.id)
+            and (self.pool, self.id) in task.places
             and start is not None
             and start >= self.disk
         )
@@ -264,6 +272,27 @@ class Plan:
     capacity: int | None = None
 
 
+@dataclass
+class Subtask:
+    """An instance of a multi-instance task other than its primary."""
+
+    id: int
+    node: tuple[str, str]
+    lifecycle: Stateful
+    execution: Execution = field(default_factory=Execution)
+
+
+@dataclass
+class Gang:
+    """The present attempt of a multi-instance task (see `gangs`): its `runs` by instance, whether files are fetched,
+    how it `ended` once that is known, and the runs whose commands may have left processes (`lingering`)."""
+
+    runs: list[str]
+    fetch: bool
+    ended: Ended | None = None
+    lingering: list[str] = field(default_factory=list)
+
+
 @dataclass(slots=True)
 class Task(Entity):
     id: str
@@ -281,17 +310,29 @@ class Task(Entity):
     satisfied: bool = False
     manager: bool = False
     job: str = ""
+    gang: Gang | None = None
+    subtasks: tuple[Subtask, ...] = ()
 
     @property
     def slots(self) -> int:
         return self.spec["requiredSlots"]
+
+    @property
+    def instances(self) -> int:
+        """How many nodes it takes."""
+        return self.spec.get("multiInstanceSettings", {}).get("numberOfInstances", 1)
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Pool and node of each of its instances, the primary's first; nowhere before it has been placed."""
+        return [] if self.node is None else [self.node, *(subtask.node for subtask in self.subtasks)]
 
 
 @dataclass
 class Job(Entity):
     """`pool_id` is the pool that the job has been given, "" when its auto pool could not be made. `ready` holds the
     waiting tasks that any free slots do for; `picky` those that are particular about their nodes, with their age.
-    `runs` are those of tasks, `helpers` those of preparation and release tasks."""
+    `runs` are those of tasks (of a gang the primary's), `helpers` those of preparation and release tasks."""
 
     id: str
     seq: int

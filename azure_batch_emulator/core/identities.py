@@ -30,9 +30,14 @@ def check_reference(reference: dict, pool: dict, path: str) -> None:
 
 
 def _references(task: dict) -> Iterator[tuple[str, dict]]:
-    for i, file in enumerate(task.get("resourceFiles", ())):
-        if "identityReference" in file:
-            yield f"resourceFiles[{i}]/identityReference", file["identityReference"]
+    common = task.get("multiInstanceSettings", {}).get("commonResourceFiles", ())
+    for name, files in (
+        ("resourceFiles", task.get("resourceFiles", ())),
+        ("multiInstanceSettings/commonResourceFiles", common),
+    ):
+        for i, file in enumerate(files):
+            if "identityReference" in file:
+                yield f"{name}[{i}]/identityReference", file["identityReference"]
     for i, file in enumerate(task.get("outputFiles", ())):
         container = file["destination"]["container"]
         if "identityReference" in container:

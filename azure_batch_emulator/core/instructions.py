@@ -30,6 +30,16 @@ class RemoveNode:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A run's part in a multi-instance task: its number, whether it is the coordination command, and address and
+    cores of all nodes, the primary's first."""
+
+    instance: int
+    coordination: bool
+    hosts: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
 class StartRun:
     """Launch a command. `spec` is the start, preparation, release or plain task as the user gave it;
     `fetch` is False for a retry on the same node, which keeps its directory and its resource files; `identities` are
@@ -49,10 +59,13 @@ class StartRun:
     slots: int
     fetch: bool
     identities: tuple[str, ...] = ()
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
 class KillRun:
+    """End a run; one that is over may have left processes behind: those."""
+
     run: str
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from ..errors import BatchError, invalid_property, missing_property
 from ..wire import INFINITE, is_id, parse_duration
+from . import applications
 from .defaults import (
     AUTO_USER,
     Catalogue,
@@ -97,6 +98,7 @@ def _check_release(task: dict, job: dict) -> None:
 def manager_task(body: dict, job: dict) -> dict:
     check_id("jobManagerTask/id", body["id"])
     check_display_name(body)
+    applications.check_distinct(body.get("applicationPackageReferences", []))
     check_files(body, "jobManagerTask/")
     check_range("jobManagerTask/requiredSlots", body.get("requiredSlots", 1), 1, 256)
     if not body["commandLine"] and "containerSettings" not in body:

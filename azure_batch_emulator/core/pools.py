@@ -16,7 +16,6 @@ from .defaults import (
     check_range,
     check_storage,
     pool_spec,
-    refuse,
     start_task,
 )
 from .entities import Node, Pool
@@ -191,7 +190,6 @@ def update(m: Machine, pool: Pool, body: dict, catalogue: Catalogue) -> None:
     check_active(pool)
     check_display_name(body)
     check_storage(body, catalogue)
-    refuse(body, "enableInterNodeCommunication")
     applications.check_pool(body.get("applicationPackageReferences", []), catalogue.applications)
     if ONLY_WHEN_EMPTY & set(body) and pool.nodes:
         raise BatchError("OperationInvalidForCurrentState", [("Reason", "The pool still has nodes.")])

@@ -4,35 +4,62 @@ A task's slots are taken when it is placed and freed when the engine has reporte
 only asks for that. A retry is a new run in the same place.
 """
 
+from collections.abc import Sequence
+from datetime import timedelta
+
 from ..errors import BatchError
 from ..wire import finite
-from . import auxiliaries, identities, jobs, nodes, outcomes, tasks
+from . import auxiliaries, gangs, identities, jobs, nodes, outcomes, tasks
 from .defaults import check_fits, check_user
-from .entities import Auxiliary, Ended, Execution, Failed, Job, Node, Pool, Run, Spec, Task
+from .entities import UP, Auxiliary, Ended, Execution, Failed, Job, Node, Pool, Run, Spec, Task
 from .instructions import KillRun, StartRun, UploadOutputs
 from .machine import Machine
 
 RECENT = 10
+WEIGHT: dict[str | None, int] = {None: 0, "recover": 1, "requeue": 2, "end": 3, "delete": 4}
 
 
-def begin_task(m: Machine, pool: Pool, node: Node, job: Job, task: Task) -> None:
-    """A task has been placed on a node."""
+def begin_task(m: Machine, pool: Pool, where: list[Node], job: Job, task: Task) -> None:
+    """A task has been placed: on one node, or on as many as it has instances."""
     outcomes.move(job, task, "preparing", m.now)
-    task.node = (pool.key, node.id)
+    task.node = (pool.key, where[0].id)
     task.execution.start, task.execution.end = m.now, None
-    run = Run(m.hex(32), "task", pool.key, node.id, tasks.need(job, task, node), job.key, task)
-    task.run = run.id
-    register(m, node, job, run)
-    node.recent = [other for other in node.recent if other is not task][-RECENT + 1 :] + [task]
-    node.total_run += 1
+    started = _attempt(m, pool, where, job, task, fetch=True)
+    for node in where:
+        node.recent = [other for other in node.recent if other is not task][-RECENT + 1 :] + [task]
+        node.total_run += 1
     try:
         check_fits(task.spec, pool.spec)
         check_user(task.spec, pool.spec)
     except BatchError as error:
         # The pool came after the task, or the job was given another pool.
-        drop(m, run)
+        task.gang, task.subtasks = None, ()
+        for run in started:
+            drop(m, run)
         complete(m, job, task, None, outcomes.unfit(str(error)), outcomes.PRE_PROCESSING)
         return
+    for node, run in zip(where, started, strict=True):
+        _launch_after_preparation(m, pool, node, job, run)
+
+
+def _attempt(m: Machine, pool: Pool, where: list[Node], job: Job, task: Task, fetch: bool) -> list[Run]:
+    """Takes the nodes for one more go of a task; its runs, still to be launched."""
+    started = [
+        Run(m.hex(32), "task", pool.key, node.id, tasks.need(pool, job, task, node), job.key, task)
+        for node in where
+    ]
+    task.run = started[0].id
+    if "multiInstanceSettings" in task.spec:
+        for instance, run in enumerate(started):
+            run.instance, run.stage = instance, "coordination"
+        gangs.form(m, task, started, fetch)
+    for node, run in zip(where, started, strict=True):
+        register(m, node, job, run)
+    return started
+
+
+def _launch_after_preparation(m: Machine, pool: Pool, node: Node, job: Job, run: Run) -> None:
+    assert run.task is not None
     if "jobPreparationTask" in job.spec:
         prep = node.preps.get(job.key)
         if prep is None or prep.stale:
@@ -44,13 +71,13 @@ def begin_task(m: Machine, pool: Pool, node: Node, job: Job, task: Task) -> None
             run.phase = "waiting"
             prep.waiting.append(run.id)
             return
-    launch(m, pool, node, job, run, task.spec, task.id)
+    launch(m, pool, node, job, run, run.task.spec, run.task.id)
 
 
 def register(m: Machine, node: Node, job: Job | None, run: Run) -> None:
     m.runs[run.id] = run
     node.runs[run.id] = run.slots
-    if job is not None:
+    if job is not None and run.instance == 0:
         (job.runs if run.kind == "task" else job.helpers).add(run.id)
     nodes.show_load(m, node)
 
@@ -69,8 +96,19 @@ def drop(m: Machine, run: Run) -> None:
 
 
 def launch(
-    m: Machine, pool: Pool, node: Node, job: Job | None, run: Run, spec: Spec, name: str, fetch: bool = True
+    m: Machine,
+    pool: Pool,
+    node: Node,
+    job: Job | None,
+    run: Run,
+    spec: Spec,
+    name: str,
+    fetch: bool = True,
+    elapsed: timedelta | None = None,
 ) -> None:
+    """Has the engine start a command; `elapsed` is how much of its time limit is over already."""
+    if run.stage == "coordination":
+        spec = gangs.coordination(spec)
     run.phase = "launching"
     if fetch and run.task is not None:
         run.task.files = "kept"
@@ -81,6 +119,7 @@ def launch(
         StartRun(
             run.id, run.kind, pool.id, node.id, node.dedicated, job.id if job else None, name,
             spec, tuple(common), prep, users, run.slots, fetch, identities.of_pool(pool.spec),
+            gangs.part(m, pool, run),
         )
     )  # fmt: skip
     limit = finite(
@@ -89,18 +128,24 @@ def launch(
         else spec.get("constraints", {}).get("maxWallClockTime")
     )
     if limit is not None:
-        m.set_timer(limit, "run-limit", run.id)
+        m.set_timer(limit - (elapsed or timedelta()), "run-limit", run.id)
 
 
 def kill(m: Machine, run: Run, intent: str) -> None:
-    """Asks for a run's end. What wants it gone (delete, end) outweighs what wants it again (requeue, recover)."""
-    weight = {None: 0, "recover": 1, "requeue": 2, "end": 3, "delete": 4}
-    if weight[intent] > weight[run.intent]:
-        run.intent = intent
-    if run.phase in ("waiting", "lost"):
-        exited(m, run.id, Ended())
-    elif run.phase != "uploading":
-        m.emit(KillRun(run.id))
+    """Asks for a run's end, and that of its gang. What wants it gone (delete, end) outweighs what wants it again
+    (requeue, recover)."""
+    together = gangs.affected(m, run, intent)
+    for one in together:
+        one.intent = max(one.intent, intent, key=WEIGHT.__getitem__)
+    for one in together:
+        if one.stage != "only" and one.phase in gangs.HELD:
+            gangs.let_go(m, one)
+        elif one.phase in ("waiting", "lost"):
+            exited(m, one.id, Ended())
+        elif one.phase not in ("uploading", "over"):
+            m.emit(KillRun(one.id))
+    if run.task is not None:
+        gangs.conclude(m, run.task)
 
 
 def kill_node_runs(m: Machine, node: Node, intent: str) -> None:
@@ -122,6 +167,7 @@ def running(m: Machine, run_id: str) -> None:
     if run is None or run.phase != "launching":
         return
     run.phase = "running"
+    gangs.running(m, run)
     job = m.jobs.get(run.job or "")
     if job is not None and run.task is not None and run.task.state == "preparing":
         outcomes.move(job, run.task, "running", m.now)
@@ -135,12 +181,25 @@ def exited(m: Machine, run_id: str, ended: Ended) -> None:
     if run.kind != "task":
         auxiliaries.exited(m, run, ended)
         return
+    if run.task is not None and run.task.gang is not None:
+        gangs.exited(m, run, ended)
+        return
     task, job, node = run.task, m.jobs.get(run.job or ""), m.find_node(run.pool, run.node)
     assert task is not None and job is not None and node is not None
-    if _unnoticed(run, node):
+    if unnoticed(run, node):
         return
+    attempt_over(m, job, [node], run, task, ended)
+    jobs.settle(m, job)
+    nodes.proceed(m, node)
+
+
+def attempt_over(
+    m: Machine, job: Job, where: Sequence[Node | None], run: Run, task: Task, ended: Ended
+) -> None:
+    """A task has let go of its nodes (`where`, the primary's first); `run` still stands for it on the first."""
     execution = task.execution
     execution.container_id = ended.container_id or execution.container_id
+    there = [node for node in where if node is not None and node.state in UP]
     if run.intent == "delete":
         drop(m, run)
         _bury(m, job, task)
@@ -155,11 +214,13 @@ def exited(m: Machine, run_id: str, ended: Ended) -> None:
         failure = ended.failure or Failed("ServerError", "Unknown", "The task was lost on its node.")
         complete(m, job, task, None, failure, outcomes.PRE_PROCESSING)
     elif ended.exit_code != 0 and may_retry(task.spec["constraints"]["maxTaskRetryCount"], execution):
-        _retry(m, job, node, run, task)
+        if len(there) == len(where):
+            _retry(m, job, there, run, task)
+        else:
+            drop(m, run)
+            _requeue(m, job, task, counted=False)
     else:
-        _finish(m, job, node, run, task, ended)
-    jobs.settle(m, job)
-    nodes.proceed(m, node)
+        _finish(m, job, where[0], run, task, ended)
 
 
 def _bury(m: Machine, job: Job, task: Task) -> None:
@@ -174,17 +235,16 @@ def may_retry(most: int, execution: Execution) -> bool:
     return most == -1 or execution.retries < most
 
 
-def _retry(m: Machine, job: Job, node: Node, run: Run, task: Task) -> None:
+def _retry(m: Machine, job: Job, where: list[Node], run: Run, task: Task) -> None:
     drop(m, run)
     task.execution.retries += 1
     task.execution.last_retry = task.execution.start = m.now
-    again = Run(m.hex(32), "task", run.pool, run.node, run.slots, run.job, task)
-    task.run = again.id
-    register(m, node, job, again)
-    launch(m, m.pools[run.pool], node, job, again, task.spec, task.id, fetch=False)
+    pool = m.pools[run.pool]
+    for node, again in zip(where, _attempt(m, pool, where, job, task, fetch=False), strict=True):
+        launch(m, pool, node, job, again, task.spec, task.id, fetch=False)
 
 
-def _finish(m: Machine, job: Job, node: Node, run: Run, task: Task, ended: Ended) -> None:
+def _finish(m: Machine, job: Job, node: Node | None, run: Run, task: Task, ended: Ended) -> None:
     """The command's last run is over: its output files come next, if there are any for this outcome."""
     success = ended.exit_code == 0
     failure = None if success else outcomes.exit_code_failure(ended.details)
@@ -192,7 +252,7 @@ def _finish(m: Machine, job: Job, node: Node, run: Run, task: Task, ended: Ended
     uploads = tuple(
         f for f in task.spec.get("outputFiles", ()) if f["uploadOptions"]["uploadCondition"] in wanted
     )
-    if uploads:
+    if uploads and node is not None and node.state in UP:
         run.phase = "uploading"
         task.execution.exit_code, task.execution.failure = ended.exit_code, failure
         m.emit(UploadOutputs(run.id, node.id, job.id, task.id, uploads, success))
@@ -208,7 +268,7 @@ def uploaded(m: Machine, run_id: str, failure: Failed | None) -> None:
         return
     task, job, node = run.task, m.jobs.get(run.job or ""), m.find_node(run.pool, run.node)
     assert task is not None and job is not None and node is not None
-    if _unnoticed(run, node):
+    if unnoticed(run, node):
         return
     drop(m, run)
     if run.intent == "delete":
@@ -223,7 +283,7 @@ def uploaded(m: Machine, run_id: str, failure: Failed | None) -> None:
     nodes.proceed(m, node)
 
 
-def _unnoticed(run: Run, node: Node) -> bool:
+def unnoticed(run: Run, node: Node) -> bool:
     """Whether the run ended with a node that the service has lost sight of: it learns of that later."""
     if run.intent != "recover" or node.state != "unknown":
         return False
@@ -238,7 +298,7 @@ def _requeue(m: Machine, job: Job, task: Task, *, counted: bool) -> None:
         task.execution.requeues += 1
         task.execution.last_requeue = m.now
     task.execution.start = task.execution.exit_code = task.execution.failure = None
-    task.node = None
+    task.node, task.subtasks = None, ()
     tasks.make_ready(m, job, task)
 
 

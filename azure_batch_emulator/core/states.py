@@ -75,6 +75,12 @@ JOB_SCHEDULE = Table("job schedule", {
     "deleting": set(),
 })  # fmt: skip
 
+SUBTASK = Table("subtask", {
+    "preparing": {"running", "completed"},
+    "running": {"completed"},
+    "completed": set(),
+})  # fmt: skip
+
 TASK = Table("task", {
     "active": {"preparing", "completed"},
     "preparing": {"running", "active", "completed"},

@@ -4,7 +4,7 @@ from ..errors import BatchError
 from ..wire import finite
 from . import jobs, nodes, outcomes, runs
 from .defaults import check_fits, check_storage, share, task_constraints, task_spec
-from .entities import Execution, Job, Node, Spec, Task
+from .entities import Execution, Job, Node, Pool, Spec, Task
 from .instructions import DeleteFiles
 from .job_specs import MANAGER_ONLY, check_task_id
 from .machine import Machine
@@ -66,18 +66,21 @@ def make_ready(m: Machine, job: Job, task: Task) -> None:
     """Queues the task if nothing holds it back."""
     if task.state != "active" or task.unmet or task.run is not None or task.key in job.dying:
         return
-    if task.manager:
+    if task.manager or "multiInstanceSettings" in task.spec:
         job.picky[task.key] = task.seq
     else:
         job.ready.add(Waiting(task.key, task.seq, task.slots, _affinity(task)))
     m.line_up(job)
 
 
-def need(job: Job, task: Task, node: Node) -> int:
+def need(pool: Pool, job: Job, task: Task, node: Node) -> int:
     """How many slots the task takes of a node; 0 where it does not go there at all.
 
-    https://learn.microsoft.com/rest/api/batchservice/jobs/create-job#batchjobmanagertask
+    https://learn.microsoft.com/rest/api/batchservice/jobs/create-job#batchjobmanagertask,
+    https://learn.microsoft.com/azure/batch/batch-mpi#requirements-for-multi-instance-tasks
     """
+    if "multiInstanceSettings" in task.spec:
+        return int(pool.spec["enableInterNodeCommunication"] and node.slots == 1)
     if not task.manager:
         return task.slots
     manager = job.spec["jobManagerTask"]
@@ -139,11 +142,13 @@ def delete(m: Machine, job: Job, task: Task) -> None:
 
 
 def delete_files(m: Machine, job: Job, task: Task) -> None:
-    node = m.find_node(*task.node) if task.files == "kept" and task.node is not None else None
-    task.files = "cleaned" if task.files == "kept" else task.files
-    if node is not None:
-        m.emit(DeleteFiles(node.id, job.id, task.id))
-        nodes.proceed(m, node)
+    if task.files != "kept":
+        return
+    task.files = "cleaned"
+    for place in task.places:
+        if node := m.find_node(*place):
+            m.emit(DeleteFiles(node.id, job.id, task.id))
+            nodes.proceed(m, node)
 
 
 def retention_over(m: Machine, job_key: str, task_key: str, seq: int, ended) -> None:

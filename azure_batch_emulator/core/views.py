@@ -20,6 +20,7 @@ from .entities import (
     Pool,
     ResizeError,
     ScalingRun,
+    Subtask,
     Task,
 )
 from .layout import task_directory
@@ -90,7 +91,7 @@ def node(m: Machine, entity: Node, base: str) -> dict:
         "schedulingState": "enabled" if entity.schedulable else "disabled",
         "stateTransitionTime": format_time(entity.lifecycle.since),
         "allocationTime": format_time(entity.allocated),
-        "ipAddress": f"10.0.{entity.number // 250 % 256}.{entity.number % 250 + 4}",
+        "ipAddress": entity.address,
         "affinityId": f"TVM:{entity.id}",
         "vmSize": owner.spec["vmSize"],
         "isDedicated": entity.dedicated,
@@ -98,7 +99,7 @@ def node(m: Machine, entity: Node, base: str) -> dict:
         "totalTasksSucceeded": entity.total_succeeded,
         "runningTasksCount": len(running),
         "runningTaskSlotsCount": sum(run.slots for run in running),
-        "recentTasks": [_recent(m, task, base) for task in entity.recent],
+        "recentTasks": [_recent(m, task, entity, base) for task in entity.recent],
         "virtualMachineInfo": {"imageReference": owner.spec["virtualMachineConfiguration"]["imageReference"]},
     }
     if inbound := endpoints.inbound(owner, entity):
@@ -121,14 +122,17 @@ def node(m: Machine, entity: Node, base: str) -> dict:
     return shown
 
 
-def _recent(m: Machine, entity: Task, base: str) -> dict:
+def _recent(m: Machine, entity: Task, where: Node, base: str) -> dict:
     job = m.jobs.get(entity.job)
     job_id = job.id if job and job.tasks.get(entity.key) is entity else ""
-    shown = {
+    shown: dict[str, Any] = {
         "taskState": entity.state,
         "taskId": entity.id,
         "executionInfo": execution(entity.execution, entity.state),
     }
+    for subtask in entity.subtasks:
+        if subtask.node[1] == where.id:
+            shown["subtaskId"] = subtask.id
     return shown | ({"jobId": job_id, "taskUrl": f"{base}/jobs/{job_id}/tasks/{entity.id}"} if job_id else {})
 
 
@@ -207,18 +211,30 @@ def task(m: Machine, job: Job, entity: Task, base: str, selected: frozenset[str]
     if wanted("executionInfo"):
         shown["executionInfo"] = execution(entity.execution, entity.state)
     if entity.node and wanted("nodeInfo"):
-        pool_id = m.pools[entity.node[0]].id if entity.node[0] in m.pools else entity.node[0]
-        url = f"{base}/pools/{pool_id}/nodes/{entity.node[1]}"
-        directory = task_directory(job.id, entity.id)
-        shown["nodeInfo"] = {
-            "affinityId": f"TVM:{entity.node[1]}",
-            "nodeUrl": url,
-            "poolId": pool_id,
-            "nodeId": entity.node[1],
-            "taskRootDirectory": directory,
-            "taskRootDirectoryUrl": f"{url}/files/{quote(directory, safe='')}",
-        }
+        shown["nodeInfo"] = _node_info(m, job, entity, entity.node, base)
     return shown
+
+
+def _node_info(m: Machine, job: Job, entity: Task, place: tuple[str, str], base: str) -> dict:
+    pool_key, node_id = place
+    pool_id = m.pools[pool_key].id if pool_key in m.pools else pool_key
+    url = f"{base}/pools/{pool_id}/nodes/{node_id}"
+    directory = task_directory(job.id, entity.id)
+    return {
+        "affinityId": f"TVM:{node_id}",
+        "nodeUrl": url,
+        "poolId": pool_id,
+        "nodeId": node_id,
+        "taskRootDirectory": directory,
+        "taskRootDirectoryUrl": f"{url}/files/{quote(directory, safe='')}",
+    }
+
+
+def subtask(m: Machine, job: Job, owner: Task, entity: Subtask, base: str) -> dict:
+    info = execution(entity.execution, entity.lifecycle.state, task=False)
+    info.pop("retryCount")
+    where = _node_info(m, job, owner, entity.node, base)
+    return {"id": entity.id, "nodeInfo": where} | _state(entity.lifecycle) | info
 
 
 def task_counts(entity: Job) -> dict:

@@ -1,6 +1,6 @@
 """How the emulator's nodes carry out tasks: as processes, as containers, or not at all."""
 
-from .base import BindMount, ContainerSpec, Failure, NodeSpec, Runner, TaskExit, TaskLaunch
+from .base import BindMount, ContainerSpec, Failure, NodeSpec, Runner, Stage, TaskExit, TaskLaunch
 
 __all__ = [
     "RUNNERS",
@@ -9,6 +9,7 @@ __all__ = [
     "Failure",
     "NodeSpec",
     "Runner",
+    "Stage",
     "TaskExit",
     "TaskLaunch",
     "check_runner",

@@ -13,7 +13,9 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+
+Stage = Literal["only", "coordination", "application"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class NodeSpec:
 class TaskLaunch:
     """One run of a task. `run_id` is unique among all runs, retries included; `slots` is how many of the
     node's slots the task takes; `elevated` is an administrator's elevation level; `user` is the user's and the group's
-    number of a named user that has them."""
+    number of a named user that has them. After a `coordination` command what it left running stays, until the run is
+    killed; the `application` command's output follows that command's."""
 
     run_id: str
     node: NodeSpec
@@ -68,6 +71,12 @@ class TaskLaunch:
     elevated: bool
     slots: int
     user: tuple[int, int] | None = None
+    stage: Stage = "only"
+
+    @property
+    def output_mode(self) -> str:
+        """How the output files are opened."""
+        return "ab" if self.stage == "application" else "wb"
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ class Runner(Protocol):
         """Carries out a task, from its start to its end. Blocks."""
 
     def kill(self, run_id: str) -> None:
-        """Ends a run, with all it started; `run` then returns. Also before `run` was called, and again."""
+        """Ends a run, with all it started; `run` then returns. Also before `run` was called, after it, and again."""
 
     def remove_node(self, node: NodeSpec) -> None:
         """Gives up what `boot_node` made; the node's tasks are over."""

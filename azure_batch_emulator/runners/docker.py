@@ -150,7 +150,7 @@ class DockerRunner:
     def _carry_out(self, container, launch: TaskLaunch, words: list[str]) -> TaskExit:
         with ExitStack() as stack:
             files = {
-                number: stack.enter_context((launch.task_dir / name).open("wb", buffering=0))
+                number: stack.enter_context((launch.task_dir / name).open(launch.output_mode, buffering=0))
                 for number, name in ((1, "stdout.txt"), (2, "stderr.txt"))
             }
             # Attached before the start, so that nothing that the task writes is missed.

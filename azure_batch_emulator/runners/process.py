@@ -30,6 +30,7 @@ class ProcessRunner:
         self._kills = Kills()
         self._lock = threading.Lock()
         self._running: dict[str, subprocess.Popen] = {}
+        self._lingering: dict[str, subprocess.Popen] = {}
         self._timers: dict[str, threading.Timer] = {}
 
     def boot_node(self, node: NodeSpec) -> Failure | None:
@@ -50,12 +51,13 @@ class ProcessRunner:
             return TaskExit(None, Failure("UserError", "CommandLaunchFailed", message))
         if process is None:
             return TaskExit(None, None)
-        return TaskExit(self._wait(launch.run_id, process), None)
+        return TaskExit(self._wait(launch, process), None)
 
     def kill(self, run_id: str) -> None:
         self._kills.add(run_id)
         with self._lock:
             self._end(run_id)
+            self._clear(run_id)
 
     def remove_node(self, node: NodeSpec) -> None:
         pass
@@ -65,14 +67,16 @@ class ProcessRunner:
         with self._lock:
             for run_id in list(self._running):
                 self._end(run_id)
+            for run_id in list(self._lingering):
+                self._clear(run_id)
 
     def _start(self, launch: TaskLaunch, words: list[str]) -> subprocess.Popen | None:
         """Starts the command unless it was killed already; then None."""
         environment = task_environment(launch)
         Path(environment["TMPDIR"]).mkdir(parents=True, exist_ok=True)
         with (
-            (launch.task_dir / "stdout.txt").open("wb") as out,
-            (launch.task_dir / "stderr.txt").open("wb") as err,
+            (launch.task_dir / "stdout.txt").open(launch.output_mode) as out,
+            (launch.task_dir / "stderr.txt").open(launch.output_mode) as err,
             self._lock,
         ):
             if launch.run_id in self._kills:
@@ -89,16 +93,24 @@ class ProcessRunner:
             self._running[launch.run_id] = process
             return process
 
-    def _wait(self, run_id: str, process: subprocess.Popen) -> int:
+    def _wait(self, launch: TaskLaunch, process: subprocess.Popen) -> int:
         # The ended process stays unreaped until its session is cleared: so its id can't be given away.
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        end = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert end is not None
         with self._lock:
-            del self._running[run_id]
-            if timer := self._timers.pop(run_id, None):
+            del self._running[launch.run_id]
+            if timer := self._timers.pop(launch.run_id, None):
                 timer.cancel()
+            self._lingering[launch.run_id] = process
+            if launch.stage != "coordination" or launch.run_id in self._kills:
+                self._clear(launch.run_id)
+        return end.si_status if end.si_code == os.CLD_EXITED else 128 + end.si_status
+
+    def _clear(self, run_id: str) -> None:
+        """Ends what a command left running. The lock is held."""
+        if process := self._lingering.pop(run_id, None):
             signal_session(process.pid, signal.SIGKILL)
-            code = process.wait()
-        return 128 - code if code < 0 else code
+            process.wait()
 
     def _end(self, run_id: str) -> None:
         """Asks a running task to end, and makes it end when the grace is over. The lock is held."""

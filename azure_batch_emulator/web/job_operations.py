@@ -174,6 +174,17 @@ def list_tasks(call: Call) -> Reply:
     return call.engine.call(read)
 
 
+def list_subtasks(call: Call) -> Reply:
+    """Those of a task without instances are none."""
+
+    def read(m: Machine) -> Reply:
+        job, task = m.job(call.path["jobId"]), m.task(call.path["jobId"], call.path["taskId"])
+        rows = [(f"{subtask.id:010}", subtask) for subtask in task.subtasks]
+        return call.listing(rows, {}, lambda s: views.subtask(m, job, task, s, call.base), "subtasks")
+
+    return call.engine.call(read)
+
+
 def _change_task(change):
     def handler(call: Call) -> Reply:
         def stimulus(m: Machine) -> Reply:

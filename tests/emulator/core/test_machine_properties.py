@@ -83,9 +83,11 @@ class Service(RuleBasedStateMachine):
         return data.draw(st.sampled_from(sorted(job.tasks.values(), key=lambda t: t.seq)))
 
     @rule(pool=POOLS, n=st.integers(0, 3), slots=st.integers(1, 4), fill=st.sampled_from(["spread", "pack"]),
-          start=st.booleans())  # fmt: skip
-    def create_pool(self, pool, n, slots, fill, start):
+          start=st.booleans(), linked=st.booleans())  # fmt: skip
+    def create_pool(self, pool, n, slots, fill, start, linked):
         more = {"startTask": {"commandLine": "s"}} if start else {}
+        if linked:
+            more["enableInterNodeCommunication"], slots = True, 1
         policy = {"nodeFillType": fill}
         body = pool_body(
             pool, targetDedicatedNodes=n, taskSlotsPerNode=slots, taskSchedulingPolicy=policy, **more
@@ -190,6 +192,15 @@ class Service(RuleBasedStateMachine):
             more["outputFiles"] = [OUTPUT]
         self.request(lambda m: tasks.create(m, m.job(job), task_body(str(name), **more)))
 
+    @rule(job=JOBS, name=st.integers(1, 6), instances=st.integers(1, 3), retries=st.integers(-1, 1),
+          upload=st.booleans())  # fmt: skip
+    def create_gang(self, job, name, instances, retries, upload):
+        more = {"multiInstanceSettings": {"numberOfInstances": instances, "coordinationCommandLine": "c"}}
+        more["constraints"] = {"maxTaskRetryCount": retries, "maxWallClockTime": "PT2H"}
+        if upload:
+            more["outputFiles"] = [OUTPUT]
+        self.request(lambda m: tasks.create(m, m.job(job), task_body(str(name), **more)))
+
     @rule(job=JOBS, what=st.sampled_from(["delete", "terminate", "reactivate"]), data=st.data())
     def change_task(self, job, what, data):
         found = self.machine.jobs.get(job)
@@ -261,8 +272,16 @@ class Service(RuleBasedStateMachine):
 
     @invariant()
     def each_task_is_in_one_place(self):
-        running = [run.task for run in self.machine.runs.values() if run.task is not None]
-        assert len({id(task) for task in running}) == len(running), "no task runs twice at once"
+        running = [run for run in self.machine.runs.values() if run.task is not None]
+        instances = {(id(run.task), run.instance) for run in running}
+        assert len(instances) == len(running), "no task runs twice at once"
+        for run in running:
+            gang = run.task.gang
+            assert gang is None or run.id in gang.runs, "a gang knows all its runs"
+            if gang is not None:
+                crew = [self.machine.runs[name] for name in gang.runs]
+                assert len({one.node for one in crew}) == run.task.instances, "all of a gang's nodes or none"
+                assert not all(one.phase == "over" for one in crew)
         for job in self.machine.jobs.values():
             for task in job.tasks.values():
                 if task.state in ("preparing", "running"):
@@ -295,7 +314,7 @@ class Service(RuleBasedStateMachine):
     def runs_agree(self):
         for job in self.machine.jobs.values():
             runs = [run for run in self.machine.runs.values() if run.job == job.key]
-            assert job.runs == {run.id for run in runs if run.kind == "task"}
+            assert job.runs == {run.id for run in runs if run.kind == "task" and run.instance == 0}
             assert job.helpers == {run.id for run in runs if run.kind != "task"}
 
     @invariant()
@@ -318,6 +337,11 @@ class Service(RuleBasedStateMachine):
                     continue
                 room = [n.free for n in pool.nodes.values() if n.usable and not prep_failed(job, n)]
                 assert not job.ready.peek(max(room, default=0))
+                here = [n for n in pool.nodes.values() if n.usable and n.free and not prep_failed(job, n)]
+                for task in map(job.tasks.__getitem__, job.picky):
+                    needs = [tasks.need(pool, job, task, n) for n in here]
+                    suitable = [n for n, need in zip(here, needs, strict=True) if 0 < need <= n.free]
+                    assert len(suitable) < task.instances
 
     @invariant()
     def all_is_shown_as_the_client_expects(self):
