@@ -3,6 +3,8 @@
 The account and its key are published, as Azurite's are: they open nothing but a service on loopback.
 """
 
+__version__ = "0.1.0"
+
 DEV_ACCOUNT = "devbatch"
 DEV_KEY = "c25ha2VtYWtlLW9uLWF6dXJlLWJhdGNoLWVtdWxhdG9yLXB1Ymxpc2hlZC1kZXZlbG9wbWVudC1rZXktbm90LXNlY3JldCE="
 DEFAULT_PORT = 10011

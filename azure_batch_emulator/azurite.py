@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from .certificate import Certificate
+from .leftovers import MARK
 
 ACCOUNT = "devstoreaccount1"
 # Azurite's published development key.
@@ -32,7 +33,8 @@ def find() -> str:
         if candidate:
             return candidate
     raise AzuriteError(
-        "Azurite is not installed: run `make azurite`, set AZURITE to it, or leave out --blob-port."
+        "Azurite is not installed: `npm install -g azurite` installs it (with Node.js 22 or newer), AZURITE names "
+        "one that is not on the PATH, and without --blob-port the emulator needs none."
     )
 
 
@@ -113,6 +115,7 @@ class Azurite:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            env=os.environ | {MARK: str(self._directory)},
             start_new_session=True,
         )
         self._await()

@@ -10,11 +10,13 @@ import tempfile
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
-from . import DEFAULT_PORT, DEV_ACCOUNT, DEV_KEY, azurite
+from . import DEFAULT_PORT, DEV_ACCOUNT, DEV_KEY, __version__, azurite
 from .certificate import Certificate, CertificateError
 from .clock import RealClock
 from .identity import directory
+from .location import Location, LocationError
 from .packages import PackageError, PackageStore
 from .profile_files import ProfileError, load_profile
 from .runners import RUNNERS, check_runner
@@ -27,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="azure-batch-emulator", description="A local Azure Batch service, on loopback only."
     )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(dest="command", required=True)
     start = commands.add_parser("start", help="serve until Ctrl-C or SIGTERM")
     start.add_argument(
@@ -36,7 +39,10 @@ def parser() -> argparse.ArgumentParser:
         "--blob-port", type=_port, help="also start Azurite's blob service, on this port; 0 takes a free one"
     )
     start.add_argument(
-        "--location", type=Path, help="directory for the nodes' files and blobs (default: a temporary one)"
+        "--location",
+        type=Path,
+        metavar="DIR",
+        help="keep the account's state, nodes' files and blobs here over restarts (default: nothing is kept)",
     )
     start.add_argument(
         "--profile", default="fast", help="delays, quotas and faults: fast, realistic, chaos, or a JSON file"
@@ -66,8 +72,12 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--ca", type=Path, metavar="PEM", help="the authority that signed it; tasks are told to trust it"
     )
-    start.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"],
-                       help="debug logs every request")  # fmt: skip
+    start.add_argument(
+        "--request-log",
+        metavar="FILE",
+        help="append a line of JSON for each request to this file; - is stderr",
+    )
+    start.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
     env = commands.add_parser("env", help="print export lines for clients of a running emulator")
     env.add_argument("--port", type=_port, default=DEFAULT_PORT)
     env.add_argument("--blob-port", type=_port, default=DEFAULT_BLOB_PORT)
@@ -92,16 +102,6 @@ def _port(text: str) -> int:
     if not 0 <= value <= 65535:
         raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
     return value
-
-
-def check_location(location: Path) -> str | None:
-    """Why nothing can be kept in a directory, in one sentence; None if it can. The directory is made."""
-    try:
-        location.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=location).close()
-    except OSError as error:
-        return f"The directory {location} can't be written to ({error.strerror}); choose another with --location."
-    return None
 
 
 def load_certificate(cert: Path | None, key: Path | None, ca: Path | None) -> Certificate | None:
@@ -155,38 +155,47 @@ def start(options: argparse.Namespace) -> int:
         packages.load()
     except (ProfileError, CertificateError, PackageError) as error:
         return _refuse(str(error))
-    if (reason := check_runner(options.runner)) or (
-        options.location and (reason := check_location(options.location))
-    ):
+    if reason := check_runner(options.runner):
         return _refuse(reason)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with contextlib.ExitStack() as cleanup:
-        location = options.location
-        if location is None:
-            location = Path(
-                cleanup.enter_context(tempfile.TemporaryDirectory(prefix="abe-", ignore_cleanup_errors=True))
-            )
+        location = Location(options.location) if options.location else None
+        try:
+            if location is not None:
+                cleanup.callback(location.release)
+                location.take()
+        except LocationError as error:
+            return _refuse(str(error))
         ready, auto_storage = "", None
         if options.blob_port is not None:
-            blobs = azurite.Azurite(options.blob_port, location / "azurite", certificate)
+            directory = location.blobs if location else _temporary_directory(cleanup)
+            blobs = azurite.Azurite(options.blob_port, directory, certificate)
             try:
                 blobs.start()
             except azurite.AzuriteError as error:
                 return _refuse(str(error))
             cleanup.callback(blobs.stop)
             ready, auto_storage = f", blobs at {blobs.url}", blobs.url
+        try:
+            request_log = open_request_log(options.request_log, cleanup)
+        except OSError as error:
+            return _refuse(
+                f"The file {options.request_log} can't be written to ({error.strerror}); choose another with "
+                "--request-log."
+            )
         emulator = Emulator(
             profile,
             runner=options.runner,
             port=options.port,
-            location=location / "nodes",
+            location=location,
             clock=RealClock(options.time_scale),
             certificate=certificate,
             packages=packages,
             auto_storage=auto_storage,
             seed=options.seed,
+            request_log=request_log,
         )
         try:
             emulator.start()
@@ -194,6 +203,8 @@ def start(options: argparse.Namespace) -> int:
             return _refuse(
                 f"Port {options.port} can't be used ({error.strerror}); choose another with --port."
             )
+        except LocationError as error:
+            return _refuse(str(error))
         cleanup.callback(emulator.stop)
         print(
             f"azure-batch-emulator ready at {emulator.url} (account {DEV_ACCOUNT}, runner {options.runner}){ready}",
@@ -201,6 +212,17 @@ def start(options: argparse.Namespace) -> int:
         )
         stop.wait()
     return 0
+
+
+def open_request_log(name: str | None, cleanup: contextlib.ExitStack) -> TextIO | None:
+    if name is None or name == "-":
+        return sys.stderr if name else None
+    return cleanup.enter_context(Path(name).open("a", encoding="utf-8"))
+
+
+def _temporary_directory(cleanup: contextlib.ExitStack) -> Path:
+    directory = tempfile.TemporaryDirectory(prefix="abe-blobs-", ignore_cleanup_errors=True)
+    return Path(cleanup.enter_context(directory))
 
 
 def _refuse(message: str) -> int:

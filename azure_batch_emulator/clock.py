@@ -13,6 +13,9 @@ class Clock(Protocol):
     def wait(self, condition: threading.Condition, until: datetime | None) -> None:
         """Waits on a held condition until it is notified or `until` has come; may wake early."""
 
+    def catch_up(self, to: datetime) -> None:
+        """Goes forward to a time, if that is still to come, and on from there."""
+
 
 class RealClock:
     """Starts at the true time and runs `time_scale` times as fast."""
@@ -32,6 +35,9 @@ class RealClock:
             # A wait of more than some weeks overflows in the platform's primitives.
             condition.wait(min(max(0.0, (until - self.now()).total_seconds() / self._scale), 1e6))
 
+    def catch_up(self, to: datetime) -> None:
+        self._epoch += max(timedelta(0), to - self.now())
+
 
 class SteppedClock:
     """Stands still until a test advances it."""
@@ -42,6 +48,9 @@ class SteppedClock:
 
     def now(self) -> datetime:
         return self._now
+
+    def catch_up(self, to: datetime) -> None:
+        self._now = max(self._now, to)
 
     def advance(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)

@@ -5,21 +5,18 @@ Whoever has a stimulus (the HTTP rim, a timer, a thread that watched a task end)
 change, and hands its instructions out before letting go, so they are handed out in the order in which they were given.
 """
 
-import heapq
 import logging
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
 from . import azurite, transfer, workspace
 from .clock import Clock
-from .core import faults, layout, nodes, runs, timers
+from .core import faults, layout, nodes, restart, runs, snapshot, timers
 from .core.entities import Ended, Failed
 from .core.instructions import (
     BootNode,
@@ -33,6 +30,7 @@ from .core.instructions import (
     UploadOutputs,
 )
 from .core.machine import Machine
+from .delays import Delays
 from .identity.issuer import Issuer
 from .modelled import Model
 from .node_access import NodeAccess
@@ -84,43 +82,67 @@ class Engine:
             catalogue(), applications=self.packages.applications, auto_storage=auto_storage is not None
         )
         self._machine = Machine(profile, random, clock.now(), self.catalogue)
-        self._model = Model(profile, random, self._later)
         self._given_runner = runner
         self._lock = threading.RLock()
-        self._wake = threading.Condition()
-        self._timers: list[tuple[datetime, int, Callable[..., Any], tuple]] = []
-        self._timer_seq = 0
-        self._stopping = False
+        self._delays = Delays(clock, self._lock, self._report)
+        self._model = Model(profile, random, self._delays.later)
+        self._stopping = self._restored = False
+        self.calls = 0
         self._nodes: dict[str, NodeSpec] = {}
         self._node_packages: dict[str, dict[str, str]] = {}
         self._boots: dict[str, Future] = {}
         self._runs: dict[str, _Run] = {}
         self._workers = Workers()
-        self._timer_thread = threading.Thread(target=self._run_timers, name="batch-timers", daemon=True)
 
     def start(self) -> None:
         self.workspace.location.mkdir(parents=True, exist_ok=True)
-        self.call(faults.begin)
-        self._timer_thread.start()
+        self._sweep()
+        self._submit(self.workspace.empty_trash)
+        self.call(restart.resume if self._restored else faults.begin)
+        self._delays.start()
 
-    def close(self) -> None:
-        """Ends all tasks and waits a while for the threads; nothing is reported to the machine any more."""
+    def _sweep(self) -> None:
+        """Removes what is left on disk of nodes that are no longer there."""
+        every = [node for pool in self._machine.pools.values() for node in pool.nodes.values()]
+        here = [node for node in every if node.state != "leavingpool"]
+        self.workspace.sweep(node.number for node in here)
+        self.node_logs.sweep(node.id for node in here)
+
+    def freeze(self) -> None:
+        """From now on nothing is reported to the machine any more: what runs counts as running when it goes on."""
+        self._delays.stop()
         with self._lock:
             self._stopping = True
+
+    def snapshot(self) -> tuple[bytes, int]:
+        """The state as it is now, for `restore`, and how many calls led to it."""
+        with self._lock:
+            return snapshot.dump(self._machine, self._delays.waiting(timers.fire)), self.calls
+
+    def restore(self, data: bytes) -> None:
+        """Before `start`: takes over a state, which has the nodes rebooted. Time goes on from where it was, or from
+        now if that is later. A SnapshotError if the state can't be read."""
+        pending = snapshot.load(self._machine, data)
+        self.clock.catch_up(self._machine.now)
+        for at, key in pending:
+            self._delays.at(at, timers.fire, key)
+        self._restored = True
+
+    def close(self) -> None:
+        """Ends all tasks and waits a while for the threads."""
+        self.freeze()
+        with self._lock:
             for run in self._runs.values():
                 run.cancelled.set()
-        with self._wake:
-            self._wake.notify_all()
         if self._given_runner is not None:
             self._given_runner.close()
         self._workers.close(CLOSE_SECONDS)
-        if self._timer_thread.is_alive():
-            self._timer_thread.join(timeout=5)
-        shutil.rmtree(self.workspace.location / "trash", ignore_errors=True)
+        self.workspace.empty_trash()
 
     def call(self, stimulus: Callable[..., T], *args: Any) -> T:
         """Applies a stimulus to the machine and hands out what follows from it. Also for reading."""
         with self._lock:
+            self.calls += 1
             result, instructions = self._machine.apply(self.clock.now(), stimulus, *args)
             for instruction in instructions:
                 self._carry_out(instruction)
@@ -137,7 +159,7 @@ class Engine:
         if self._stopping:
             return
         if isinstance(instruction, SetTimer):
-            self._at(instruction.at, timers.fire, instruction.key)
+            self._delays.at(instruction.at, timers.fire, instruction.key)
         elif self._given_runner is None:
             self._model.carry_out(instruction)
         else:
@@ -352,34 +374,6 @@ class Engine:
     def _forget(self, run_id: str) -> None:
         with self._lock:
             self._runs.pop(run_id, None)
-
-    # Timers
-
-    def _later(self, seconds: float, stimulus: Callable[..., Any], *args: Any) -> None:
-        self._at(self.clock.now() + timedelta(seconds=seconds), stimulus, args)
-
-    def _at(self, time: datetime, stimulus: Callable[..., Any], args: tuple) -> None:
-        with self._wake:
-            self._timer_seq += 1
-            entry = (time, self._timer_seq, stimulus, args)
-            heapq.heappush(self._timers, entry)
-            if self._timers[0] is entry:
-                self._wake.notify_all()
-
-    def _run_timers(self) -> None:
-        while True:
-            with self._wake:
-                if self._stopping:
-                    return
-                if not self._timers or self._timers[0][0] > self.clock.now():
-                    self.clock.wait(self._wake, self._timers[0][0] if self._timers else None)
-                    continue
-                _, _, stimulus, args = heapq.heappop(self._timers)
-            try:
-                self._report(stimulus, *args)
-            except Exception:
-                # Without this thread nothing would move any more.
-                log.exception("a defect of the emulator in %s%s", stimulus.__name__, args)
 
 
 def _short(failure: Failed | Failure | None) -> str:

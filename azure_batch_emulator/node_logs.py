@@ -6,7 +6,7 @@ Lines begin with their time, so a file itself says which time it covers.
 
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -50,6 +50,13 @@ class NodeLogs:
         with self._lock:
             self._waiting.pop(node_id, None)
             shutil.rmtree(self._directory / node_id, ignore_errors=True)
+
+    def sweep(self, node_ids: Iterable[str]) -> None:
+        """Removes the logs of all nodes but these."""
+        kept = set(node_ids)
+        for directory in self._directory.glob("*"):
+            if directory.name not in kept:
+                self.remove(directory.name)
 
     def _flush(self, node_id: str) -> None:
         lines = self._waiting.pop(node_id, None)

@@ -5,16 +5,21 @@ import tempfile
 import threading
 from pathlib import Path
 from random import Random
+from typing import TextIO
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from . import DEV_ACCOUNT, DEV_KEY
 from .auth import Authenticator, SharedKey, Tokens
 from .certificate import Certificate
 from .clock import Clock, RealClock
 from .control import Control
+from .core.snapshot import SnapshotError
 from .engine import Engine
 from .identity.issuer import Issuer
+from .keeper import Keeper
+from .location import Location
 from .node_access import NodeAccess
 from .packages import PackageStore
 from .profile import Profile
@@ -25,6 +30,7 @@ from .web.broken import Broken
 from .web.connections import Connections
 from .web.control import ControlRoutes
 from .web.front import front
+from .web.request_log import RequestLog
 
 HOST = "127.0.0.1"
 
@@ -32,8 +38,9 @@ HOST = "127.0.0.1"
 class Emulator:
     """`start()` binds the port (0: any free one) and serves from a thread; `stop()` ends tasks and cleans up.
 
-    `location` holds the nodes' files; None means a temporary directory, removed by `stop()`. With a certificate
-    (one that has been checked) it serves https instead of http.
+    `location`, which has been taken, holds the nodes' files and the account's state, and what it holds already goes
+    on; None means a temporary directory, removed by `stop()`, and no state. With a certificate (one that has been
+    checked) it serves https instead of http. `request_log` gets a line of JSON for each request.
     """
 
     def __init__(
@@ -42,21 +49,24 @@ class Emulator:
         *,
         runner: str = "process",
         port: int = 0,
-        location: Path | None = None,
+        location: Location | None = None,
         clock: Clock | None = None,
         seed: int | None = None,
         certificate: Certificate | None = None,
         packages: PackageStore | None = None,
         auto_storage: str | None = None,
+        request_log: TextIO | None = None,
     ) -> None:
         self.port = port
         self._certificate = certificate
         self._profile, self._runner, self._seed = profile, runner, seed
         self._clock = clock or RealClock()
         self._location, self._packages, self._auto_storage = location, packages, auto_storage
+        self._request_log = request_log
         self._temporary: tempfile.TemporaryDirectory | None = None
         self._engine: Engine | None = None
         self._control: Control | None = None
+        self._keeper: Keeper | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -77,7 +87,7 @@ class Emulator:
         return self._control
 
     def start(self) -> None:
-        """Raises OSError when the port can't be had."""
+        """Raises OSError when the port can't be had, LocationError when the state can't be used."""
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         # (asyncio turns Nagle's delay off only for sockets that name their protocol.)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -88,36 +98,42 @@ class Emulator:
             raise
         listener.listen(512)
         self.port = listener.getsockname()[1]
-        location = self._location
-        if location is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="azure-batch-", ignore_cleanup_errors=True)
-            location = Path(self._temporary.name)
+        if self._location is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="abe-", ignore_cleanup_errors=True)
+            nodes = Path(self._temporary.name)
+        else:
+            nodes = self._location.nodes
         issuer = Issuer()
         self._engine = Engine(
             self._profile,
             make_runner(self._runner),
             self._clock,
             Random(self._seed),
-            location.resolve(),
+            nodes.resolve(),
             DEV_ACCOUNT,
             self._packages,
             self._auto_storage,
             NodeAccess(issuer, self._certificate),
         )
         self._engine.account_url = self.url
+        if self._location is not None:
+            self._resume(self._engine, self._location)
         self._engine.start()
         authenticator = Authenticator(SharedKey(DEV_ACCOUNT, DEV_KEY), Tokens(issuer))
         connections = Connections()
         # A generator of its own: what requests suffer does not depend on what nodes do.
         requests = RequestFaults(self._profile.http, Random(None if self._seed is None else ~self._seed))
         self._control = Control(self._engine, requests)
+        app: ASGIApp = front(
+            Broken(Application(self._engine, authenticator), requests, connections),
+            self._engine,
+            issuer,
+            ControlRoutes(self.control, authenticator),
+        )
+        if self._request_log is not None:
+            app = RequestLog(app, self._request_log)
         config = uvicorn.Config(
-            front(
-                Broken(Application(self._engine, authenticator), requests, connections),
-                self._engine,
-                issuer,
-                ControlRoutes(self.control, authenticator),
-            ),
+            app,
             http=connections.protocol(),
             ssl_certfile=self._certificate.cert if self._certificate else None,
             ssl_keyfile=self._certificate.key if self._certificate else None,
@@ -134,11 +150,25 @@ class Emulator:
         )
         self._thread.start()
 
+    def _resume(self, engine: Engine, location: Location) -> None:
+        """Goes on from the location's state, and keeps it from now on."""
+        if (data := location.read_state()) is not None:
+            try:
+                engine.restore(data)
+            except SnapshotError as error:
+                raise location.refused(error) from None
+        self._keeper = Keeper(engine, location)
+        self._keeper.start()
+
     def stop(self) -> None:
-        """Kills what still runs, closes the port and removes the nodes' files."""
+        """Closes the port, keeps the state if there is a location for it, and kills what still runs."""
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(timeout=5)
+        if self._engine is not None:
+            self._engine.freeze()
+        if self._keeper is not None:
+            self._keeper.stop()
         if self._engine is not None:
             self._engine.close()
         if self._temporary is not None:

@@ -6,7 +6,7 @@ https://learn.microsoft.com/azure/batch/batch-compute-node-environment-variables
 
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .core import layout
@@ -34,6 +34,18 @@ class Workspace:
 
     def node_root(self, number: int) -> Path:
         return self.location / f"n{number}"
+
+    def sweep(self, numbers: Iterable[int]) -> None:
+        """Takes the directories of all nodes but these out of sight; `empty_trash` deletes them."""
+        kept = {self.node_root(number) for number in numbers}
+        for root in self.location.glob("n*"):
+            if root not in kept:
+                self.discard(root)
+
+    def empty_trash(self) -> None:
+        # (The directory itself stays: somebody may be about to move something into it.)
+        for path in (self.location / "trash").glob("*"):
+            self.delete(path)
 
     def make_task(self, root: Path, run: StartRun) -> Path:
         """The task's directory with `wd`; a first run finds it empty, a retry finds what its predecessor left."""

@@ -22,13 +22,18 @@ _BUSY = {
 
 def reboot(m: Machine, node: Node, option: str) -> None:
     _check(node, node.up or node.state == "starttaskfailed")
+    go_down(m, node)
+    _end_start_task(m, node)
+    nodes.pursue(m, node, "reboot", option)
+
+
+def go_down(m: Machine, node: Node) -> None:
+    """The node will start again, with what is on its disk."""
     nodes.move(m, node, "rebooting")
     node.boot = m.next_seq()
     for prep in node.preps.values():
         if prep.spec["rerunOnNodeRebootAfterSuccess"] and prep.execution.result == "success":
             prep.stale = True
-    _end_start_task(m, node)
-    nodes.pursue(m, node, "reboot", option)
 
 
 def _end_start_task(m: Machine, node: Node) -> None:

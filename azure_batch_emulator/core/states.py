@@ -42,7 +42,7 @@ NODE = Table("node", {
     "creating": {"starting", "preempted", "unusable", "leavingpool"},
     "starting": {"idle", "offline", "waitingforstarttask", "preempted", "unknown", "unusable", "leavingpool"},
     "waitingforstarttask": {
-        "idle", "offline", "starttaskfailed", "preempted", "unknown", "unusable", "leavingpool",
+        "idle", "offline", "starttaskfailed", "rebooting", "preempted", "unknown", "unusable", "leavingpool",
     },
     "idle": {"running", "offline", "rebooting", "deallocating", "preempted", "unknown", "leavingpool"},
     "running": {"idle", "offline", "rebooting", "deallocating", "preempted", "unknown", "leavingpool"},

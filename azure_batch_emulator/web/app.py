@@ -29,6 +29,7 @@ from . import (
     schedule_operations,
 )
 from .call import Call, Conditions, Reply
+from .request_log import notes
 
 log = logging.getLogger("azure_batch_emulator.requests")
 MAX_BODY = 1 << 20  # bytes of a request body, as addtaskcollection documents it
@@ -71,7 +72,7 @@ class Application:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
-        request_id = str(uuid.uuid4())
+        request_id = notes(scope)["requestId"] = str(uuid.uuid4())
         raw_path = scope["raw_path"].decode("ascii", "replace").partition("?")[0]
         try:
             response = await self._answer(request, raw_path, request_id)
@@ -80,9 +81,6 @@ class Application:
         except Exception as error:  # noqa: BLE001 - a defect becomes the service's own 500, and is logged
             log.exception("a defect of the emulator in %s %s", request.method, raw_path, exc_info=error)
             response = error_response(request, BatchError("InternalError"), request_id)
-        log.debug(
-            "%s %s?%s -> %s", request.method, raw_path, scope["query_string"].decode(), response.status_code
-        )
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, raw_path: str, request_id: str) -> Response:
@@ -91,6 +89,7 @@ class Application:
         pairs = parse_qsl(request.scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
         headers = {name.lower(): value for name, value in request.headers.items()}
         access = self._authenticator.check(request.method, raw_path, pairs, headers, datetime.now(UTC))
+        notes(request.scope)["account"] = self._engine.account
         query: dict[str, str] = {}
         for name, value in pairs:
             query.setdefault(name.lower(), value)
@@ -102,6 +101,7 @@ class Application:
         prefix = f"/{self._engine.account}"
         path = raw_path.removeprefix(prefix) if raw_path.startswith(prefix + "/") else raw_path
         operation, parameters = routing.find(request.method, path, version)
+        notes(request.scope)["operation"] = operation.name
         access.check(operation.segments, parameters)
         handler = handlers().get(operation.name)
         if handler is None:
@@ -128,6 +128,7 @@ class Application:
 
 def error_response(request: Request, error: BatchError, request_id: str) -> Response:
     """The service's answer to a request that it refuses."""
+    notes(request.scope).update(errorCode=error.code, requestId=request_id)
     headers = _headers(request, request_id)
     base = f"{request.url.scheme}://{request.headers.get('host', '')}"
     if error.status == 401:

@@ -119,7 +119,7 @@ def show(tasks: int, figures: dict[str, Any]) -> None:
 def modelled_service() -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="azbatch-bench.", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        command = emulator_command("none", folder / "batch", "--time-scale", str(TIME_SCALE))
+        command = emulator_command("none", "--time-scale", str(TIME_SCALE))
         log = folder / "batch.log"
         with server("The Batch emulator", command, log, r"ready at (http://[^\s,]+)", ROOT) as service:
             yield service

@@ -1,5 +1,6 @@
 """What the benchmarks run in: Azurite and the Batch emulator on free ports, and a stock Snakemake beside ours."""
 
+import json
 import os
 import re
 import subprocess
@@ -26,8 +27,6 @@ START_SECONDS = 60
 
 # A line of Azurite's access log: address, time, "METHOD PATH HTTP/1.1", status, size.
 ACCESS = re.compile(r'"(?P<method>[A-Z]+) (?P<path>\S+) HTTP/[\d.]+" (?P<status>\d{3})')
-# A line of the emulator's request log.
-BATCH_REQUEST = re.compile(r"\.requests (?P<method>[A-Z]+) (?P<path>/[^? ]*)\?\S* -> (?P<status>\d+)")
 
 
 def say(text: str = "") -> None:
@@ -121,8 +120,8 @@ class Services:
 
     def batch_requests(self) -> list[tuple[str, str, int]]:
         """Method, path and status of the requests that the Batch emulator has answered."""
-        text = (self.folder / "batch.log").read_text(errors="replace")
-        return [(m["method"], m["path"], int(m["status"])) for m in BATCH_REQUEST.finditer(text)]
+        lines = (self.folder / "requests.jsonl").read_text(encoding="utf-8").splitlines()
+        return [(r["method"], r["path"], r["status"] or 0) for r in map(json.loads, lines)]
 
     def mark(self) -> str:
         """A place in Azurite's access log: asks for a blob that nobody else asks for, and waits for its line."""
@@ -146,7 +145,7 @@ class Services:
         return [BlobRequest(m["method"], m["path"], int(m["status"])) for m in ACCESS.finditer(between)]
 
 
-def emulator_command(runner: str, location: Path, *more: str) -> list[str]:
+def emulator_command(runner: str, *more: str) -> list[str]:
     """Starts a Batch emulator of profile fast on a free port."""
     command = [
         sys.executable,
@@ -159,7 +158,7 @@ def emulator_command(runner: str, location: Path, *more: str) -> list[str]:
         "--profile",
         "fast",
     ]
-    return [*command, "--runner", runner, "--location", str(location), *more]
+    return [*command, "--runner", runner, *more]
 
 
 @contextmanager
@@ -171,7 +170,9 @@ def services() -> Iterator[Services]:
         folder = Path(name)
         azurite = [find(), "--blobPort", "0", "--queuePort", "0", "--tablePort", "0", "--inMemoryPersistence"]
         azurite += ["--skipApiVersionCheck", "--disableTelemetry"]
-        emulator = emulator_command("process", folder / "batch", "--log-level", "debug")
+        emulator = emulator_command(
+            "process", folder / "batch", "--request-log", str(folder / "requests.jsonl")
+        )
         listening = r"Blob service is successfully listening at (http://\S+)"
         with (
             server("Azurite", azurite, folder / "blob.log", listening, folder) as blob,

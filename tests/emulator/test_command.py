@@ -165,10 +165,3 @@ def test_azurite_beside_it(azurite):
         port = emulator.blob_url.split(":")[2].split("/")[0]
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(port))) != 0, "Azurite ends with it"
-
-
-def test_debug_logs_requests_without_secrets():
-    with running_emulator(log_level="debug") as emulator:
-        make_pool(emulator.client(), nodes=0)
-        wait_until(lambda: any("POST /pools?" in line and "201" in line for line in emulator.output))
-        assert not any(emulator.key in line or "Authorization" in line for line in emulator.output)

@@ -84,6 +84,15 @@ def wheel(packed_tree, tmp_path_factory) -> Wheel:
 
 
 @pytest.fixture(scope="session")
+def emulator_wheel(packed_tree, tmp_path_factory) -> Wheel:
+    """The emulator's own distribution."""
+    target = tmp_path_factory.mktemp("emulator-wheel")
+    run(sys.executable, *PIP_WHEEL, "-w", target, "./misc/emulator", cwd=packed_tree)
+    (path,) = target.iterdir()
+    return Wheel(path)
+
+
+@pytest.fixture(scope="session")
 def upstream(tmp_path_factory) -> Wheel:
     """The pinned release, fetched from the package index."""
     target = tmp_path_factory.mktemp("upstream")

@@ -91,6 +91,17 @@ def test_our_files_are_all_there_and_nothing_else(wheel, upstream, packed_tree):
         assert f"snakemake/{module}" in packed
 
 
+def test_the_emulator_is_the_same_in_its_own_wheel(wheel, emulator_wheel):
+    """So it does not matter which of the two was installed last where somebody has both."""
+
+    def emulator(files):
+        return {name: data for name, data in files.items() if name.startswith("azure_batch_emulator/")}
+
+    assert emulator(wheel.files()) == emulator(emulator_wheel.files()) != {}
+    (command,) = re.findall(r"azure-batch-emulator.*", emulator_wheel.info("entry_points.txt").decode())
+    assert command in wheel.info("entry_points.txt").decode()
+
+
 def test_no_compiled_files_and_no_tests_of_ours(wheel, upstream):
     extra = wheel.files().keys() - upstream.files().keys()
     assert not [n for n in wheel.files() if "__pycache__" in n or n.endswith(".pyc")]

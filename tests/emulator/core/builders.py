@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from azure_batch_emulator.core import jobs, nodes, pools, runs, tasks, timers
+from azure_batch_emulator.core import jobs, nodes, pools, restart, runs, snapshot, tasks, timers
 from azure_batch_emulator.core.entities import Ended
 from azure_batch_emulator.core.instructions import (
     BootNode,
@@ -98,6 +98,16 @@ class Driver:
             self.now = max(self.now, due[0][0])
             self.do(timers.fire, *due[0][2])
         self.now = end
+
+    def restart(self):
+        """The service is killed and comes back with its state; what ran on its nodes is gone."""
+        data = snapshot.dump(self.machine, [(at, key) for at, _, key in sorted(self.timers)])
+        self.machine = Machine(self.machine.profile, Random(), START, catalogue())
+        self.timers = [(at, n, key) for n, (at, key) in enumerate(snapshot.load(self.machine, data))]
+        for outstanding in (self.started, self.killed, self.uploads):
+            outstanding.clear()
+        self.do(restart.resume)
+        assert not self.started, "no node is up yet"
 
     def end(self, run_id, exit_code=0, failure=None):
         self.started.pop(run_id)

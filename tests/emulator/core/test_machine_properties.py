@@ -261,6 +261,22 @@ class Service(RuleBasedStateMachine):
     def time_passes(self, seconds):
         self.driver.advance(seconds)
 
+    @rule()
+    def restart(self):
+        before = {
+            (job.key, key): task for job in self.machine.jobs.values() for key, task in job.tasks.items()
+        }
+        self.driver.restart()
+        self.machine = self.driver.machine
+        for job in self.machine.jobs.values():
+            for key, task in job.tasks.items():
+                old = before[job.key, key]
+                self.seen[id(task)] = task
+                if id(old) in self.final:
+                    self.final[id(task)] = self.final[id(old)]
+                if id(old) in self.reactivated:
+                    self.reactivated.add(id(task))
+
     @invariant()
     def slots_hold(self):
         for pool in self.machine.pools.values():
