@@ -224,3 +224,27 @@ def test_patterns_of_output_files(tmp_path, pattern, path, expected):
         (wd / name).touch()
     found = dict(match(tmp_path, pattern, path))
     assert found == {(wd / name).resolve(): blob for name, blob in expected.items()}
+
+
+def test_a_bad_day(make_engine):
+    """Real processes with the faults of `chaos`: every task succeeds once, and nothing stays on the disk."""
+    engine = make_engine(make_runner("process"), RealClock(5), load_profile("chaos"))
+    targets = {"targetDedicatedNodes": 4, "targetLowPriorityNodes": 8}
+    start = {"commandLine": "true", "waitForSuccess": True}
+    body = pool_body(taskSlotsPerNode=2, startTask=start, **targets)
+    pool = engine.call(pools.create, body, catalogue())
+    job = engine.call(jobs.create, job_body(jobPreparationTask={"commandLine": "true"}))
+    for i in range(100):
+        engine.call(tasks.create, job, task_body(str(i), commandLine="sleep 0.1"))
+
+    def over():
+        if pool.allocation.state == "steady" and pool.errors:
+            engine.call(pools.resize, pool, dict(targets))
+        return job.counts["completed"] == 100
+
+    wait_until(over, timeout=60)
+    assert job.counts["succeeded"] == 100
+    assert {(t.execution.retries, t.execution.requeues) for t in job.tasks.values()} == {(0, 0)}
+    engine.call(pools.delete, pool)
+    wait_until(lambda: engine.call(lambda m: not m.pools))
+    wait_until(lambda: not list(engine.workspace.location.glob("n*")))
