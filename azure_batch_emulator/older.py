@@ -122,13 +122,8 @@ def _modern(model: str, value: dict, path: str) -> dict:
 
 def _token_settings(given: object, name: str) -> dict:
     """https://learn.microsoft.com/rest/api/batchservice/task/add#authenticationtokensettings"""
-    if not isinstance(given, dict) or set(given) - {"access"}:
-        raise invalid_property(name, "", "An object with the property 'access' alone is expected.")
-    access = check_value("[str]", given.get("access") or [], f"{name}/access")
-    for one in access:
-        if one.lower() != "job":
-            raise invalid_property(f"{name}/access", one, "'job' is expected.")
-    return {"access": ["job"]} if access else {}
+    settings = check_value("AuthenticationTokenSettings", given, name)
+    return settings if settings.get("access") else {}
 
 
 def _mode(given: object, name: str) -> str:

@@ -127,9 +127,9 @@ def test_the_settings_are_shown_to_earlier_versions_alone_and_the_token_to_nobod
     [
         ({"access": ["job"]}, VERSION, "InvalidRequestBody"),
         ({"access": ["pool"]}, OLD, "InvalidPropertyValue"),
-        ({"access": "job"}, OLD, "InvalidPropertyValue"),
-        ({"acces": ["job"]}, OLD, "InvalidPropertyValue"),
-        ([1], OLD, "InvalidPropertyValue"),
+        ({"access": "job"}, OLD, "InvalidRequestBody"),
+        ({"acces": ["job"]}, OLD, "InvalidRequestBody"),
+        ([1], OLD, "InvalidRequestBody"),
     ],
 )
 def test_settings_that_are_refused(emulator, client, settings, version, code):
