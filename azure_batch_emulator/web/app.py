@@ -103,9 +103,6 @@ class Application:
         operation, parameters = routing.find(request.method, path, version)
         notes(request.scope)["operation"] = operation.name
         access.check(operation.segments, parameters)
-        handler = handlers().get(operation.name)
-        if handler is None:
-            raise BatchError("NotImplementedByEmulator", [("Operation", operation.name)])
         _check_query(operation, query)
         base = f"{request.url.scheme}://{headers.get('host', '')}" + raw_path.removesuffix(path)
         call = Call(
@@ -120,7 +117,7 @@ class Application:
             version,
             Conditions.parse(headers, operation.conditions),
         )
-        reply = handler(call)
+        reply = handlers()[operation.name](call)
         if inspect.isawaitable(reply):
             reply = await reply
         return _response(reply, operation.status, _headers(request, request_id), request.method)
