@@ -1,5 +1,7 @@
 """Puts ready tasks on the free nodes of one pool."""
 
+import sys
+
 from . import runs, tasks
 from .entities import Job, Node, Pool
 from .free_nodes import Refuses
@@ -43,10 +45,13 @@ def _may_begin(job: Job) -> bool:
 
 def _serve_picky(m: Machine, pool: Pool, job: Job, fill: str, refuses: Refuses | None) -> None:
     """Tasks that are particular about their nodes, the oldest first; one that finds none is passed by."""
+    too_many = sys.maxsize  # instances of a gang that found no room: those of the same size won't, either
     for key in sorted(job.picky, key=job.picky.__getitem__):
         if not _may_begin(job):
             return
         task = job.tasks[key]
+        if not task.manager and task.instances >= too_many:
+            continue
         suitable = (
             (free, number, node)
             for node, (number, free) in pool.free.slots.items()
@@ -55,6 +60,8 @@ def _serve_picky(m: Machine, pool: Pool, job: Job, fill: str, refuses: Refuses |
         if chosen := place_together(task.instances, suitable, fill):
             del job.picky[key]
             runs.begin_task(m, pool, [pool.nodes[node] for node in chosen], job, task)
+        elif not task.manager:
+            too_many = task.instances
 
 
 def prep_failed(job: Job, node: Node) -> bool:
