@@ -329,6 +329,15 @@ class Task(Entity):
 
 
 @dataclass
+class Retention:
+    """When the files of completed tasks are to go: a heap of time, sequence number and key, and when its timer
+    fires."""
+
+    queue: list[tuple[datetime, int, str]] = field(default_factory=list)
+    timer: datetime | None = None
+
+
+@dataclass
 class Job(Entity):
     """`pool_id` is the pool that the job has been given, "" when its auto pool could not be made. `ready` holds the
     waiting tasks that any free slots do for; `picky` those that are particular about their nodes, with their age.
@@ -359,6 +368,7 @@ class Job(Entity):
     slot_counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     waiting_on: dict[str, set[str]] = field(default_factory=dict)
     id_ranges: IdRanges = field(default_factory=IdRanges)
+    retention: Retention = field(default_factory=Retention)
     disable_option: str = "requeue"
     released: bool = False
 

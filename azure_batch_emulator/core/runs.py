@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from ..errors import BatchError
 from ..wire import finite
-from . import auxiliaries, gangs, identities, jobs, nodes, outcomes, tasks
+from . import auxiliaries, gangs, identities, jobs, nodes, outcomes, retention, tasks
 from .defaults import check_fits, check_user
 from .entities import UP, Auxiliary, Ended, Execution, Failed, Job, Node, Pool, Run, Spec, Task
 from .instructions import KillRun, StartRun, UploadOutputs
@@ -312,7 +312,7 @@ def complete(
     outcomes.move(job, task, "completed", m.now)
     if task.node and (node := m.find_node(*task.node)) and not failure:
         node.total_succeeded += 1
-    tasks.set_retention(m, job, task)
+    retention.begin(m, job, task)
     options = outcomes.exit_options(task, stage)
     if options["dependencyAction"] == "satisfy":
         for dependent in outcomes.satisfy(job, task):

@@ -1,7 +1,6 @@
 """Tasks. https://learn.microsoft.com/rest/api/batchservice/tasks"""
 
 from ..errors import BatchError
-from ..wire import finite
 from . import jobs, nodes, outcomes, runs
 from .defaults import check_fits, check_storage, share, task_constraints, task_spec
 from .entities import Execution, Job, Node, Pool, Spec, Task
@@ -149,22 +148,3 @@ def delete_files(m: Machine, job: Job, task: Task) -> None:
         if node := m.find_node(*place):
             m.emit(DeleteFiles(node.id, job.id, task.id))
             nodes.proceed(m, node)
-
-
-def retention_over(m: Machine, job_key: str, task_key: str, seq: int, ended) -> None:
-    job = m.jobs.get(job_key)
-    task = job.tasks.get(task_key) if job else None
-    if (
-        job is None
-        or task is None
-        or (task.seq, task.execution.end) != (seq, ended)
-        or task.state != "completed"
-    ):
-        return
-    delete_files(m, job, task)
-
-
-def set_retention(m: Machine, job: Job, task: Task) -> None:
-    keep = finite(task.spec["constraints"]["retentionTime"])
-    if keep is not None:
-        m.set_timer(keep, "retention", job.key, task.key, task.seq, task.execution.end)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import allocation, faults, job_schedules, jobs, node_operations, nodes, pools, runs, scaling, tasks
+from . import allocation, faults, job_schedules, jobs, node_operations, nodes, pools, retention, runs, scaling
 from .machine import Machine
 
 
@@ -26,5 +26,5 @@ _HANDLERS: dict[str, Callable[..., None]] = {
     "run-limit": runs.limit_reached,
     "job-limit": jobs.limit_reached,
     "job-schedule": job_schedules.due,
-    "retention": tasks.retention_over,
+    "retention": retention.over,
 }

@@ -54,6 +54,7 @@ class Service:
         self.others = [self.driver.job(f"other-{i}") for i in range(n // 40)]
         self.job = self.driver.job(usesTaskDependencies=True)
         self.node = next(iter(self.pool.nodes.values()))
+        self.add([0], constraints={"retentionTime": "PT1H"})
         for first in range(0, n, 100):
             self.add(range(first, first + 100))
         ends = {"onAllTasksComplete": "terminatejob"}
@@ -83,10 +84,9 @@ class Service:
         self.driver.do(exited, run, Ended(0))
 
     def end_of_retention(self):
-        task = self.job.tasks["00001"]
-        key = ("retention", "job", task.key, task.seq, task.execution.end)
-        self.driver.do(timers.fire, *key)
-        assert task.files == "cleaned"
+        self.driver.now += timedelta(hours=1)
+        self.driver.do(timers.fire, "retention", "job", self.job.seq)
+        assert self.job.tasks["00000"].files == "cleaned"
 
     def dependency(self):
         self.add([99_000], dependsOn={"taskIdRanges": [{"start": 0, "end": self.n * 3 // 4}]})
