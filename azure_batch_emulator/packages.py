@@ -20,6 +20,8 @@ from .wire import is_id
 
 _VERSION = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 PREFIX = "AZ_BATCH_APP_PACKAGE"
+# https://learn.microsoft.com/azure/batch/batch-quota-limit
+MAX_APPLICATIONS, MAX_VERSIONS = 20, 40
 
 
 class PackageError(ValueError):
@@ -44,6 +46,10 @@ class PackageStore:
             raise PackageError(
                 f"The directory {self._directory} can't be read ({error.strerror}); choose another with --applications."
             ) from None
+        if len(found) > MAX_APPLICATIONS:
+            raise PackageError(
+                f"{self._directory} has {len(found)} applications; an account has at most {MAX_APPLICATIONS}."
+            )
         for path in found:
             application = _read(path)
             if self.applications.setdefault(application.id.lower(), application) is not application:
@@ -93,6 +99,8 @@ def _read(path: Path) -> Application:
     if not is_id(path.name):
         raise PackageError(f"{path}: an application has 1 to 64 letters, digits, hyphens and underscores.")
     versions = tuple(sorted(file.stem for file in path.glob("*.zip")))
+    if len(versions) > MAX_VERSIONS:
+        raise PackageError(f"{path} has {len(versions)} versions; an application has at most {MAX_VERSIONS}.")
     for version in versions:
         if not _VERSION.fullmatch(version):
             raise PackageError(

@@ -10,7 +10,8 @@ from .entities import Pool, ResizeError
 from .machine import Machine
 
 MAX_LINKED_NODES = 100  # of both kinds in a pool with inter-node communication
-MAX_NODES = 2000  # of each kind in a pool, as documented for pools of custom images
+MAX_NODES = 2000  # of each kind in a pool, as documented for pools of managed images,
+MAX_SPOT_OF_IMAGE = 1000  # which have fewer Spot nodes
 KINDS = {True: "dedicated", False: "low priority"}
 
 
@@ -43,18 +44,22 @@ def allocate(m: Machine, pool_key: str, resize: int) -> None:
     pools.settle(m, pool)
 
 
+def _most(pool: Pool, dedicated: bool) -> int:
+    managed = "virtualMachineImageId" in pool.spec["virtualMachineConfiguration"]["imageReference"]
+    return MAX_SPOT_OF_IMAGE if managed and not dedicated else MAX_NODES
+
+
 def _grant(m: Machine, pool: Pool, dedicated: bool) -> bool:
     """Makes what can be had of a kind; True when more of it may come later."""
     want = pools.missing(pool, dedicated)
     linked = pool.spec["enableInterNodeCommunication"]
     present = sum(1 for node in pool.nodes.values() if linked or node.dedicated == dedicated)
-    most = MAX_LINKED_NODES if linked else MAX_NODES
+    most = MAX_LINKED_NODES if linked else _most(pool, dedicated)
     affordable, error = quotas.affordable(m, pool, dedicated)
     possible = min(affordable, max(0, most - present))
     if possible < affordable:
-        reason = (
-            f"A pool has at most {most} nodes {'with inter-node communication' if linked else 'of a kind'}."
-        )
+        kind = "with inter-node communication" if linked else "of this kind"
+        reason = f"A pool has at most {most} nodes {kind}."
         error = could_not("AllocationFailed", dedicated, reason)
     allowed = min(want, possible)
     granted = allowed if dedicated else min(allowed, capacity.room(m, pool))

@@ -141,6 +141,20 @@ def test_directories_that_are_refused(tmp_path, name, version, values):
         PackageStore(tmp_path).load()
 
 
+def test_limits_of_an_account(tmp_path):
+    for number in range(20):
+        (tmp_path / f"app{number}").mkdir()
+    for number in range(40):
+        (tmp_path / "app0" / f"{number}.zip").touch()
+    PackageStore(tmp_path).load()
+    (tmp_path / "app0" / "one-more.zip").touch()
+    with pytest.raises(PackageError, match="41 versions"):
+        PackageStore(tmp_path).load()
+    (tmp_path / "one-more").mkdir()
+    with pytest.raises(PackageError, match="21 applications"):
+        PackageStore(tmp_path).load()
+
+
 def test_a_directory_that_is_not_there(tmp_path):
     with pytest.raises(PackageError, match="--applications"):
         PackageStore(tmp_path / "none").load()

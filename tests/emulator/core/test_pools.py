@@ -63,6 +63,15 @@ def test_a_pool_has_a_largest_size(driver):
     assert (len(pool.nodes), [error.code for error in pool.errors]) == (2000, ["AllocationFailed"])
 
 
+def test_a_pool_of_a_managed_image_has_fewer_spot_nodes(driver):
+    image = {"imageReference": {"virtualMachineImageId": "/subscriptions/s/images/i"}}
+    image["nodeAgentSKUId"] = "batch.node.ubuntu 24.04"
+    body = pool_body(virtualMachineConfiguration=image, targetLowPriorityNodes=1500)
+    pool = driver.do(pools.create, body, catalogue())
+    driver.advance()
+    assert (len(pool.nodes), [error.code for error in pool.errors]) == (1000, ["AllocationFailed"])
+
+
 def test_idle_nodes_leave_first(driver):
     pool = driver.pool(nodes=3)
     job = driver.job()

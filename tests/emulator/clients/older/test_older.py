@@ -7,7 +7,9 @@ import pytest
 from .conftest import HERE, run
 
 
-@pytest.mark.parametrize("check", ["pools", "retired", "autoscale", "jobs", "tasks", "files", "nodes"])
+@pytest.mark.parametrize(
+    "check", ["pools", "retired", "autoscale", "jobs", "schedules", "tasks", "files", "nodes"]
+)
 def test_azure_batch_14(emulator, old_python, check):
     output = run([old_python, HERE / "version_14.py", check], env=os.environ | emulator.environment())
     assert output == "done\n"

@@ -208,6 +208,15 @@ def tasks(client):
     client.task.update("job", "long", models.TaskConstraints(max_task_retry_count=2))
     client.task.terminate("job", "long")
     assert completed(client, "long").constraints.max_task_retry_count == 2
+    settings = models.AuthenticationTokenSettings(access=["job"])
+    asking = models.TaskAddParameter(
+        id="asking",
+        command_line="printenv AZ_BATCH_AUTHENTICATION_TOKEN",
+        authentication_token_settings=settings,
+    )
+    client.task.add("job", asking)
+    found = completed(client, "asking")
+    assert found.execution_info.exit_code == 0 and found.authentication_token_settings.access == ["job"]
     missing = models.TaskAddParameter(id="x", command_line="true")
     refused("JobNotFound", 404, client.task.add, "absent", missing)
 
@@ -249,6 +258,10 @@ def nodes(client):
     client.compute_node.add_user("pool", node.id, models.ComputeNodeUser(name="me", password="secret"))
     client.compute_node.update_user("pool", node.id, "me", models.NodeUpdateUserParameter(password="other"))
     client.compute_node.delete_user("pool", node.id, "me")
+    client.compute_node.reboot("pool", node.id, models.ComputeNodeRebootOption.terminate)
+    until(lambda: client.compute_node.get("pool", node.id).last_boot_time > node.last_boot_time)
+    refused("OperationNotValidOnNode", 409, client.compute_node.reimage, "pool", node.id)
+    until(lambda: client.compute_node.get("pool", node.id).state == models.ComputeNodeState.idle)
     refused("NodeUserNotFound", 404, client.compute_node.delete_user, "pool", node.id, "me")
     assert list(client.compute_node_extension.list("pool", node.id)) == []
     refused("NodeNotFound", 404, client.compute_node.get, "pool", "absent")
@@ -256,7 +269,33 @@ def nodes(client):
     refused("ApplicationNotFound", 404, client.application.get, "absent")
 
 
-CHECKS = (pools, retired, autoscale, jobs, tasks, files, nodes)
+def schedules(client):
+    hourly = models.Schedule(recurrence_interval=timedelta(hours=1))
+    specification = models.JobSpecification(pool_info=models.PoolInformation(pool_id="pool"), priority=2)
+    client.job_schedule.add(
+        models.JobScheduleAddParameter(id="hourly", schedule=hourly, job_specification=specification)
+    )
+    assert client.job_schedule.exists("hourly") is True and client.job_schedule.exists("other") is False
+    recent = client.job_schedule.get("hourly").execution_info.recent_job
+    (job,) = client.job.list_from_job_schedule("hourly")
+    assert (job.id, job.priority) == (recent.id, 2)
+    daily = models.Schedule(recurrence_interval=timedelta(days=1))
+    client.job_schedule.patch("hourly", models.JobSchedulePatchParameter(schedule=daily))
+    assert client.job_schedule.get("hourly").schedule.recurrence_interval == timedelta(days=1)
+    client.job_schedule.update(
+        "hourly", models.JobScheduleUpdateParameter(schedule=hourly, job_specification=specification)
+    )
+    client.job_schedule.disable("hourly")
+    assert client.job_schedule.get("hourly").state == models.JobScheduleState.disabled
+    client.job_schedule.enable("hourly")
+    client.job_schedule.terminate("hourly")
+    until(lambda: client.job_schedule.get("hourly").state == models.JobScheduleState.completed)
+    client.job_schedule.delete("hourly")
+    until(lambda: not list(client.job_schedule.list()))
+    refused("JobScheduleNotFound", 404, client.job_schedule.get, "hourly")
+
+
+CHECKS = (pools, retired, autoscale, jobs, schedules, tasks, files, nodes)
 
 
 def main():
