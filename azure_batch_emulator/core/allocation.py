@@ -58,9 +58,9 @@ def _grant(m: Machine, pool: Pool, dedicated: bool) -> bool:
     affordable, error = quotas.affordable(m, pool, dedicated)
     possible = min(affordable, max(0, most - present))
     if possible < affordable:
+        code = "CommunicationEnabledPoolReachedMaxVMCount" if linked else "AllocationFailed"
         kind = "with inter-node communication" if linked else "of this kind"
-        reason = f"A pool has at most {most} nodes {kind}."
-        error = could_not("AllocationFailed", dedicated, reason)
+        error = could_not(code, dedicated, f"A pool has at most {most} nodes {kind}.")
     allowed = min(want, possible)
     granted = allowed if dedicated else min(allowed, capacity.room(m, pool))
     for _ in range(granted):

@@ -296,7 +296,7 @@ def test_what_is_shown(driver, job):
 
 def test_no_more_than_a_hundred_linked_nodes(driver):
     pool = driver.linked(nodes=70, targetLowPriorityNodes=50)
-    assert len(pool.nodes) == 100 and pool.errors[0].code == "AllocationFailed"
+    assert len(pool.nodes) == 100 and pool.errors[0].code == "CommunicationEnabledPoolReachedMaxVMCount"
 
 
 @pytest.mark.parametrize(
