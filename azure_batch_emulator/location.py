@@ -19,6 +19,7 @@ class Location:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self.nodes, self.blobs = self.path / "nodes", self.path / "azurite"
+        self.signing_key = self.path / "signing-key.pem"
         self._state = self.path / "state"
         self._lock: IO[str] | None = None
 

@@ -103,7 +103,7 @@ class Emulator:
             nodes = Path(self._temporary.name)
         else:
             nodes = self._location.nodes
-        issuer = Issuer()
+        issuer = Issuer(self._location.signing_key if self._location else None)
         self._engine = Engine(
             self._profile,
             make_runner(self._runner),

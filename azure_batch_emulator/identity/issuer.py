@@ -5,10 +5,12 @@ https://learn.microsoft.com/entra/identity-platform/access-token-claims-referenc
 
 import base64
 import hashlib
+import os
 import threading
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -31,9 +33,11 @@ class TokenError(Exception):
 
 
 class Issuer:
-    """Issues and checks tokens with a key of its own, made when it is needed first and never kept."""
+    """Issues and checks tokens with a key of its own, made when it is needed first. In the file `kept`, if one is
+    given, it outlives the process, so that clients can go on with their tokens."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Path | None = None) -> None:
+        self._kept = kept
         self._lock = threading.Lock()
         self._made: rsa.RSAPrivateKey | None = None
 
@@ -129,8 +133,29 @@ class Issuer:
     def _key(self) -> rsa.RSAPrivateKey:
         with self._lock:
             if self._made is None:
-                self._made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+                self._made = self._read() or self._make()
             return self._made
+
+    def _read(self) -> rsa.RSAPrivateKey | None:
+        try:
+            data = self._kept.read_bytes() if self._kept else b""
+            key = serialization.load_pem_private_key(data, None)
+        except (OSError, TypeError, ValueError):
+            return None  # there is none, or what is there is none: a new one does
+        return key if isinstance(key, rsa.RSAPrivateKey) else None
+
+    def _make(self) -> rsa.RSAPrivateKey:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        if self._kept:
+            pem = key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            self._kept.unlink(missing_ok=True)
+            with open(os.open(self._kept, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:  # noqa: PTH123
+                file.write(pem)
+        return key
 
 
 def _check_lifetime(claims: dict[str, Any], now: datetime) -> None:

@@ -71,6 +71,16 @@ def test_a_token_is_good_for_its_audience_and_its_time():
     assert wrong.code == "InvalidAuthenticationTokenAudience" and directory.BATCH in wrong.detail
 
 
+def test_a_key_that_is_kept_outlives_its_issuer(tmp_path):
+    path = tmp_path / "key.pem"
+    given = Issuer(path).issue(directory.BATCH, {}, NOW, HOUR)
+    assert Issuer(path).verify(given, (directory.BATCH,), NOW)
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_text("spoilt")
+    assert "signature" in refused(Issuer(path), given).detail
+    assert Issuer(path).key_id() == Issuer(path).key_id()
+
+
 def test_another_ones_signature_and_none_are_refused():
     issuer, other = Issuer(), Issuer()
     given = issuer.issue(directory.BATCH, {}, NOW, HOUR)
