@@ -1,39 +1,43 @@
 """The command `azure-batch-emulator`: `start` serves until it is told to stop, `env` prints a client's settings."""
 
 import argparse
-import contextlib
-import logging
-import shlex
-import signal
 import sys
-import tempfile
-import threading
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
 
-from . import DEFAULT_PORT, DEV_ACCOUNT, DEV_KEY, __version__, azurite
-from .certificate import Certificate, CertificateError
-from .clock import RealClock
-from .identity import directory
-from .location import Location, LocationError
-from .packages import PackageError, PackageStore
-from .profile_files import ProfileError, load_profile
-from .runners import RUNNERS, check_runner
-from .server import HOST, Emulator
+from . import DEFAULT_PORT, __version__
+from .binding import LOOPBACK, BindingError, check_host
+from .environment import SHELLS, environment, lines
+from .runners import RUNNERS
+from .starting import start
 
 DEFAULT_BLOB_PORT = 10000
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
-        prog="azure-batch-emulator", description="A local Azure Batch service, on loopback only."
-    )
+    top = argparse.ArgumentParser(prog="azure-batch-emulator", description="A local Azure Batch service.")
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(dest="command", required=True)
-    start = commands.add_parser("start", help="serve until Ctrl-C or SIGTERM")
+    _add_start_options(commands.add_parser("start", help="serve until Ctrl-C or SIGTERM"))
+    _add_env_options(
+        commands.add_parser("env", help="print a shell's commands for clients of a running emulator")
+    )
+    return top
+
+
+def _add_start_options(start: argparse.ArgumentParser) -> None:
     start.add_argument(
         "--port", type=_port, default=DEFAULT_PORT, help="port of the Batch service; 0 takes a free one"
+    )
+    start.add_argument(
+        "--host",
+        default=LOOPBACK,
+        metavar="ADDRESS",
+        help="listen on this address instead of 127.0.0.1; not loopback only with --allow-remote",
+    )
+    start.add_argument(
+        "--allow-remote",
+        action="store_true",
+        help="with --host: let others than this machine run commands on it",
     )
     start.add_argument(
         "--blob-port", type=_port, help="also start Azurite's blob service, on this port; 0 takes a free one"
@@ -44,6 +48,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="keep the account's state, nodes' files and blobs here over restarts (default: nothing is kept)",
     )
+    _add_service_options(start)
+
+
+def _add_service_options(start: argparse.ArgumentParser) -> None:
     start.add_argument(
         "--profile", default="fast", help="delays, quotas and faults: fast, realistic, chaos, or a JSON file"
     )
@@ -78,16 +86,28 @@ def parser() -> argparse.ArgumentParser:
         help="append a line of JSON for each request to this file; - is stderr",
     )
     start.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
-    env = commands.add_parser("env", help="print export lines for clients of a running emulator")
+
+
+def _add_env_options(env: argparse.ArgumentParser) -> None:
     env.add_argument("--port", type=_port, default=DEFAULT_PORT)
     env.add_argument("--blob-port", type=_port, default=DEFAULT_BLOB_PORT)
+    env.add_argument("--host", type=_host, default=LOOPBACK, help="where the emulator listens")
+    env.add_argument(
+        "--shell", choices=SHELLS, default="bash", help="whose words to use; bash's are zsh's, too"
+    )
     env.add_argument(
         "--ca",
         type=Path,
         metavar="PEM",
         help="https: the authority to trust (or the self-signed certificate)",
     )
-    return top
+
+
+def _host(text: str) -> str:
+    try:
+        return check_host(text, allow_remote=True)
+    except BindingError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _scale(text: str) -> float:
@@ -104,138 +124,12 @@ def _port(text: str) -> int:
     return value
 
 
-def load_certificate(cert: Path | None, key: Path | None, ca: Path | None) -> Certificate | None:
-    """What --cert, --key and --ca give, checked; None without them. Else a CertificateError."""
-    if cert is None and key is None:
-        if ca is not None:
-            raise CertificateError("--ca is the authority of a certificate: give --cert and --key as well.")
-        return None
-    if cert is None or key is None:
-        raise CertificateError("A certificate and its key go together: give both --cert and --key.")
-    certificate = Certificate(cert, key, ca)
-    certificate.check(datetime.now(UTC))
-    return certificate
-
-
-def environment(port: int, blob_port: int, ca: Path | None = None) -> dict[str, str]:
-    """What clients read: the SDK's callers and Snakemake, blob storage, and the az CLI. With an authority to trust, the
-    URLs begin with https, and there is a login for Entra ID too."""
-    scheme = "https" if ca else "http"
-    url = f"{scheme}://{HOST}:{port}"
-    variables = {
-        "AZ_BATCH_ACCOUNT_URL": url,
-        "AZ_BATCH_ACCOUNT_NAME": DEV_ACCOUNT,
-        "AZ_BATCH_ACCOUNT_KEY": DEV_KEY,
-        "AZ_BLOB_ACCOUNT_URL": azurite.account_url_with_sas(blob_port, scheme=scheme),
-        "AZURE_BATCH_ACCOUNT": DEV_ACCOUNT,
-        "AZURE_BATCH_ACCESS_KEY": DEV_KEY,
-        "AZURE_BATCH_ENDPOINT": url,
-    }
-    if ca:
-        variables |= {
-            "AZURE_AUTHORITY_HOST": url,
-            "AZURE_TENANT_ID": directory.ADFS,
-            "AZURE_CLIENT_ID": directory.CLIENT_ID,
-            "AZURE_CLIENT_SECRET": directory.CLIENT_SECRET,
-            "AZURE_SUBSCRIPTION_ID": directory.SUBSCRIPTION,
-            "REQUESTS_CA_BUNDLE": str(ca.absolute()),
-            "NODE_EXTRA_CA_CERTS": str(ca.absolute()),
-        }
-    return variables
-
-
-def start(options: argparse.Namespace) -> int:
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # Not that of the libraries: those for HTTP log URLs with the signatures in them.
-    logging.getLogger(__package__).setLevel(options.log_level.upper())
-    packages = PackageStore(options.applications)
-    try:
-        profile = load_profile(options.profile)
-        certificate = load_certificate(options.cert, options.key, options.ca)
-        packages.load()
-    except (ProfileError, CertificateError, PackageError) as error:
-        return _refuse(str(error))
-    if reason := check_runner(options.runner):
-        return _refuse(reason)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with contextlib.ExitStack() as cleanup:
-        location = Location(options.location) if options.location else None
-        try:
-            if location is not None:
-                cleanup.callback(location.release)
-                location.take()
-        except LocationError as error:
-            return _refuse(str(error))
-        ready, auto_storage = "", None
-        if options.blob_port is not None:
-            directory = location.blobs if location else _temporary_directory(cleanup)
-            blobs = azurite.Azurite(options.blob_port, directory, certificate)
-            try:
-                blobs.start()
-            except azurite.AzuriteError as error:
-                return _refuse(str(error))
-            cleanup.callback(blobs.stop)
-            ready, auto_storage = f", blobs at {blobs.url}", blobs.url
-        try:
-            request_log = open_request_log(options.request_log, cleanup)
-        except OSError as error:
-            return _refuse(
-                f"The file {options.request_log} can't be written to ({error.strerror}); choose another with "
-                "--request-log."
-            )
-        emulator = Emulator(
-            profile,
-            runner=options.runner,
-            port=options.port,
-            location=location,
-            clock=RealClock(options.time_scale),
-            certificate=certificate,
-            packages=packages,
-            auto_storage=auto_storage,
-            seed=options.seed,
-            request_log=request_log,
-        )
-        try:
-            emulator.start()
-        except OSError as error:
-            return _refuse(
-                f"Port {options.port} can't be used ({error.strerror}); choose another with --port."
-            )
-        except LocationError as error:
-            return _refuse(str(error))
-        cleanup.callback(emulator.stop)
-        print(
-            f"azure-batch-emulator ready at {emulator.url} (account {DEV_ACCOUNT}, runner {options.runner}){ready}",
-            flush=True,
-        )
-        stop.wait()
-    return 0
-
-
-def open_request_log(name: str | None, cleanup: contextlib.ExitStack) -> TextIO | None:
-    if name is None or name == "-":
-        return sys.stderr if name else None
-    return cleanup.enter_context(Path(name).open("a", encoding="utf-8"))
-
-
-def _temporary_directory(cleanup: contextlib.ExitStack) -> Path:
-    directory = tempfile.TemporaryDirectory(prefix="abe-blobs-", ignore_cleanup_errors=True)
-    return Path(cleanup.enter_context(directory))
-
-
-def _refuse(message: str) -> int:
-    print(f"azure-batch-emulator: {message}", file=sys.stderr)
-    return 1
-
-
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.command == "start":
         return start(options)
-    for name, value in environment(options.port, options.blob_port, options.ca).items():
-        print(f"export {name}={shlex.quote(value)}")
+    variables = environment(options.port, options.blob_port, options.ca, options.host)
+    print("\n".join(lines(variables, options.shell)))
     return 0
 
 

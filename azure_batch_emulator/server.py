@@ -1,6 +1,6 @@
 """The service as a whole: engine, application and a server thread on loopback."""
 
-import socket
+import gc
 import tempfile
 import threading
 from pathlib import Path
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from . import DEV_ACCOUNT, DEV_KEY
 from .auth import Authenticator, SharedKey, Tokens
+from .binding import LOOPBACK, listen, local_address
 from .certificate import Certificate
 from .clock import Clock, RealClock
 from .control import Control
@@ -32,11 +33,10 @@ from .web.control import ControlRoutes
 from .web.front import front
 from .web.request_log import RequestLog
 
-HOST = "127.0.0.1"
-
 
 class Emulator:
-    """`start()` binds the port (0: any free one) and serves from a thread; `stop()` ends tasks and cleans up.
+    """`start()` binds the port (0: any free one) of `host`, an IP address, and serves from a thread; `stop()` ends
+    tasks and cleans up.
 
     `location`, which has been taken, holds the nodes' files and the account's state, and what it holds already goes
     on; None means a temporary directory, removed by `stop()`, and no state. With a certificate (one that has been
@@ -48,6 +48,7 @@ class Emulator:
         profile: Profile,
         *,
         runner: str = "process",
+        host: str = LOOPBACK,
         port: int = 0,
         location: Location | None = None,
         clock: Clock | None = None,
@@ -57,7 +58,7 @@ class Emulator:
         auto_storage: str | None = None,
         request_log: TextIO | None = None,
     ) -> None:
-        self.port = port
+        self.host, self.port = host, port
         self._certificate = certificate
         self._profile, self._runner, self._seed = profile, runner, seed
         self._clock = clock or RealClock()
@@ -72,8 +73,9 @@ class Emulator:
 
     @property
     def url(self) -> str:
+        """By which this machine, and the tasks on it, reach the service."""
         scheme = "https" if self._certificate else "http"
-        return f"{scheme}://{HOST}:{self.port}"
+        return f"{scheme}://{local_address(self.host)}:{self.port}"
 
     @property
     def engine(self) -> Engine:
@@ -88,15 +90,7 @@ class Emulator:
 
     def start(self) -> None:
         """Raises OSError when the port can't be had, LocationError when the state can't be used."""
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        # (asyncio turns Nagle's delay off only for sockets that name their protocol.)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, self.port))
-        except OSError:
-            listener.close()
-            raise
-        listener.listen(512)
+        listener = listen(self.host, self.port)
         self.port = listener.getsockname()[1]
         if self._location is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="abe-", ignore_cleanup_errors=True)
@@ -153,10 +147,13 @@ class Emulator:
     def _resume(self, engine: Engine, location: Location) -> None:
         """Goes on from the location's state, and keeps it from now on."""
         if (data := location.read_state()) is not None:
+            gc.disable()  # it would look for garbage among millions of new objects, for as long again
             try:
                 engine.restore(data)
             except SnapshotError as error:
                 raise location.refused(error) from None
+            finally:
+                gc.enable()
         self._keeper = Keeper(engine, location)
         self._keeper.start()
 

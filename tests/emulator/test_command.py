@@ -13,6 +13,8 @@ import pytest
 import requests
 from support.emulator import running_emulator, wait_until
 
+from azure_batch_emulator import __version__
+from azure_batch_emulator.environment import lines
 from azure_batch_emulator.profile_files import (
     ENTRIES,
     HTTP_FAULTS,
@@ -64,6 +66,39 @@ def test_environment_lines():
         words["AZ_BLOB_ACCOUNT_URL"].startswith("http://127.0.0.1:456/devstoreaccount1?")
         and "sig=" in words["AZ_BLOB_ACCOUNT_URL"]
     )
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        ("bash", """export A='it'"'"'s $x'"""),
+        ("fish", r"set -gx A 'it\'s $x'"),
+        ("powershell", "$env:A = 'it''s $x'"),
+    ],
+)
+def test_environment_lines_of_shells(shell, line):
+    assert lines({"A": "it's $x"}, shell) == [line]
+
+
+def test_the_printed_hint_sets_what_clients_read():
+    with running_emulator(runner="none") as emulator:
+        (hint,) = wait_until(lambda: [line for line in emulator.output if "eval" in line])
+        command = hint.partition("azure-batch-emulator ")[2].partition(")")[0]
+        out = subprocess.run([*COMMAND, *command.split()], capture_output=True, text=True, check=True).stdout
+        assert f"export AZURE_BATCH_ENDPOINT={emulator.url}\n" in out
+
+
+def test_version():
+    out = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True).stdout
+    assert out == f"azure-batch-emulator {__version__}\n"
+
+
+@pytest.mark.parametrize("scale", ["0", "-1", "nan", "inf", "x"])
+def test_time_scales_that_are_none(scale):
+    done = subprocess.run(
+        [*COMMAND, "start", f"--time-scale={scale}"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2 and "--time-scale" in done.stderr and "Traceback" not in done.stderr
 
 
 def refusal(*arguments, **environment):
