@@ -65,8 +65,8 @@ def test_an_orderly_stop_loses_nothing(tmp_path):
     with running_emulator(location=tmp_path, port=port) as emulator:
         client = emulator.client()
         assert describe(client) == before
-        assert text(client.download_task_file("job", "good", "stdout.txt")) == "said\n"
         wait_until(lambda: {node.state for node in client.list_nodes("pool")} == {"idle"})
+        assert text(client.download_task_file("job", "good", "stdout.txt")) == "said\n"
         node = next(iter(client.list_nodes("pool")))
         assert node.start_task_info.state == "completed"
         log = text(client.download_node_file("pool", node.id, "startup/wd/log"))
