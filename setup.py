@@ -63,6 +63,33 @@ EDITS = [
         "    # handle legacy executor names\n",
     ),
     Edit(
+        # What a job is given must be what the parser reads: TAG::VALUE, and several values of a variable as a list.
+        "tagged-settings",
+        "snakemake/spawn_jobs.py",
+        'return f"{tag}:{value}"\n',
+        'return f"{tag}::{value}"\n',
+    ),
+    Edit(
+        # A flag has no tags, it is the same for all of them.
+        "untagged-flags",
+        "snakemake/spawn_jobs.py",
+        "if tag is not None:\n",
+        "if tag is not None and not isinstance(value, bool):\n",
+    ),
+    Edit(
+        "one-flag-for-all-tags",
+        "snakemake/spawn_jobs.py",
+        "assert len(field_settings) == 1\n",
+        "assert len(set(field_settings)) == 1\n",
+    ),
+    Edit(
+        "several-settings",
+        "snakemake/spawn_jobs.py",
+        '" ".join(map(str, field_settings))\n',
+        "str(field_settings[0]) if len(field_settings) == 1 else "
+        "'[' + ', '.join(f'\"{value}\"' for value in field_settings) + ']'\n",
+    ),
+    Edit(
         # Error messages leave out Snakemake's own frames; through a link, ours would not count as such.
         "frames-of-links",
         "snakemake/exceptions.py",

@@ -1,20 +1,40 @@
 """`python -m misc.bench [NAME ...]`: runs the benchmarks and prints each figure as a ratio, with its conditions."""
 
+import argparse
 import signal
 import sys
+from collections.abc import Callable
 
-from misc.bench import batch_requests, cache, copies, emulator, overhead
+from misc.bench import batch_requests, cache, copies, dryrun, emulator, overhead, transfers
 
-BENCHES = {
-    "overhead": overhead.run,
-    "requests": batch_requests.run,
-    "copies": copies.run,
-    "cache": cache.run,
-    "emulator": emulator.run,
+BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
+    "overhead": lambda _: overhead.run(),
+    "requests": lambda _: batch_requests.run(),
+    "copies": lambda _: copies.run(),
+    "cache": lambda o: cache.run(o.cache_mb * 1_000_000),
+    "transfers": lambda o: transfers.run(o.mb, o.files, o.rounds, o.disk),
+    "dryrun": lambda o: dryrun.run(o.inputs),
+    "emulator": lambda _: emulator.run(),
 }
 
 
-def main(names: list[str]) -> None:
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser("python -m misc.bench", description=__doc__)
+    made.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHES)}; all of them by default"
+    )
+    made.add_argument("--cache-mb", type=int, default=50, help="cache: size of the file (%(default)s)")
+    made.add_argument("--mb", type=int, default=100, help="transfers: size of the large file (%(default)s)")
+    made.add_argument("--files", type=int, default=500, help="transfers: small files (%(default)s)")
+    made.add_argument("--rounds", type=int, default=3, help="transfers: of ours and the SDK (%(default)s)")
+    made.add_argument("--disk", action="store_true", help="transfers: Azurite keeps blobs on disk")
+    made.add_argument("--inputs", type=int, default=500, help="dryrun: inputs (%(default)s)")
+    return made
+
+
+def main() -> None:
+    options = parser().parse_args()
+    names = options.names
     unknown = sorted(set(names) - set(BENCHES))
     if unknown:
         raise SystemExit(f"Unknown benchmark {unknown[0]}; there are {', '.join(BENCHES)}.")
@@ -23,10 +43,10 @@ def main(names: list[str]) -> None:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         for name in names or BENCHES:
-            BENCHES[name]()
+            BENCHES[name](options)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         raise SystemExit(130) from None
 
 
-main(sys.argv[1:])
+main()

@@ -10,28 +10,27 @@ from misc.bench.tasks import az_batch_command, pipe, wait_for
 
 TASKS = 20
 SLOTS = 2
-SIZE = 50_000_000
 OFF = "--storage-azblob-no-node-cache"
 
 
-def run() -> None:
-    say(f"cache: {TASKS} tasks on one node, {SLOTS} at a time, that read the same {SIZE // 1_000_000} MB")
+def run(size: int) -> None:
+    say(f"cache: {TASKS} tasks on one node, {SLOTS} at a time, that read the same {size // 1_000_000} MB")
     before = report.conditions()
     with services() as around:
-        on = measure(around, "shared", "--storage-azblob-node-cache-free-mb", "0")
-        off = measure(around, "alone", OFF)
-    result = summarize(on, off)
+        on = measure(around, size, "shared", "--storage-azblob-node-cache-free-mb", "0")
+        off = measure(around, size, "alone", OFF)
+    result = summarize(size, on, off)
     show(result)
     report.publish("cache", before, result)
 
 
-def measure(around: Services, name: str, *options: str) -> dict[str, Any]:
+def measure(around: Services, size: int, name: str, *options: str) -> dict[str, Any]:
     """One run: downloads of the whole file, by Azurite's log, and seconds of each task, as Batch reports them."""
     with workdir(around, name) as cwd, around.batch() as batch:
         (cwd / "Snakefile").write_bytes((HERE / "workflow" / "reading.smk").read_bytes())
         with around.blob.service() as service:
             client = service.get_blob_client(CONTAINER, f"{name}/in/shared.bin")
-            client.upload_blob(os.urandom(SIZE))
+            client.upload_blob(os.urandom(size))
         fifo = cwd / "pipe"
         # One more slot, for the job that keeps the run waiting until its tasks have been looked at.
         slots = ["--az-batch-nodes", "1", "--az-batch-slots-per-node", str(SLOTS + 1)]
@@ -50,7 +49,7 @@ def measure(around: Services, name: str, *options: str) -> dict[str, Any]:
             with pipe(fifo):
                 done = wait_for(ended, process, cwd)
                 info = [t.execution_info for t in done]
-            finish(process, cwd)
+            finish(process, cwd, 600)
         requests = around.blob_requests(mark)
     parts = sum(
         r.method == "GET" and r.status < 300 and r.path.partition("?")[0].endswith(f"/{name}/in/shared.bin")
@@ -62,18 +61,18 @@ def measure(around: Services, name: str, *options: str) -> dict[str, Any]:
     }
 
 
-def summarize(on: dict[str, Any], off: dict[str, Any]) -> dict[str, Any]:
+def summarize(size: int, on: dict[str, Any], off: dict[str, Any]) -> dict[str, Any]:
     from snakemake.azure.blob.files import CHUNK
 
     def fetched(side: dict[str, Any]) -> int:
-        return round(side["requests_with_content"] / math.ceil(SIZE / CHUNK) * SIZE)
+        return round(side["requests_with_content"] / math.ceil(size / CHUNK) * size)
 
     seconds = {"cache": report.spread(on["seconds"]), "no_cache": report.spread(off["seconds"])}
     return {
         "tasks": TASKS,
-        "bytes": SIZE,
+        "bytes": size,
         "fetched": {"cache": fetched(on), "no_cache": fetched(off)},
-        "ratio_to_once_per_task": round(fetched(on) / (TASKS * SIZE), 4),
+        "ratio_to_once_per_task": round(fetched(on) / (TASKS * size), 4),
         "ratio_to_no_cache": round(fetched(on) / fetched(off), 4),
         "task_s": seconds,
         "task_ratio": round(seconds["cache"]["median"] / seconds["no_cache"]["median"], 3),

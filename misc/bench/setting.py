@@ -16,6 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from snakemake.azure.blob.account import BlobAccount
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -162,28 +166,36 @@ def emulator_command(runner: str, *more: str) -> list[str]:
 
 
 @contextmanager
+def azurite(folder: Path, disk: bool = False) -> Iterator["BlobAccount"]:
+    """Azurite on a free port with its log `folder/blob.log`, which keeps blobs in memory or below `folder`."""
+    from azure_batch_emulator.azurite import find
+    from snakemake.azure.blob.account import BlobAccount
+
+    command = [find(), "--blobPort", "0", "--queuePort", "0", "--tablePort", "0"]
+    command += ["--location", str(folder / "blobs")] if disk else ["--inMemoryPersistence"]
+    command += ["--skipApiVersionCheck", "--disableTelemetry"]
+    listening = r"Blob service is successfully listening at (http://\S+)"
+    with server("Azurite", command, folder / "blob.log", listening, folder) as found:
+        account = BlobAccount.azurite(int(found.url.rpartition(":")[2]))
+        with account.service() as service:
+            service.create_container(CONTAINER)
+        yield account
+
+
+@contextmanager
 def services() -> Iterator[Services]:
     """Azurite in memory, and a Batch emulator (profile fast, tasks as processes) that logs its requests."""
-    from azure_batch_emulator.azurite import find
-
     with tempfile.TemporaryDirectory(prefix="azbatch-bench.", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        azurite = [find(), "--blobPort", "0", "--queuePort", "0", "--tablePort", "0", "--inMemoryPersistence"]
-        azurite += ["--skipApiVersionCheck", "--disableTelemetry"]
         emulator = emulator_command(
             "process", folder / "batch", "--request-log", str(folder / "requests.jsonl")
         )
-        listening = r"Blob service is successfully listening at (http://\S+)"
+        ready = r"ready at (http://[^\s,]+)"
         with (
-            server("Azurite", azurite, folder / "blob.log", listening, folder) as blob,
-            server(
-                "The Batch emulator", emulator, folder / "batch.log", r"ready at (http://[^\s,]+)", ROOT
-            ) as batch,
+            azurite(folder) as account,
+            server("The Batch emulator", emulator, folder / "batch.log", ready, ROOT) as batch,
         ):
-            running = Services(batch.url, blob.url, folder)
-            with running.blob.service() as service:
-                service.create_container(CONTAINER)
-            yield running
+            yield Services(batch.url, account.url.rpartition("/")[0], folder)
 
 
 def clean_environ() -> dict[str, str]:

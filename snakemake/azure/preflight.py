@@ -3,13 +3,15 @@
 Each function raises a `WorkflowError` of one sentence that names the option or variable to set.
 """
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snakemake.azure import vm_sizes
+from snakemake.azure.blob.account import ACCOUNT_URL, TAGGED_URLS
 from snakemake.azure.blob.names import container_name_fault
 from snakemake.azure.client import Batch, BatchError
 from snakemake.azure.image_reference import parse_image_reference
@@ -22,6 +24,7 @@ from snakemake.azure.wire import is_loopback, lower
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.account import BlobAccount
+    from snakemake.azure.blob.storage import StorageProvider
 
 DEFAULT_IMAGE = "snakemake-azbatch"
 """Name of the image that `make image` builds; its tag is Snakemake's version."""
@@ -64,6 +67,31 @@ def blob_storage(provider: Any, prefix: str | None) -> "tuple[BlobAccount, str]"
             "--default-storage-prefix az://CONTAINER/PREFIX."
         )
     return provider.store.account, blob_prefix(prefix)
+
+
+def tagged_storage(storages: Mapping[str, Any]) -> "dict[str, StorageProvider]":
+    """Our other providers in the workflow, by their tags: each may have an account of its own."""
+    from snakemake.azure.blob.storage import StorageProvider
+
+    return {
+        name: provider
+        for name, provider in storages.items()
+        if isinstance(provider, StorageProvider) and not provider.is_default and name != "azblob"
+    }
+
+
+def tagged_accounts(
+    tagged: "Mapping[str, StorageProvider]", now: datetime, lifetime: timedelta
+) -> dict[str, str]:
+    """The environment variable that gives a task access to the accounts of these providers.
+
+    It is the one that Snakemake reads their setting `account_url` from: a list of `TAG::URL`, each URL with a SAS.
+    """
+    urls = [
+        f"{tag}::{provider.store.account.for_nodes(now, lifetime, provider.containers)[ACCOUNT_URL]}"
+        for tag, provider in sorted(tagged.items())
+    ]
+    return {TAGGED_URLS: json.dumps(urls)} if urls else {}
 
 
 def blob_prefix(prefix: str | None) -> str:

@@ -123,8 +123,11 @@ class AzBatchExecutor(RemoteExecutor):
         self.existing_pool = preflight.existing_pool(self.batch, self.settings)
         preflight.check_blob_access(self.blob_account, self.source_prefix)
         preflight.check_image(self.settings, self.image, self.account.endpoint)
-        if warning := self.blob_account.expiry_warning(now):
-            self.logger.warning(warning)
+        self.tagged_storage = preflight.tagged_storage(self.workflow.storage_registry._storages)
+        tagged = [provider.store.account for provider in self.tagged_storage.values()]
+        for account in [self.blob_account, *tagged]:
+            if warning := account.expiry_warning(now):
+                self.logger.warning(warning)
         self.run_id = batch_ids.run_id(Path.cwd().name, now, random.SystemRandom())
 
     def _check_rules(self) -> None:
@@ -176,13 +179,11 @@ class AzBatchExecutor(RemoteExecutor):
     @property
     def run(self) -> BatchRun:
         if self._run is None:
+            now, lifetime = datetime.now(UTC), timedelta(hours=self.settings.sas_hours)
             environment = {
                 **self.envvars(),
-                **self.blob_account.for_nodes(
-                    now=datetime.now(UTC),
-                    lifetime=timedelta(hours=self.settings.sas_hours),
-                    containers=[self.source_prefix.partition("/")[0]],
-                ),
+                **self.blob_account.for_nodes(now, lifetime, [self.source_prefix.partition("/")[0]]),
+                **preflight.tagged_accounts(self.tagged_storage, now, lifetime),
             }
             self._run = BatchRun(
                 id=self.run_id,

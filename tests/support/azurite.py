@@ -49,8 +49,8 @@ class Azurite:
     endpoint: str
     log: Path
 
-    account = AZURITE_ACCOUNT
-    key = AZURITE_KEY
+    account: str = AZURITE_ACCOUNT
+    key: str = AZURITE_KEY
 
     @property
     def url(self) -> str:
@@ -128,14 +128,15 @@ def find_azurite() -> str:
 
 
 @contextmanager
-def running_azurite(folder: Path, *options: str) -> Iterator[Azurite]:
-    """An Azurite of its own in `folder`, with more options than the usual, on free ports."""
+def running_azurite(folder: Path, *options: str, **environ: str) -> Iterator[Azurite]:
+    """An Azurite of its own in `folder`, with more options and variables than the usual, on free ports."""
     log = folder / "log"
     ports = ["--blobPort", "0", "--queuePort", "0", "--tablePort", "0"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [find_azurite(), *ports, "--inMemoryPersistence", "--disableTelemetry", *options],
             cwd=folder,
+            env={**os.environ, **environ},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

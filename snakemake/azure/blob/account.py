@@ -41,6 +41,9 @@ ACCOUNT_KEY = "AZ_BLOB_ACCOUNT_KEY"
 CREDENTIAL = "AZ_BLOB_CREDENTIAL"
 CONNECTION_STRINGS = ("AZ_BLOB_CONNECTION_STRING", "AZURE_STORAGE_CONNECTION_STRING")
 
+# Snakemake's own name for the provider's setting `account_url`: the URL, or a list of `TAG::URL`.
+TAGGED_URLS = "SNAKEMAKE_STORAGE_AZBLOB_ACCOUNT_URL"
+
 # Every variable that a credential may sit in, Snakemake's own names for the provider's settings included. A
 # task gets what `BlobAccount.for_nodes` returns, and none of these otherwise.
 NOT_FOR_NODES = frozenset(

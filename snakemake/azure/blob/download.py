@@ -68,7 +68,8 @@ class Download:
             raise
         if blob.is_folder:
             return None
-        return Source(blob.etag, blob.size, blob.mtime, lambda path: self._write(path, blob, first, checked))
+        kept = [first]
+        return Source(blob.etag, blob.size, blob.mtime, lambda path: self._write(path, blob, kept, checked))
 
     def _first(self, condition: dict[str, Any]) -> tuple[Blob, bytes, bool]:
         """The blob's properties, its first bytes, and whether its MD5 is to be trusted."""
@@ -84,37 +85,37 @@ class Download:
 
         return self._insist(CHUNK, get)
 
-    def _write(self, path: Path, blob: Blob, first: bytes, checked: bool) -> None:
-        if blob.size == len(first):
-            self._written(path, blob, first, checked)
+    def _write(self, path: Path, blob: Blob, kept: list[bytes], checked: bool) -> None:
+        """`kept` has the first bytes, which are used once and not held any longer."""
+        if blob.size <= CHUNK:
+            self._written(path, blob, kept, checked)
             return
         if shutil.disk_usage(path.parent).free < blob.size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         if not large_files.acquire(blocking=False):
-            first = b""  # not to be kept in memory by all that wait
+            kept.clear()  # all that wait would hold theirs in memory
             large_files.acquire()
         try:
-            self._written(path, blob, first, checked)
+            self._written(path, blob, kept, checked)
         finally:
             large_files.release()
 
-    def _written(self, path: Path, blob: Blob, first: bytes, checked: bool) -> None:
+    def _written(self, path: Path, blob: Blob, kept: list[bytes], checked: bool) -> None:
         found = ""
         for _ in range(TRIES):
-            found = self._attempt(path, blob, first, hashed=checked and blob.md5 is not None)
+            found = self._attempt(path, blob, kept, hashed=checked and blob.md5 is not None)
             if not checked or blob.md5 in (None, found):
                 return
-            first = b""
         raise BlobError(
             f"{self._what}: what arrives does not have the MD5 that the blob is said to have ({found}, not "
             f"{blob.md5}), {TRIES} times over; upload the blob again, or look for what changes data on its way "
             "here (a proxy, or bad memory)."
         )
 
-    def _attempt(self, path: Path, blob: Blob, first: bytes, hashed: bool) -> str:
+    def _attempt(self, path: Path, blob: Blob, kept: list[bytes], hashed: bool) -> str:
         """Writes it all; the MD5 of what was written, if asked for."""
         md5 = hashlib.md5(usedforsecurity=False)
-        with path.open("wb", buffering=0) as file, closing(self._pieces(blob, first)) as pieces:
+        with path.open("wb", buffering=0) as file, closing(self._pieces(blob, kept)) as pieces:
             for piece in pieces:
                 if hashed:
                     md5.update(piece)
@@ -125,10 +126,10 @@ class Download:
                 raise BlobError(f"{self._what}: {file.tell():,} of {blob.size:,} bytes arrived; start again.")
         return md5.hexdigest() if hashed else ""
 
-    def _pieces(self, blob: Blob, first: bytes) -> Generator[bytes, None, None]:
-        if first:
-            yield first
-        starts = range(len(first), blob.size, CHUNK)
+    def _pieces(self, blob: Blob, kept: list[bytes]) -> Generator[bytes, None, None]:
+        starts = range(len(kept[0]) if kept else 0, blob.size, CHUNK)
+        if kept:
+            yield kept.pop()
         cancelled = progress_hook()
 
         def get(start: int) -> bytes:

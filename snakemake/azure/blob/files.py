@@ -143,7 +143,7 @@ def in_parallel(work: Callable[[T], object], jobs: Sequence[T]) -> None:
 
 
 def in_order(work: Callable[[S], T], jobs: Iterable[S], concurrency: int) -> Generator[T, None, None]:
-    """The results of `work` in the order of the jobs, of which `concurrency` are worked at and one more waits.
+    """The results of `work` in the order of the jobs, of which `concurrency` are worked at or wait for their turn.
 
     Jobs are taken from their iterator in the caller's thread, no earlier than needed.
     """
@@ -153,7 +153,7 @@ def in_order(work: Callable[[S], T], jobs: Iterable[S], concurrency: int) -> Gen
         def start(count: int) -> list[Future[T]]:
             return [pool.submit(copy_context().run, work, j) for j in itertools.islice(coming, count)]
 
-        running = deque(start(concurrency + 1))
+        running = deque(start(concurrency))
         try:
             while running:
                 result = running.popleft().result()

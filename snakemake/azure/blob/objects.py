@@ -27,6 +27,7 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
 
     def __post_init__(self) -> None:
         self.container, self.name = split_query(self.query)
+        self.provider.containers.add(self.container)
 
     @property
     def store(self) -> BlobStore:

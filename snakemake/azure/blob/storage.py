@@ -103,6 +103,7 @@ class StorageProvider(StorageProviderBase):
         self._lock = threading.Lock()
         self._store: BlobStore | None = None
         self._workers: ThreadPoolExecutor | None = None
+        self.containers: set[str] = set()  # that the workflow names
         self.cache: IOCacheStorageInterface | None = None
         self.plan = ListingPlan()
 
