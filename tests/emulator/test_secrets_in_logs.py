@@ -15,7 +15,7 @@ def test_debug_logs_hold_no_secret(azurite):
     container = azurite.new_container()
     container.upload_blob("in.txt", b"1")
     url = f"{container.url}?{azurite.sas(container=container.container_name)}"
-    with running_emulator(log_level="debug") as emulator:
+    with running_emulator(log_level="debug", request_log="-") as emulator:
         client = emulator.client()
         make_pool(client)
         make_job(client)
