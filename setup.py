@@ -90,6 +90,30 @@ EDITS = [
         "'[' + ', '.join(f'\"{value}\"' for value in field_settings) + ']'\n",
     ),
     Edit(
+        # What a rule should have made is looked at before it is stored, so that only the local file can be asked.
+        "ensure-not-empty-before-storing",
+        "snakemake/dag.py",
+        'if ensure["non_empty"] and (await f.size()) == 0\n',
+        'if ensure["non_empty"] and (await f.size_local()) == 0\n',
+    ),
+    Edit(
+        # The same for its checksum, which one algorithm is wanted of.
+        "ensure-checksum-before-storing",
+        "snakemake/io/__init__.py",
+        "        if self.is_storage:\n            if not wrong_algorithm_or_empty:\n",
+        "        if self.is_storage and not (\n"
+        "            force and algorithm_name is not None and await self.exists_local()\n"
+        "        ):\n            if not wrong_algorithm_or_empty:\n",
+    ),
+    Edit(
+        # A storage object knows its checksum without a local copy.
+        "checksums-of-storage-objects",
+        "snakemake/dag.py",
+        "                if not await f.is_checksum_eligible(self.max_checksum_file_size):\n",
+        "                if not f.is_storage and not await f.is_checksum_eligible(\n"
+        "                    self.max_checksum_file_size\n                ):\n",
+    ),
+    Edit(
         # Error messages leave out Snakemake's own frames; through a link, ours would not count as such.
         "frames-of-links",
         "snakemake/exceptions.py",

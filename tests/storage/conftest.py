@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from snakemake.azure.blob.account import NOT_FOR_NODES, BlobAccount
 from snakemake.azure.blob.cache import NodeCache
 from snakemake.azure.blob.store import BlobStore
 from snakemake_storage_plugin_azblob import StorageObject, StorageProvider, StorageProviderSettings
+
+from .workflows import Workflow
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +52,22 @@ def provider(azurite, tmp_path) -> StorageProvider:
 def blob(provider, container) -> Callable[[str], StorageObject]:
     """Storage objects by their path in the new container."""
     return lambda path: provider.object(f"az://{container.container_name}/{path}")
+
+
+@pytest.fixture
+def workflow(azurite, container, tmp_path) -> Workflow:
+    return Workflow(azurite, tmp_path, container.container_name)
+
+
+@pytest.fixture
+def data(container):
+    """Puts blobs below data/, all at once."""
+
+    def put(names: list[str]) -> None:
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda name: container.upload_blob(f"runs/one/data/{name}", name.encode()), names))
+
+    return put
 
 
 @pytest.fixture

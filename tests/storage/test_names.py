@@ -37,7 +37,7 @@ def test_container_names_that_azure_refuses(name, reason):
 
 
 @pytest.mark.parametrize(
-    "name", ["a", "a/b", "a b#c%20+?&=.txt", "日本/ü.txt", ".hidden", "a..b", "x" * 1024]
+    "name", ["a", "a/b", "a b#c%20+?&=.txt", "日本/ü.txt", ".hidden", "a..b", "/".join(["x" * 255] * 4)]
 )
 def test_blob_names_that_work(name):
     assert blob_name_fault(name) is None
@@ -48,7 +48,11 @@ def test_blob_names_that_work(name):
     [
         ("", "1 to 1,024"),
         ("x" * 1025, "1 to 1,024"),
-        ("a.", "ends with"),
+        ("a.", "ends with a dot"),
+        ("a./b", "ends with a dot"),
+        ("a/...", "ends with a dot"),
+        ("a/" + "x" * 256, "segment of 256 bytes"),
+        ("日" * 86 + "/b", "segment of 258 bytes"),
         ("a/", "ends with"),
         ("a//b", "empty path segment"),
         ("/a", "empty path segment"),

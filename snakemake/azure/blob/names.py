@@ -7,6 +7,7 @@ stands: no character in it is special, and nothing is percent-decoded. Wildcards
 anywhere.
 """
 
+import os
 import re
 
 from snakemake_interface_storage_plugins.io import WILDCARD_REGEX
@@ -16,6 +17,7 @@ SPECIAL_CONTAINERS = ("$root", "$web", "$logs")
 CONTAINER_LENGTH = (3, 63)
 BLOB_NAME_LENGTH = 1024
 PATH_SEGMENTS = 254
+SEGMENT_BYTES = 255  # of a local file's name, NAME_MAX of Linux's and macOS's file systems
 
 _SECRET = re.compile(r"([?&]?sig=)[^&\s]*", re.IGNORECASE)
 
@@ -39,12 +41,19 @@ def blob_name_fault(name: str) -> str | None:
     segments = name.split("/")
     if not 1 <= len(name) <= BLOB_NAME_LENGTH:
         return f"the blob name has {len(name)} characters, and Azure asks for 1 to {BLOB_NAME_LENGTH:,}"
-    if name.endswith(("/", ".")):
-        return f"the blob name ends with {name[-1]!r}, which Azure drops or refuses"
+    if name.endswith("/"):
+        return "the blob name ends with '/', which Azure drops or refuses"
     if len(segments) > PATH_SEGMENTS:
         return f"the blob name has {len(segments)} path segments, and Azure allows {PATH_SEGMENTS}"
     if any(s in ("", ".", "..") for s in segments):
         return "the blob name has an empty path segment, `.` or `..`, so that it cannot be a local path"
+    if any(s.endswith(".") for s in segments):
+        return "the blob name has a path segment that ends with a dot, and Azure would leave that dot out"
+    if (longest := max(len(os.fsencode(s)) for s in segments)) > SEGMENT_BYTES:
+        return (
+            f"the blob name has a path segment of {longest:,} bytes, and the name of a local file can have "
+            f"{SEGMENT_BYTES}"
+        )
     if "\\" in name:
         return "the blob name has a backslash, which Azure turns into a slash"
     if any(ord(c) < 0x20 or ord(c) in (0x7F, 0xFFFE, 0xFFFF) for c in name):

@@ -1,0 +1,95 @@
+"""What Snakemake's marks on files mean for blobs, by the real command line."""
+
+import hashlib
+
+from .test_store import wait_for_next_second
+
+MARKS = """
+rule all:
+    input: "out/kept", "out/sum", "out/stamp", "out/last"
+
+rule first:
+    input: "data/a.txt"
+    output:
+        temp("mid/a"), temp(directory("mid/dir")), protected("out/kept"), touch("out/stamp"),
+        ensure("out/sum", non_empty=True, sha256="SHA256")
+    shell:
+        "mkdir {output[1]}; cp {input} {output[1]}/x; for o in {output[0]} {output[2]} {output[4]}; do cp {input} $o; done"
+
+rule last:
+    input: "mid/a", "mid/dir", ancient("data/old.txt")
+    output: "out/last"
+    shell: "cat {input[0]} {input[1]}/x {input[2]} > {output}"
+"""
+
+
+def names(container) -> list[str]:
+    return [b.name.removeprefix("runs/one/") for b in container.list_blobs(name_starts_with="runs/one/")]
+
+
+def modified(container, name: str) -> float:
+    return container.get_blob_client(f"runs/one/{name}").get_blob_properties().last_modified.timestamp()
+
+
+def replace_later(container, name: str, text: bytes, than: str) -> None:
+    """Uploads the blob anew, in a later second than the other one."""
+    wait_for_next_second(modified(container, than))
+    container.upload_blob(f"runs/one/{name}", text, overwrite=True)
+    assert modified(container, name) > modified(container, than)
+
+
+def test_temp_protected_ancient_ensure_touch(workflow, container, data):
+    data(["a.txt", "old.txt"])
+    workflow.write(MARKS.replace("SHA256", hashlib.sha256(b"a.txt").hexdigest()))
+    done = workflow.run()
+    assert done.returncode == 0, done.stderr
+    made = ["out/kept", "out/last", "out/stamp", "out/sum"]
+    assert names(container) == ["data/a.txt", "data/old.txt", *made]
+    assert container.download_blob("runs/one/out/last").readall() == b"a.txta.txtold.txt"
+    # What is ancient may be newer, and what was temporary is not missed.
+    replace_later(container, "data/old.txt", b"newer", than="out/last")
+    again = workflow.run("-n")
+    assert "Nothing to be done" in again.stdout + again.stderr, again.stdout
+    # What a rule makes can be removed through Snakemake.
+    gone = workflow.run("--delete-all-output")
+    assert gone.returncode == 0, gone.stderr
+    assert names(container) == ["data/a.txt", "data/old.txt"]
+
+
+def test_an_output_that_is_not_as_ensured_is_no_blob(workflow, container):
+    marks = {"empty": "non_empty=True", "other": "sha256='00'", "another": "md5='00'"}
+    rules = [
+        f'rule {name}:\n    output: ensure("{name}", {mark})\n    shell: "touch {{output}}"\n'
+        for name, mark in marks.items()
+    ]
+    workflow.write("rule all:\n    input: " + ", ".join(f'"{n}"' for n in marks) + "\n" + "".join(rules))
+    done = workflow.run("--keep-going")
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("Detected unexpected empty output files") == 1
+    assert done.stderr.count("checksums that differ from the expected ones") == 2
+    assert names(container) == []
+
+
+def test_rerun_triggers(workflow, container, data):
+    """A newer input with the same content is no reason for a new run, one with other content is one."""
+    data(["a.txt"])
+    rule = 'rule:\n    input: "data/a.txt"\n    output: directory("out")\n    params: PARAM\n'
+    rule += '    shell: "mkdir {output}; cp {input} {output}/x"\n'
+    workflow.write(rule.replace("PARAM", "1"))
+    done = workflow.run()
+    assert done.returncode == 0, done.stderr
+
+    def reasons(*options: str) -> str:
+        looked = workflow.run("-n", *options)
+        return looked.stdout + looked.stderr
+
+    replace_later(container, "data/a.txt", b"a.txt", than="out")
+    assert "Nothing to be done" in reasons()
+    replace_later(container, "data/a.txt", b"b.txt", than="out")
+    assert "Updated input files" in reasons()
+    touched = workflow.run("--touch")
+    assert touched.returncode == 0, touched.stderr
+    assert container.download_blob("runs/one/out/x").readall() == b"a.txt"
+    assert "Nothing to be done" in reasons("--rerun-triggers", "mtime")
+    workflow.write(rule.replace("PARAM", "2"))
+    assert "Params have changed" in reasons()
