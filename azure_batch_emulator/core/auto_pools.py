@@ -31,7 +31,7 @@ def assign(m: Machine, job: Job, schedule: JobSchedule | None) -> None:
     prefix = auto.get("autoPoolIdPrefix")
     pool_id = (f"{prefix}_" if prefix else "") + m.hex(32).upper()
     try:
-        pools.create(m, copy.deepcopy(auto["pool"]) | {"id": pool_id}, m.catalogue)
+        pools.create(m, copy.deepcopy(auto["pool"]) | {"id": pool_id})
     except BatchError as error:
         # What the specification itself does wrong was refused with the request; the account can be full by now.
         code = _CODES.get(error.code, "InvalidAutoPoolSettings")

@@ -80,7 +80,7 @@ class Ended:
 RunKind = Literal["task", "start", "prep", "release"]
 Goal = Literal["leave", "reboot", "deallocate", "restore", "recover"]
 UP = frozenset({"idle", "running", "offline"})
-FILES_READABLE = UP | {"starting", "waitingforstarttask", "starttaskfailed"}
+ALIVE = UP | {"starting", "waitingforstarttask", "starttaskfailed"}
 
 
 @dataclass
@@ -195,8 +195,8 @@ class Node(Entity):
 
     @property
     def alive(self) -> bool:
-        """Whether its files can be read."""
-        return self.state in FILES_READABLE
+        """Whether the service can reach it: its files can be read, and it can be lost."""
+        return self.state in ALIVE
 
     def holds(self, task: "Task") -> bool:
         """Whether the task's files are on the node's disk."""

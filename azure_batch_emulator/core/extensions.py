@@ -5,8 +5,8 @@ https://learn.microsoft.com/rest/api/batchservice/nodes/get-node-extension
 
 from ..errors import BatchError
 from ..wire import format_time
+from .defaults import strip_secrets
 from .entities import Node, Pool
-from .views import strip_secrets
 
 
 def on_node(pool: Pool, node: Node) -> dict[str, dict]:

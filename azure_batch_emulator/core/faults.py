@@ -20,7 +20,6 @@ ALLOCATION_FAULTS = (
     "AccountVMSeriesCoreQuotaReached", "UnsupportedVMSize", STALL,
 )  # fmt: skip
 RESTORE_WITHIN = timedelta(hours=48)
-_REACHABLE = frozenset({"starting", "waitingforstarttask", "starttaskfailed", "idle", "running", "offline"})
 
 
 def begin(m: Machine) -> None:
@@ -101,7 +100,7 @@ def set_capacity(m: Machine, cores: int | None) -> None:
 
 def lose(m: Machine, node: Node) -> None:
     """The node's machine dies; the service only misses its heartbeats."""
-    if node.state not in _REACHABLE:
+    if not node.alive:
         raise BatchError("OperationNotValidOnNode", [("Reason", f"The node is {node.state}.")])
     nodes.move(m, node, "unknown")
     _lose_machine(m, node)
@@ -155,7 +154,7 @@ def mishap(m: Machine, what: str, pool_key: str, node_id: str, boot: int) -> Non
         return
     if what == "preempt" and node.state not in ("deallocated", "leavingpool"):
         preempt(m, node)
-    elif what == "lose" and node.state in _REACHABLE:
+    elif what == "lose" and node.alive:
         lose(m, node)
 
 

@@ -1,6 +1,6 @@
 """Which nodes of a pool have free slots: an index, so that a place for a task is found without a look at every node.
 
-It is derived from the nodes. `nodes.offer` tells it of each node whose room may have changed.
+It is derived from the nodes. `Machine.offer` tells it of each node whose room may have changed.
 """
 
 from bisect import bisect_left, insort

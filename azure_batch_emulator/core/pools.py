@@ -9,7 +9,6 @@ from ..errors import BatchError, invalid_property
 from ..wire import format_time, parse_duration
 from . import allocation, applications, nodes, quotas, scaling
 from .defaults import (
-    Catalogue,
     check_display_name,
     check_fits,
     check_image,
@@ -31,12 +30,12 @@ ONLY_WHEN_EMPTY = {
 MAX_REMOVALS = 100  # "nodeList" of BatchNodeRemoveOptions
 
 
-def create(m: Machine, body: dict, catalogue: Catalogue) -> Pool:
-    spec = pool_spec(body, catalogue, format_time(m.now))
+def create(m: Machine, body: dict) -> Pool:
+    spec = pool_spec(body, m.catalogue, format_time(m.now))
     quotas.check_pools(m)
     if spec["id"].lower() in m.pools:
         raise BatchError("PoolExists")
-    spec["cores"] = catalogue.sizes[spec["vmSize"].lower()].cores
+    spec["cores"] = m.catalogue.sizes[spec["vmSize"].lower()].cores
     pool = Pool(
         spec["id"],
         spec,
@@ -185,21 +184,21 @@ def delete(m: Machine, pool: Pool) -> None:
     settle(m, pool)
 
 
-def update(m: Machine, pool: Pool, body: dict, catalogue: Catalogue) -> None:
+def update(m: Machine, pool: Pool, body: dict) -> None:
     """PATCH: each property given replaces the pool's."""
     check_active(pool)
     check_display_name(body)
-    check_storage(body, catalogue)
-    applications.check_pool(body.get("applicationPackageReferences", []), catalogue.applications)
+    check_storage(body, m.catalogue)
+    applications.check_pool(body.get("applicationPackageReferences", []), m.catalogue.applications)
     if ONLY_WHEN_EMPTY & set(body) and pool.nodes:
         raise BatchError("OperationInvalidForCurrentState", [("Reason", "The pool still has nodes.")])
-    size = catalogue.sizes.get(body.get("vmSize", pool.spec["vmSize"]).lower())
+    size = m.catalogue.sizes.get(body.get("vmSize", pool.spec["vmSize"]).lower())
     if size is None:
         raise invalid_property(
             "vmSize", body["vmSize"], "The specified vmSize is not supported in this region."
         )
     if "virtualMachineConfiguration" in body:
-        check_image(body["virtualMachineConfiguration"], catalogue, format_time(m.now))
+        check_image(body["virtualMachineConfiguration"], m.catalogue, format_time(m.now))
     check_properties(pool.spec | body)
     check_range(
         "taskSlotsPerNode",
@@ -214,11 +213,11 @@ def update(m: Machine, pool: Pool, body: dict, catalogue: Catalogue) -> None:
     m.touch(pool)
 
 
-def replace_properties(m: Machine, pool: Pool, body: dict, catalogue: Catalogue) -> None:
+def replace_properties(m: Machine, pool: Pool, body: dict) -> None:
     """POST updateproperties: what is not given is removed."""
     check_active(pool)
-    check_storage(body, catalogue)
-    applications.check_pool(body["applicationPackageReferences"], catalogue.applications)
+    check_storage(body, m.catalogue)
+    applications.check_pool(body["applicationPackageReferences"], m.catalogue.applications)
     task = start_task(body["startTask"]) if "startTask" in body else None
     if task:
         check_fits(task, pool.spec, "startTask/", needed=False)

@@ -6,10 +6,10 @@ with an empty disk; a preparation task that ran is run again with the next task;
 """
 
 from . import node_operations, nodes, runs
-from .entities import Ended, Node
+from .entities import ALIVE, Ended, Node
 from .machine import Machine
 
-_REBOOTED = ("idle", "running", "offline", "waitingforstarttask", "starttaskfailed")
+_REBOOTED = ALIVE - {"starting"}
 
 
 def resume(m: Machine) -> None:

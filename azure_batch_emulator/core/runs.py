@@ -11,7 +11,7 @@ from ..errors import BatchError
 from ..wire import finite
 from . import auxiliaries, gangs, identities, jobs, nodes, outcomes, retention, tasks
 from .defaults import check_fits, check_user
-from .entities import UP, Auxiliary, Ended, Execution, Failed, Job, Node, Pool, Run, Spec, Task
+from .entities import Auxiliary, Ended, Execution, Failed, Job, Node, Pool, Run, Spec, Task
 from .instructions import KillRun, StartRun, UploadOutputs
 from .machine import Machine
 
@@ -199,7 +199,7 @@ def attempt_over(
     """A task has let go of its nodes (`where`, the primary's first); `run` still stands for it on the first."""
     execution = task.execution
     execution.container_id = ended.container_id or execution.container_id
-    there = [node for node in where if node is not None and node.state in UP]
+    there = [node for node in where if node is not None and node.up]
     if run.intent == "delete":
         drop(m, run)
         _bury(m, job, task)
@@ -252,7 +252,7 @@ def _finish(m: Machine, job: Job, node: Node | None, run: Run, task: Task, ended
     uploads = tuple(
         f for f in task.spec.get("outputFiles", ()) if f["uploadOptions"]["uploadCondition"] in wanted
     )
-    if uploads and node is not None and node.state in UP:
+    if uploads and node is not None and node.up:
         run.phase = "uploading"
         task.execution.exit_code, task.execution.failure = ended.exit_code, failure
         m.emit(UploadOutputs(run.id, node.id, job.id, task.id, uploads, success))

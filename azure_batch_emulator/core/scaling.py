@@ -163,7 +163,7 @@ def _task_metrics(m: Machine, pool: Pool) -> dict[str, float]:
         "$SucceededTasks": sum(job.counts["succeeded"] for job in jobs),
         "$FailedTasks": sum(job.counts["failed"] for job in jobs),
     }
-    up = [node for node in pool.nodes.values() if node.state in ("idle", "running", "offline")]
+    up = [node for node in pool.nodes.values() if node.up]
     values["$SampleNodeCount"] = len(up)
     if up:
         # Nothing is measured: a slot that is taken stands for its share of a node's processor.

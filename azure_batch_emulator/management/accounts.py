@@ -7,6 +7,7 @@ import re
 
 from .. import DEV_ACCOUNT, DEV_KEY
 from ..core.defaults import Catalogue
+from ..core.quotas import vm_family
 from ..identity import directory, managed
 from ..profile import Profile
 from .errors import ManagementError
@@ -119,7 +120,7 @@ def vm_skus(catalogue: Catalogue) -> list[dict]:
     return [
         {
             "name": size.name,
-            "familyName": _family(size.name),
+            "familyName": vm_family(size.name),
             "capabilities": [
                 {"name": "vCPUs", "value": str(size.cores)},
                 {"name": "MemoryGB", "value": f"{size.memory_gib:g}"},
@@ -128,13 +129,6 @@ def vm_skus(catalogue: Catalogue) -> list[dict]:
         }
         for size in catalogue.sizes.values()
     ]
-
-
-def _family(size: str) -> str:
-    """The quota family, such as standardDDSv5Family of Standard_D4ds_v5, as the regular names are made."""
-    match = re.fullmatch(r"standard_([a-z]+?)\d+(?:-\d+)?([a-z]*)_?(.*)", size, re.IGNORECASE)
-    letters, features, rest = match.groups() if match else (size, "", "")
-    return f"standard{letters.upper()}{features.upper()}{rest.replace('_', '')}Family"
 
 
 def identity(resource_id: str) -> dict:

@@ -4,7 +4,7 @@ https://learn.microsoft.com/rest/api/batchmanagement/pool
 """
 
 from ..core import pools, scaling, views
-from ..core.defaults import Catalogue, check_formula, check_interval
+from ..core.defaults import check_formula, check_interval
 from ..core.entities import Pool
 from ..core.machine import Machine
 from ..errors import BatchError
@@ -15,11 +15,11 @@ from . import shapes
 from .errors import property_cannot_be_updated
 
 
-def put(m: Machine, pool_id: str, resource: dict, conditions: Conditions, catalogue: Catalogue) -> Pool:
+def put(m: Machine, pool_id: str, resource: dict, conditions: Conditions) -> Pool:
     """Makes the pool, or gives one that exists what `resource` says; what it leaves out is taken away."""
     pool = m.pools.get(pool_id.lower())
     if pool is not None:
-        return _change(m, pool, resource, conditions, catalogue, replace=True)
+        return _change(m, pool, resource, conditions, replace=True)
     if conditions.match is not None:
         raise BatchError("ConditionNotMet")
     body = shapes.to_batch(resource)
@@ -28,13 +28,13 @@ def put(m: Machine, pool_id: str, resource: dict, conditions: Conditions, catalo
     if identity := shapes.to_identity(resource):
         spec["identity"] = identity
     tags = shapes.to_tags(resource)
-    pool = pools.create(m, spec, catalogue)
+    pool = pools.create(m, spec)
     pool.tags = tags
     return pool
 
 
-def patch(m: Machine, pool_id: str, resource: dict, conditions: Conditions, catalogue: Catalogue) -> Pool:
-    return _change(m, m.pool(pool_id), resource, conditions, catalogue, replace=False)
+def patch(m: Machine, pool_id: str, resource: dict, conditions: Conditions) -> Pool:
+    return _change(m, m.pool(pool_id), resource, conditions, replace=False)
 
 
 def delete(m: Machine, pool_id: str) -> Pool | None:
@@ -77,9 +77,7 @@ def _resize(pool: Pool) -> dict:
     return shown
 
 
-def _change(
-    m: Machine, pool: Pool, resource: dict, conditions: Conditions, catalogue: Catalogue, *, replace: bool
-) -> Pool:
+def _change(m: Machine, pool: Pool, resource: dict, conditions: Conditions, *, replace: bool) -> Pool:
     """Everything that can be refused is refused before anything changes."""
     conditions.check("PUT", pool.etag, pool.modified)
     pools.check_active(pool)
@@ -94,7 +92,7 @@ def _change(
     if pool.nodes and (fixed := sorted(pools.ONLY_WHEN_EMPTY & set(changed))):
         raise property_cannot_be_updated(fixed[0])
     _check_scale(m, pool, scale)
-    pools.update(m, pool, changed, catalogue)
+    pools.update(m, pool, changed)
     if replace:
         for name in {"displayName", "startTask", "metadata"} - set(given):
             pool.spec.pop(name, None)

@@ -206,11 +206,11 @@ def _get_pool(ask: Ask) -> Answer:
 
 
 def _put_pool(ask: Ask) -> Answer:
-    return _pool(pools.put, ask, parse_object(ask.body), ask.conditions(), ask.engine.catalogue)
+    return _pool(pools.put, ask, parse_object(ask.body), ask.conditions())
 
 
 def _patch_pool(ask: Ask) -> Answer:
-    return _pool(pools.patch, ask, parse_object(ask.body), ask.conditions(), ask.engine.catalogue)
+    return _pool(pools.patch, ask, parse_object(ask.body), ask.conditions())
 
 
 def _delete_pool(ask: Ask) -> Answer:

@@ -6,7 +6,7 @@ from .call import Call, Reply
 
 
 def create_pool(call: Call) -> Reply:
-    pool = call.engine.call(pools.create, call.body, call.engine.catalogue)
+    pool = call.engine.call(pools.create, call.body)
     return call.stamped(pool, Location=f"{call.base}/pools/{pool.id}")
 
 
@@ -50,10 +50,8 @@ def _change(change):
     return handler
 
 
-update_pool = _change(lambda m, pool, call: pools.update(m, pool, call.body, call.engine.catalogue))
-replace_pool_properties = _change(
-    lambda m, pool, call: pools.replace_properties(m, pool, call.body, call.engine.catalogue)
-)
+update_pool = _change(lambda m, pool, call: pools.update(m, pool, call.body))
+replace_pool_properties = _change(lambda m, pool, call: pools.replace_properties(m, pool, call.body))
 resize_pool = _change(lambda m, pool, call: pools.resize(m, pool, call.body))
 stop_pool_resize = _change(lambda m, pool, call: pools.stop_resize(m, pool))
 remove_nodes = _change(lambda m, pool, call: pools.remove_nodes(m, pool, call.body))

@@ -11,7 +11,6 @@ from azure_batch_emulator.core import faults, jobs, node_operations, pools, task
 from azure_batch_emulator.engine import Engine
 from azure_batch_emulator.profile import Profile
 from azure_batch_emulator.profile_files import load_profile
-from azure_batch_emulator.region import catalogue
 from azure_batch_emulator.runners import TaskExit, make_runner
 from azure_batch_emulator.transfer import match
 
@@ -40,7 +39,7 @@ def states(engine):
 def test_time_is_the_clocks(make_engine):
     clock = SteppedClock()
     engine = make_engine(make_runner("process"), clock, load_profile("realistic"))
-    engine.call(pools.create, pool_body(targetDedicatedNodes=2), catalogue())
+    engine.call(pools.create, pool_body(targetDedicatedNodes=2))
     engine.call(jobs.create, job_body())
     engine.call(lambda m: tasks.create(m, m.job("job"), task_body(constraints={"retentionTime": "PT1H"})))
     assert states(engine) == []
@@ -88,7 +87,7 @@ class BrokenRunner:
 
 def test_a_defect_in_a_runner_loses_no_task(make_engine):
     engine = make_engine(BrokenRunner(), RealClock(), Profile())
-    engine.call(pools.create, pool_body(targetDedicatedNodes=1), catalogue())
+    engine.call(pools.create, pool_body(targetDedicatedNodes=1))
     engine.call(jobs.create, job_body())
     for name, line in (("bad", "x"), ("good", "true")):
         engine.call(lambda m, n=name, c=line: tasks.create(m, m.job("job"), task_body(n, commandLine=c)))
@@ -102,7 +101,7 @@ def test_a_defect_in_a_runner_loses_no_task(make_engine):
 
 def test_a_defect_while_a_node_boots(make_engine):
     engine = make_engine(BrokenRunner("boot_node"), RealClock(), Profile())
-    pool = engine.call(pools.create, pool_body(targetDedicatedNodes=1), catalogue())
+    pool = engine.call(pools.create, pool_body(targetDedicatedNodes=1))
     wait_until(lambda: states(engine) == ["unusable"])
     (node,) = pool.nodes.values()
     assert [error.code for error in node.errors] == ["InternalError"]
@@ -132,7 +131,7 @@ def test_a_node_that_is_preempted_while_it_boots(make_engine):
     runner = SlowRunner()
     engine = make_engine(runner, RealClock(), Profile())
     body = pool_body(targetLowPriorityNodes=1)
-    pool = engine.call(pools.create, body, catalogue())
+    pool = engine.call(pools.create, body)
     wait_until(lambda: runner.boots == 1)
     (node,) = pool.nodes.values()
     engine.call(faults.preempt, node)
@@ -146,7 +145,7 @@ def test_files_of_a_node(make_engine):
     """A reboot keeps them, a preemption does not."""
     engine = make_engine(make_runner("process"), RealClock(), Profile())
     body = pool_body(targetLowPriorityNodes=1)
-    pool = engine.call(pools.create, body, catalogue())
+    pool = engine.call(pools.create, body)
     wait_until(lambda: states(engine) == ["idle"])
     (node,) = pool.nodes.values()
     kept = engine.workspace.node_root(node.number) / "shared" / "x"
@@ -161,7 +160,7 @@ def test_files_of_a_node(make_engine):
 
 def test_a_defect_while_a_node_is_taken_down(make_engine):
     engine = make_engine(BrokenRunner("remove_node"), RealClock(), Profile())
-    pool = engine.call(pools.create, pool_body(targetDedicatedNodes=1), catalogue())
+    pool = engine.call(pools.create, pool_body(targetDedicatedNodes=1))
     wait_until(lambda: states(engine) == ["idle"])
     engine.call(pools.resize, pool, {"targetDedicatedNodes": 0})
     wait_until(lambda: pool.allocation.state == "steady")
@@ -174,7 +173,7 @@ def test_a_defect_in_an_upload(make_engine, monkeypatch):
 
     monkeypatch.setattr("azure_batch_emulator.transfer.upload", broken)
     engine = make_engine(BrokenRunner(), RealClock(), Profile())
-    engine.call(pools.create, pool_body(targetDedicatedNodes=1), catalogue())
+    engine.call(pools.create, pool_body(targetDedicatedNodes=1))
     engine.call(jobs.create, job_body())
     task = engine.call(lambda m: tasks.create(m, m.job("job"), task_body(outputFiles=[OUTPUT])))
     wait_until(lambda: task.state == "completed")
@@ -183,7 +182,7 @@ def test_a_defect_in_an_upload(make_engine, monkeypatch):
 
 def test_what_a_runner_knows_of_an_end(make_engine):
     engine = make_engine(BrokenRunner(), RealClock(), Profile())
-    engine.call(pools.create, pool_body(targetDedicatedNodes=1), catalogue())
+    engine.call(pools.create, pool_body(targetDedicatedNodes=1))
     engine.call(jobs.create, job_body())
     task = engine.call(lambda m: tasks.create(m, m.job("job"), task_body(commandLine="oom")))
     wait_until(lambda: task.state == "completed")
@@ -232,7 +231,7 @@ def test_a_bad_day(make_engine):
     targets = {"targetDedicatedNodes": 4, "targetLowPriorityNodes": 8}
     start = {"commandLine": "true", "waitForSuccess": True}
     body = pool_body(taskSlotsPerNode=2, startTask=start, **targets)
-    pool = engine.call(pools.create, body, catalogue())
+    pool = engine.call(pools.create, body)
     job = engine.call(jobs.create, job_body(jobPreparationTask={"commandLine": "true"}))
     for i in range(100):
         engine.call(tasks.create, job, task_body(str(i), commandLine="sleep 0.1"))

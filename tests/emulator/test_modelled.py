@@ -10,7 +10,6 @@ from azure_batch_emulator.clock import SteppedClock
 from azure_batch_emulator.core import jobs, pools, tasks
 from azure_batch_emulator.engine import Engine
 from azure_batch_emulator.profile import Profile
-from azure_batch_emulator.region import catalogue
 from azure_batch_emulator.runners import make_runner
 
 from .core.builders import OUTPUT, job_body, pool_body, task_body
@@ -40,7 +39,7 @@ def test_tasks_take_the_modelled_time_and_nothing_else(engine, clock):
         "resourceFiles": [{"httpUrl": "http://127.0.0.1:1/none", "filePath": "x"}],
         "outputFiles": [OUTPUT],
     }
-    engine.call(pools.create, pool_body(targetDedicatedNodes=2, taskSlotsPerNode=2), catalogue())
+    engine.call(pools.create, pool_body(targetDedicatedNodes=2, taskSlotsPerNode=2))
     prepared = {"jobPreparationTask": {"commandLine": "p"}, "jobReleaseTask": {"commandLine": "r"}}
     engine.call(jobs.create, job_body(**prepared))
     threads = threading.active_count()
@@ -58,7 +57,7 @@ def test_tasks_take_the_modelled_time_and_nothing_else(engine, clock):
 
 
 def test_a_kill_ends_a_task_at_once(engine, clock):
-    pool = engine.call(pools.create, pool_body(targetDedicatedNodes=1), catalogue())
+    pool = engine.call(pools.create, pool_body(targetDedicatedNodes=1))
     job = engine.call(jobs.create, job_body())
     task = add(engine, "task")
     wait_until(lambda: task.state == "running")
@@ -73,7 +72,7 @@ def test_a_name_that_is_no_image(engine):
     config = {"containerConfiguration": {"type": "dockerCompatible", "containerImageNames": ["NO SUCH"]}}
     body = pool_body(targetDedicatedNodes=1)
     body["virtualMachineConfiguration"] = body["virtualMachineConfiguration"] | config
-    pool = engine.call(pools.create, body, catalogue())
+    pool = engine.call(pools.create, body)
     wait_until(lambda: [node.state for node in pool.nodes.values()] == ["unusable"])
     (node,) = pool.nodes.values()
     assert [error.code for error in node.errors] == ["ContainerInvalidImage"]

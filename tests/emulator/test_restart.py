@@ -209,7 +209,7 @@ def test_time_goes_on_and_timers_that_are_due_fire(make_engine):
     engine = make_engine(clock)
     engine.start()
     engine.call(jobs.create, job_body(constraints={"maxWallClockTime": "PT1H"}))
-    engine.call(pools.create, pool_body(targetDedicatedNodes=1), engine.catalogue)
+    engine.call(pools.create, pool_body(targetDedicatedNodes=1))
     clock.advance(10)
     wait_until(
         lambda: engine.call(lambda m: [n.state for n in m.pool("pool").nodes.values()]) == ["creating"]

@@ -127,7 +127,7 @@ class Driver:
 
     def pool(self, pool_id="pool", nodes=1, slots=1, **more):
         body = pool_body(pool_id, targetDedicatedNodes=nodes, taskSlotsPerNode=slots, **more)
-        pool = self.do(pools.create, body, catalogue())
+        pool = self.do(pools.create, body)
         self.advance()
         return pool
 
@@ -139,7 +139,7 @@ class Driver:
             autoScaleEvaluationInterval=interval,
             taskSlotsPerNode=slots,
         )
-        return self.do(pools.create, body, catalogue())
+        return self.do(pools.create, body)
 
     def job(self, job_id="job", **more):
         return self.do(jobs.create, job_body(job_id, **more))

@@ -6,14 +6,13 @@ from azure_batch_emulator.core import faults, jobs, node_operations, pools, runs
 from azure_batch_emulator.core.quotas import vm_family
 from azure_batch_emulator.errors import BatchError
 from azure_batch_emulator.profile import NodeFaults, Profile
-from azure_batch_emulator.region import catalogue
 
 from .builders import OUTPUT, Driver, job_body, pool_body
 
 
 def spot(driver, nodes=1, **more):
     body = pool_body(targetLowPriorityNodes=nodes, **more)
-    pool = driver.do(pools.create, body, catalogue())
+    pool = driver.do(pools.create, body)
     driver.advance()
     return pool
 

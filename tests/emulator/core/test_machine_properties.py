@@ -22,7 +22,6 @@ from azure_batch_emulator.core.dispatch import prep_failed
 from azure_batch_emulator.core.entities import Failed
 from azure_batch_emulator.errors import BatchError
 from azure_batch_emulator.profile import NodeFaults, Profile
-from azure_batch_emulator.region import catalogue
 
 from ..clients.strict import complaints
 from .builders import IMAGE, OUTPUT, Driver, job_body, pool_body, schedule_body, task_body
@@ -92,7 +91,7 @@ class Service(RuleBasedStateMachine):
         body = pool_body(
             pool, targetDedicatedNodes=n, taskSlotsPerNode=slots, taskSchedulingPolicy=policy, **more
         )
-        self.request(pools.create, body, catalogue())
+        self.request(pools.create, body)
 
     @rule(pool=POOLS, n=st.integers(0, 3), low=st.integers(0, 2), option=NODE_OPTIONS)
     def resize(self, pool, n, low, option):

@@ -6,7 +6,6 @@ from azure_batch_emulator.core import node_operations, pools, views
 from azure_batch_emulator.core.entities import Failed
 from azure_batch_emulator.errors import BatchError
 from azure_batch_emulator.profile import Profile
-from azure_batch_emulator.region import catalogue
 
 from .builders import Driver, code_of, pool_body, states_of
 
@@ -67,7 +66,7 @@ def test_a_pool_of_a_managed_image_has_fewer_spot_nodes(driver):
     image = {"imageReference": {"virtualMachineImageId": "/subscriptions/s/images/i"}}
     image["nodeAgentSKUId"] = "batch.node.ubuntu 24.04"
     body = pool_body(virtualMachineConfiguration=image, targetLowPriorityNodes=1500)
-    pool = driver.do(pools.create, body, catalogue())
+    pool = driver.do(pools.create, body)
     driver.advance()
     assert (len(pool.nodes), [error.code for error in pool.errors]) == (1000, ["AllocationFailed"])
 
@@ -132,7 +131,7 @@ def test_deleting_a_pool_gives_its_tasks_back(driver):
 
 def test_an_unknown_vm_size(driver):
     with pytest.raises(BatchError) as caught:
-        driver.do(pools.create, pool_body(vmSize="Standard_Z9"), catalogue())
+        driver.do(pools.create, pool_body(vmSize="Standard_Z9"))
     assert caught.value.values[:2] == (("PropertyName", "vmSize"), ("PropertyValue", "Standard_Z9"))
     assert not driver.machine.pools
 
@@ -151,7 +150,7 @@ def test_an_unknown_vm_size(driver):
     ],
 )
 def test_pools_that_are_refused(driver, wrong):
-    assert code_of(driver.do, pools.create, pool_body() | wrong, catalogue()) == "InvalidPropertyValue"
+    assert code_of(driver.do, pools.create, pool_body() | wrong) == "InvalidPropertyValue"
 
 
 # Start tasks

@@ -8,7 +8,6 @@ from azure_batch_emulator.core import jobs, pools, scaling, tasks, views
 from azure_batch_emulator.errors import BatchError
 from azure_batch_emulator.profile import Profile
 from azure_batch_emulator.profile_files import load_profile
-from azure_batch_emulator.region import catalogue
 
 from .builders import Driver, pool_body
 
@@ -304,7 +303,7 @@ def test_settings_that_are_refused(body, code):
     assert refusal(driver.do, scaling.enable, pool, body).code == code
     assert pool.scaling is None and pool.spec["enableAutoScale"] is False
     create = pool_body("other", enableAutoScale=True, **body)
-    assert refusal(driver.do, pools.create, create, catalogue()).code == code
+    assert refusal(driver.do, pools.create, create).code == code
 
 
 @pytest.mark.parametrize("interval", ["PT5M", "P7D"])
@@ -319,7 +318,7 @@ def test_more_settings_that_are_refused():
     driver = Driver()
     pool = driver.pool(nodes=0)
     targets = pool_body("p2", enableAutoScale=True, autoScaleFormula="", targetDedicatedNodes=1)
-    assert refusal(driver.do, pools.create, targets, catalogue()).code == "InvalidPropertyValue"
+    assert refusal(driver.do, pools.create, targets).code == "InvalidPropertyValue"
     enable(driver, pool)
     driver.advance(60)
     assert refusal(driver.do, scaling.enable, pool, {}).code == "InvalidAutoScalingSettings"

@@ -151,7 +151,7 @@ def busy():
     d.task(job, "6")
     d.do(tasks.delete, job, job.tasks["5"])
     formula = "$TargetDedicatedNodes = 1"
-    d.do(pools.create, pool_body("scaled", enableAutoScale=True, autoScaleFormula=formula), catalogue())
+    d.do(pools.create, pool_body("scaled", enableAutoScale=True, autoScaleFormula=formula))
     d.advance(100)
     return d
 

@@ -33,7 +33,6 @@ from azure_batch_emulator.core.machine import Machine
 from azure_batch_emulator.engine import Engine
 from azure_batch_emulator.identity.issuer import Issuer
 from azure_batch_emulator.profile import Profile
-from azure_batch_emulator.region import catalogue
 from azure_batch_emulator.runners import TaskExit
 from azure_batch_emulator.web.app import Application
 from azure_batch_emulator.web.routing import CURRENT, find
@@ -152,9 +151,9 @@ class Service:
             "startTask": {"commandLine": "once"},
             "metadata": [{"name": "k", "value": "v"}],
         }
-        call(pools.create, pool_body("pool", targetDedicatedNodes=2, taskSlotsPerNode=4, **more), catalogue())
+        call(pools.create, pool_body("pool", targetDedicatedNodes=2, taskSlotsPerNode=4, **more))
         scaling = {"enableAutoScale": True, "autoScaleFormula": "$TargetDedicatedNodes=0;"}
-        call(pools.create, pool_body("empty", **scaling), catalogue())
+        call(pools.create, pool_body("empty", **scaling))
         auxiliary = {"jobPreparationTask": {"commandLine": "once"}}
         call(jobs.create, job_body("job", usesTaskDependencies=True, **auxiliary))
         for name in ("t1", "t2", "t3"):
