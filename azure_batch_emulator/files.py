@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .errors import BatchError
+from .wire import file_name
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def entry(root: Path, path: Path) -> Entry | None:
     if not (path.is_dir() or path.is_file()):
         return None
     return Entry(
-        path.relative_to(root).as_posix(),
+        file_name(path.relative_to(root).as_posix()),
         path,
         path.is_dir(),
         0 if path.is_dir() else stat.st_size,

@@ -46,8 +46,8 @@ class Keeper:
         if self._engine.calls == self._written:
             return 0.0
         began = time.monotonic()
-        data, calls = self._engine.snapshot()
         try:
+            data, calls = self._engine.snapshot()
             self._location.write_state(data)
             self._written = calls
         except OSError as error:
@@ -56,4 +56,7 @@ class Keeper:
                 self._location,
                 error.strerror,
             )
+        except Exception:
+            # Without this thread nothing would be kept any more; and what ends the service has to go on.
+            log.exception("a defect of the emulator: its state has not been written")
         return time.monotonic() - began

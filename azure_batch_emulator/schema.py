@@ -5,6 +5,7 @@ them as strings), enum values in the service's spelling, durations normalised, n
 """
 
 import json
+import math
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -21,9 +22,17 @@ def api() -> dict:
 
 
 def parse_object(raw: bytes) -> dict:
-    """The JSON object that `raw` is the text of."""
+    """The JSON object that `raw` is the text of. What can't be kept and told again is refused: numbers of more
+    than 64 bits, and halves of surrogate pairs."""
     try:
-        value = json.loads(raw, object_pairs_hook=_once, parse_constant=_no_constant)
+        value = json.loads(
+            raw,
+            object_pairs_hook=_once,
+            parse_constant=_no_constant,
+            parse_int=_whole_number,
+            parse_float=_finite_number,
+        )
+        json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise BatchError("InvalidRequestBody", [("Reason", "The body is nested too deeply.")]) from None
     except ValueError as error:
@@ -42,6 +51,20 @@ def _once(pairs: list[tuple[str, Any]]) -> dict:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+def _whole_number(text: str) -> int:
+    number = int(text)
+    if not -(2**63) <= number < 2**64:
+        raise ValueError("an integer has more than 64 bits")
+    return number
+
+
+def _finite_number(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number is out of range")
+    return number
 
 
 def check_model(model: str, value: dict, path: str) -> dict:

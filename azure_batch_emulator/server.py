@@ -3,6 +3,7 @@
 import gc
 import tempfile
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 from typing import TextIO
@@ -90,15 +91,56 @@ class Emulator:
 
     def start(self) -> None:
         """Raises OSError when the port can't be had, LocationError when the state can't be used."""
-        listener = listen(self.host, self.port)
-        self.port = listener.getsockname()[1]
+        with ExitStack() as undo:
+            listener = listen(self.host, self.port)
+            undo.callback(listener.close)
+            self.port = listener.getsockname()[1]
+            connections = Connections()
+            config = uvicorn.Config(
+                self._service(connections),
+                http=connections.protocol(),
+                ssl_certfile=self._certificate.cert if self._certificate else None,
+                ssl_keyfile=self._certificate.key if self._certificate else None,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=1,
+            )
+            self._server = uvicorn.Server(config)
+            self._thread = threading.Thread(
+                target=self._server.run, kwargs={"sockets": [listener]}, name="batch-http", daemon=True
+            )
+            self._thread.start()
+            undo.pop_all()
+
+    def _service(self, connections: Connections) -> ASGIApp:
+        """Starts the engine; returns what answers requests to it."""
+        issuer = Issuer(self._location.signing_key if self._location else None)
+        engine = self._engine = self._make_engine(issuer)
+        if self._location is not None:
+            self._resume(engine, self._location)
+        engine.start()
+        authenticator = Authenticator(SharedKey(DEV_ACCOUNT, DEV_KEY), Tokens(issuer))
+        # A generator of its own: what requests suffer does not depend on what nodes do.
+        requests = RequestFaults(self._profile.http, Random(None if self._seed is None else ~self._seed))
+        self._control = Control(engine, requests)
+        app: ASGIApp = front(
+            Broken(Application(engine, authenticator), requests, connections),
+            engine,
+            issuer,
+            ControlRoutes(self._control, authenticator),
+        )
+        return app if self._request_log is None else RequestLog(app, self._request_log)
+
+    def _make_engine(self, issuer: Issuer) -> Engine:
         if self._location is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="abe-", ignore_cleanup_errors=True)
             nodes = Path(self._temporary.name)
         else:
             nodes = self._location.nodes
-        issuer = Issuer(self._location.signing_key if self._location else None)
-        self._engine = Engine(
+        engine = Engine(
             self._profile,
             make_runner(self._runner),
             self._clock,
@@ -109,40 +151,8 @@ class Emulator:
             self._auto_storage,
             NodeAccess(issuer, self._certificate),
         )
-        self._engine.account_url = self.url
-        if self._location is not None:
-            self._resume(self._engine, self._location)
-        self._engine.start()
-        authenticator = Authenticator(SharedKey(DEV_ACCOUNT, DEV_KEY), Tokens(issuer))
-        connections = Connections()
-        # A generator of its own: what requests suffer does not depend on what nodes do.
-        requests = RequestFaults(self._profile.http, Random(None if self._seed is None else ~self._seed))
-        self._control = Control(self._engine, requests)
-        app: ASGIApp = front(
-            Broken(Application(self._engine, authenticator), requests, connections),
-            self._engine,
-            issuer,
-            ControlRoutes(self.control, authenticator),
-        )
-        if self._request_log is not None:
-            app = RequestLog(app, self._request_log)
-        config = uvicorn.Config(
-            app,
-            http=connections.protocol(),
-            ssl_certfile=self._certificate.cert if self._certificate else None,
-            ssl_keyfile=self._certificate.key if self._certificate else None,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=1,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listener]}, name="batch-http", daemon=True
-        )
-        self._thread.start()
+        engine.account_url = self.url
+        return engine
 
     def _resume(self, engine: Engine, location: Location) -> None:
         """Goes on from the location's state, and keeps it from now on."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from .core.entities import Failed
 from .node_access import NodeAccess
+from .wire import file_name
 
 TIMEOUT_SECONDS = 60
 _MESSAGES = {
@@ -165,9 +166,11 @@ def upload(
             container = output["destination"]["container"]
             for file, blob in match(task_dir, pattern, container.get("path")):
                 if failure := _upload_one(file, blob, container, access):
-                    err.write(f"{file}: {failure.code}: {dict(failure.details).get('Message', '')}\n")
+                    err.write(
+                        f"{file_name(file)}: {failure.code}: {dict(failure.details).get('Message', '')}\n"
+                    )
                     return failure
-                out.write(f"{file} -> {without_secret(container['containerUrl'])}/{blob}\n")
+                out.write(f"{file_name(file)} -> {without_secret(container['containerUrl'])}/{blob}\n")
     return None
 
 
@@ -195,11 +198,11 @@ def match(task_dir: Path, pattern: str, path: str | None) -> Iterator[tuple[Path
     base = base.resolve()
     if not parts:
         if base.is_file():
-            yield base, path or base.name
+            yield base, path or file_name(base.name)
         return
     expression = _regex("/".join(parts))
     for file in sorted(base.rglob("*")) if base.is_dir() else ():
-        name = file.relative_to(base).as_posix()
+        name = file_name(file.relative_to(base).as_posix())
         if file.is_file() and expression.fullmatch(name):
             yield file, f"{path.rstrip('/')}/{name}" if path else name
 
@@ -257,6 +260,6 @@ def _upload_failed(code: str, container: dict, file: Path, detail: str) -> Faile
     details = (
         ("Message", detail),
         ("Container", without_secret(container["containerUrl"])),
-        ("FilePath", file.name),
+        ("FilePath", file_name(file.name)),
     )
     return Failed(category, code, message, details)

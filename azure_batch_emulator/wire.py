@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache
+from pathlib import PurePath
 
 # .NET's TimeSpan.MaxValue, which the service uses for "no limit".
 INFINITE = "P10675199DT2H48M5.4775807S"
@@ -87,6 +88,11 @@ def parse_time(text: str) -> datetime:
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{text!r} is outside the calendar") from None
+
+
+def file_name(path: PurePath | str) -> str:
+    """A name of a file as it can be told: its bytes that are no UTF-8 are replaced."""
+    return str(path).encode(errors="surrogateescape").decode(errors="replace")
 
 
 def http_date(time: datetime) -> str:

@@ -3,7 +3,7 @@
 import pytest
 from support.emulator import wait_until
 
-from .helpers import make_job, make_pool
+from .helpers import completed, make_job, make_pool, shell, task
 from .raw import error, send
 
 URL = "http://127.0.0.1:1/x"
@@ -59,7 +59,20 @@ ODD_BODIES = {
     "deeper": b'{"value":' * 50_000,
     "text": b'"text"',
     "null": b"null",
+    "half a pair": b'{"id": "x", "commandLine": "\\ud800"}',
+    "long integer": b'{"id": "x", "value": 123456789012345678901234567890}',
+    "large number": b'{"id": "x", "value": 1e999}',
 }
+
+
+def test_file_names_that_are_no_text(emulator):
+    client = emulator.client()
+    make_pool(client)
+    make_job(client)
+    client.create_task("job", task("t", shell("touch $(printf 'odd\\377')")))
+    completed(client, task_id="t")
+    names = [file.name for file in client.list_task_files("job", "t", recursive=True)]
+    assert "wd/odd\ufffd" in names
 
 
 def test_an_odd_duration(emulator):

@@ -10,6 +10,7 @@ from azure.batch import models
 from azure.core.exceptions import ResourceNotFoundError
 from support.emulator import running_emulator, wait_until
 
+from azure_batch_emulator.binding import listen
 from azure_batch_emulator.clock import SteppedClock
 from azure_batch_emulator.core import jobs, pools
 from azure_batch_emulator.engine import Engine
@@ -17,6 +18,7 @@ from azure_batch_emulator.keeper import Keeper
 from azure_batch_emulator.location import Location, LocationError
 from azure_batch_emulator.profile import Profile
 from azure_batch_emulator.runners import make_runner
+from azure_batch_emulator.server import Emulator
 
 from .core.builders import job_body, pool_body
 from .helpers import completed, make_job, make_pool, shell, task, text
@@ -250,6 +252,33 @@ def test_a_state_that_can_not_be_written_is_told_of(make_engine, tmp_path, caplo
     wait_until(lambda: "No space left" in caplog.text)
     engine.freeze()
     keeper.stop()
+
+
+def test_a_defect_does_not_end_the_keeping_of_the_state(make_engine, tmp_path, caplog, monkeypatch):
+    engine = make_engine(SteppedClock())
+    engine.start()
+    location = Location(tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr(engine, "snapshot", lambda: 1 / 0)
+        keeper = Keeper(engine, location, seconds=0.01)
+        keeper.start()
+        wait_until(lambda: "its state has not been written" in caplog.text)
+    wait_until(lambda: location.read_state() is not None)
+    engine.freeze()
+    keeper.stop()
+
+
+def test_a_state_that_can_not_be_used_leaves_the_port_free(tmp_path):
+    location = Location(tmp_path)
+    location.take()
+    location.write_state(b"nonsense")
+    emulator = Emulator(Profile(), runner="none", location=location)
+    with pytest.raises(LocationError, match="damaged"):
+        emulator.start()
+    listen("127.0.0.1", emulator.port).close()
+    emulator.stop()
+    location.release()
+    assert location.read_state() == b"nonsense", "nothing is written over what could not be read"
 
 
 def test_one_directory_is_one_emulators(tmp_path):
