@@ -6,11 +6,12 @@ fetched, output files are not uploaded, and there are no files to read.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import assert_never
 
 from .core import nodes, runs
-from .core.entities import Ended, Failed
+from .core.entities import Ended
 from .core.instructions import (
     BootNode,
     DeleteFiles,
@@ -21,7 +22,6 @@ from .core.instructions import (
     UploadOutputs,
 )
 from .profile import Profile
-from .runners import Failure
 from .runners.references import check_references
 
 Later = Callable[..., None]
@@ -30,17 +30,26 @@ Later = Callable[..., None]
 KILLED = 128 + 9
 
 
-class Model:
+class ModelledNodes:
     """Answers what the core asks of nodes."""
 
     def __init__(self, profile: Profile, random: Random, later: Later) -> None:
         self._profile, self._random, self._later = profile, random, later
 
+    def root(self, node_id: str) -> Path | None:
+        return None
+
+    def upload_logs(self, node_id: str, files: list[Path], container: dict, directory: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
     def carry_out(self, order: NodeInstruction) -> None:
         match order:
             case BootNode():
                 failure = check_references(order.images)
-                self._later(0.0, nodes.booted, order.pool, order.node, order.boot, _core(failure))
+                self._later(0.0, nodes.booted, order.pool, order.node, order.boot, failure)
             case RemoveNode():
                 self._later(0.0, nodes.removed, order.pool, order.node)
             case StartRun():
@@ -55,7 +64,3 @@ class Model:
                 pass
             case _:
                 assert_never(order)
-
-
-def _core(failure: Failure | None) -> Failed | None:
-    return Failed(failure.category, failure.code, failure.message, failure.details) if failure else None

@@ -140,7 +140,7 @@ class Emulator:
             nodes = Path(self._temporary.name)
         else:
             nodes = self._location.nodes
-        engine = Engine(
+        return Engine(
             self._profile,
             make_runner(self._runner),
             self._clock,
@@ -150,9 +150,8 @@ class Emulator:
             self._packages,
             self._auto_storage,
             NodeAccess(issuer, self._certificate),
+            self.url,
         )
-        engine.account_url = self.url
-        return engine
 
     def _resume(self, engine: Engine, location: Location) -> None:
         """Goes on from the location's state, and keeps it from now on."""

@@ -1,6 +1,6 @@
 """Puts ready tasks on the free nodes of one pool."""
 
-import sys
+import math
 
 from . import runs, tasks
 from .entities import Job, Node, Pool
@@ -45,7 +45,7 @@ def _may_begin(job: Job) -> bool:
 
 def _serve_picky(m: Machine, pool: Pool, job: Job, fill: str, refuses: Refuses | None) -> None:
     """Tasks that are particular about their nodes, the oldest first; one that finds none is passed by."""
-    too_many = sys.maxsize  # instances of a gang that found no room: those of the same size won't, either
+    too_many: float = math.inf  # instances of a gang that found no room: those of the same size won't, either
     for key in sorted(job.picky, key=job.picky.__getitem__):
         if not _may_begin(job):
             return

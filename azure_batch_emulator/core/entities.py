@@ -42,7 +42,10 @@ class Entity:
 
 @dataclass
 class Failed:
-    """A failureInfo: why a task, a start task or a node failed."""
+    """Category, code and text of a failureInfo or of a node's error; `details` are name and value pairs.
+
+    https://learn.microsoft.com/azure/batch/error-handling
+    """
 
     category: str
     code: str
@@ -68,8 +71,9 @@ class Execution:
 
 @dataclass(frozen=True)
 class Ended:
-    """A run's end as the engine reports it: an exit code, or why the command never started (`failure`), or neither
-    when it was killed before. `details` say more about an exit code."""
+    """A run's end as its node reports it: an exit code, or why the command never started (`failure`), or neither
+    when it was killed before. `details` are name and value pairs that say more of a command that did run, such as that
+    it ran out of memory."""
 
     exit_code: int | None = None
     failure: Failed | None = None

@@ -5,7 +5,6 @@ https://learn.microsoft.com/rest/api/batchservice/pools/create-pool
 
 import re
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 from ..errors import BatchError, invalid_property
 from .containers import check_configuration
@@ -203,11 +202,12 @@ def check_mounts(mounts: Iterable[dict]) -> None:
         if len(mount) != 1:
             raise invalid_property(where, "", "Exactly one file system is needed.")
         ((kind, system),) = mount.items()
-        path = PurePosixPath(system["relativeMountPath"])
-        if path.is_absolute() or ".." in path.parts or not path.parts:
+        path = system["relativeMountPath"]
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if path.startswith("/") or ".." in parts or not parts:
             raise invalid_property(
                 f"{where}/{kind}/relativeMountPath",
-                system["relativeMountPath"],
+                path,
                 "A path below the mounts directory is needed.",
             )
         if kind == "azureBlobFileSystemConfiguration":

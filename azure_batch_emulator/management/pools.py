@@ -3,13 +3,13 @@
 https://learn.microsoft.com/rest/api/batchmanagement/pool
 """
 
+from ..conditions import Conditions
 from ..core import pools, scaling, views
 from ..core.defaults import check_formula, check_interval
 from ..core.entities import Pool
 from ..core.machine import Machine
 from ..errors import BatchError
 from ..schema import check_model, check_value
-from ..web.call import Conditions
 from ..wire import format_time
 from . import shapes
 from .errors import property_cannot_be_updated

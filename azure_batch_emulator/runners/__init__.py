@@ -1,16 +1,14 @@
 """How the emulator's nodes carry out tasks: as processes, as containers, or not at all."""
 
-from .base import BindMount, ContainerSpec, Failure, NodeSpec, Runner, Stage, TaskExit, TaskLaunch
+from .base import BindMount, ContainerSpec, NodeSpec, Runner, Stage, TaskLaunch
 
 __all__ = [
     "RUNNERS",
     "BindMount",
     "ContainerSpec",
-    "Failure",
     "NodeSpec",
     "Runner",
     "Stage",
-    "TaskExit",
     "TaskLaunch",
     "check_runner",
     "make_runner",

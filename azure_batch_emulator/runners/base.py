@@ -2,8 +2,9 @@
 
 The service decides that a task runs on a node, makes its directory (`task_dir` with `wd` in it) and its
 environment, and calls `run` in a thread of its own. The runner starts the command, writes `stdout.txt` and
-`stderr.txt` beside `wd`, waits, and says how it ended. It judges nothing: a `Failure` means that the command
-could not be started at all; an exit code, whatever it is, is for the service to judge.
+`stderr.txt` beside `wd`, waits, and says how it ended. It judges nothing: a `Failed` means that the command
+could not be started at all; an exit code, whatever it is, is for the service to judge. It is 128 + N for a command
+that signal N ended.
 
 https://learn.microsoft.com/azure/batch/jobs-and-tasks, https://learn.microsoft.com/azure/batch/files-and-directories
 """
@@ -14,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
+
+from ..core.entities import Ended, Failed
 
 Stage = Literal["only", "coordination", "application"]
 
@@ -79,43 +82,15 @@ class TaskLaunch:
         return "ab" if self.stage == "application" else "wb"
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Category, code and text of a failureInfo or of a node's error; `details` are name and value pairs.
-
-    https://learn.microsoft.com/azure/batch/error-handling
-    """
-
-    category: str
-    code: str
-    message: str
-    details: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class TaskExit:
-    """How a run ended.
-
-    `exit_code` is 128 + N for a command that signal N ended, and None for one that never started: because of
-    `failure`, or, when `failure` is None too, because it was killed first. `details` are name and value pairs
-    that say more about a command that did run, such as that it ran out of memory.
-    """
-
-    exit_code: int | None
-    failure: Failure | None
-    container_id: str | None = None
-    details: tuple[tuple[str, str], ...] = ()
-
-
 class Runner(Protocol):
     """Starts and ends tasks on nodes; every method may be called from any thread."""
 
     name: str
 
-    def boot_node(self, node: NodeSpec) -> Failure | None:
-        """Makes a node ready, its images included. Blocks. A Failure means that the node is unusable."""
+    def boot_node(self, node: NodeSpec) -> Failed | None:
+        """Makes a node ready, its images included. Blocks. A Failed means that the node is unusable."""
 
-    def run(self, launch: TaskLaunch) -> TaskExit:
+    def run(self, launch: TaskLaunch) -> Ended:
         """Carries out a task, from its start to its end. Blocks."""
 
     def kill(self, run_id: str) -> None:
@@ -128,7 +103,7 @@ class Runner(Protocol):
         """Kills every run that is left. Later runs end at once, as killed."""
 
 
-def split_command(command_line: str) -> list[str] | Failure:
+def split_command(command_line: str) -> list[str] | Failed:
     """The words of a command line as a Linux node sees them: quotes count, but no shell expands anything.
 
     https://learn.microsoft.com/azure/batch/batch-compute-node-environment-variables#command-line-expansion-of-environment-variables
@@ -136,16 +111,16 @@ def split_command(command_line: str) -> list[str] | Failure:
     try:
         words = shlex.split(command_line)
     except ValueError as error:
-        return Failure(
+        return Failed(
             "UserError", "CommandLaunchFailed", f"The command line cannot be split into words: {error}."
         )
     if not words:
-        return Failure("UserError", "CommandLaunchFailed", "The command line is empty.")
+        return Failed("UserError", "CommandLaunchFailed", "The command line is empty.")
     return words
 
 
-def program_not_found(program: str) -> Failure:
-    return Failure(
+def program_not_found(program: str) -> Failed:
+    return Failed(
         "UserError",
         "CommandProgramNotFound",
         "The specified command program is not found",

@@ -23,7 +23,8 @@ from docker.errors import APIError
 from docker.types import LogConfig, Mount, Ulimit
 from docker.utils.socket import frames_iter
 
-from .base import Failure, Kills, NodeSpec, TaskExit, TaskLaunch, program_not_found, split_command
+from ..core.entities import Ended, Failed
+from .base import Kills, NodeSpec, TaskLaunch, program_not_found, split_command
 from .engine import (
     ENGINE_ERRORS,
     connect,
@@ -56,7 +57,7 @@ class DockerRunner:
         self._containers: dict[str, Any] = {}
         self._client: DockerClient | None = None
 
-    def boot_node(self, node: NodeSpec) -> Failure | None:
+    def boot_node(self, node: NodeSpec) -> Failed | None:
         try:
             client = self._engine()
             for image in node.container_images:
@@ -69,21 +70,21 @@ class DockerRunner:
             return unavailable(error)
         return None
 
-    def run(self, launch: TaskLaunch) -> TaskExit:
+    def run(self, launch: TaskLaunch) -> Ended:
         if launch.container is None:
             return self._processes.run(launch)
         options = parse_run_options(launch.container.run_options)
-        if isinstance(options, Failure):
-            return TaskExit(None, options)
+        if isinstance(options, Failed):
+            return Ended(None, options)
         words = split_command(launch.command_line) if launch.command_line.strip() else []
-        if isinstance(words, Failure):
-            return TaskExit(None, words)
+        if isinstance(words, Failed):
+            return Ended(None, words)
         if _is_root() and not launch.elevated:
             _give(launch.task_dir, launch.user or TASK_USER)
         try:
             return self._run(self._engine(), launch, options, words)
         except ENGINE_ERRORS as error:
-            return TaskExit(None, unavailable(error))
+            return Ended(None, unavailable(error))
 
     def kill(self, run_id: str) -> None:
         self._processes.kill(run_id)
@@ -120,22 +121,20 @@ class DockerRunner:
                 self._client = client
             return self._client
 
-    def _run(
-        self, client: DockerClient, launch: TaskLaunch, options: RunOptions, words: list[str]
-    ) -> TaskExit:
+    def _run(self, client: DockerClient, launch: TaskLaunch, options: RunOptions, words: list[str]) -> Ended:
         assert launch.container is not None
-        killed = TaskExit(None, None)
+        killed = Ended(None, None)
         failure = ensure_image(
             client, launch.container.image, registries(launch), lambda: launch.run_id in self._kills
         )
         if failure:
-            return TaskExit(None, failure)
+            return Ended(None, failure)
         if launch.run_id in self._kills:
             return killed
         try:
             container = client.containers.create(**container_settings(client, launch, options, words))
         except APIError as error:
-            return TaskExit(None, invalid_settings(str(error.explanation or error)))
+            return Ended(None, invalid_settings(str(error.explanation or error)))
         with self._lock:
             self._containers[launch.run_id] = container
         try:
@@ -147,7 +146,7 @@ class DockerRunner:
                 del self._containers[launch.run_id]
             remove_container(container)
 
-    def _carry_out(self, container, launch: TaskLaunch, words: list[str]) -> TaskExit:
+    def _carry_out(self, container, launch: TaskLaunch, words: list[str]) -> Ended:
         with ExitStack() as stack:
             files = {
                 number: stack.enter_context((launch.task_dir / name).open(launch.output_mode, buffering=0))
@@ -160,14 +159,14 @@ class DockerRunner:
                 container.start()
             except APIError as error:
                 reason = str(error.explanation or error)
-                return TaskExit(None, launch_failure(words, reason), container.id)
+                return Ended(None, launch_failure(words, reason), container.id)
             if launch.run_id in self._kills:
                 _kill(container)
             for number, data in frames_iter(stream, tty=False):
                 files[number].write(data)
         code = container.wait(timeout=None)["StatusCode"]
         container.reload()
-        return TaskExit(code, None, container.id, out_of_memory(container, launch))
+        return Ended(code, None, container.id, out_of_memory(container, launch))
 
 
 def _is_root() -> bool:
@@ -258,11 +257,11 @@ def container_settings(
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def launch_failure(words: list[str], reason: str) -> Failure:
+def launch_failure(words: list[str], reason: str) -> Failed:
     """Why a container that was made did not start."""
     if "executable file not found" in reason or "no such file or directory" in reason:
         return program_not_found(words[0] if words else "")
-    return Failure("UserError", "CommandLaunchFailed", f"The container cannot be started: {reason}")
+    return Failed("UserError", "CommandLaunchFailed", f"The container cannot be started: {reason}")
 
 
 def out_of_memory(container, launch: TaskLaunch) -> tuple[tuple[str, str], ...]:

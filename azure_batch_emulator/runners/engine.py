@@ -11,7 +11,7 @@ import urllib3
 from docker import DockerClient
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from .base import Failure
+from ..core.entities import Failed
 from .references import DEFAULT_REGISTRY, invalid_image, parse_reference
 
 # The SDK lets errors of the libraries below it through where it reads streams.
@@ -36,9 +36,9 @@ def is_local(client: DockerClient) -> bool:
     return host in ("localhost", "localnpipe", "127.0.0.1", "::1")
 
 
-def unavailable(error: Exception) -> Failure:
+def unavailable(error: Exception) -> Failed:
     where = os.environ.get("DOCKER_HOST", "its default socket")
-    return Failure(
+    return Failed(
         "ServerError",
         "ContainerEngineUnavailable",
         f"No Docker engine answers at {where}; start one, set DOCKER_HOST, or use --runner process.",
@@ -113,7 +113,7 @@ def ensure_image(
     image: str,
     registries: tuple[Mapping, ...],
     cancelled: Callable[[], bool] = lambda: False,
-) -> Failure | None:
+) -> Failed | None:
     """Pulls an image unless the engine has it. Returns early, without error, when `cancelled()` is true."""
     reference = parse_reference(image)
     if reference is None:

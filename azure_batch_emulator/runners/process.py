@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from .base import Failure, Kills, NodeSpec, TaskExit, TaskLaunch, program_not_found, split_command
+from ..core.entities import Ended, Failed
+from .base import Kills, NodeSpec, TaskLaunch, program_not_found, split_command
 from .references import check_references
 
 GRACE_SECONDS = 2.0
@@ -33,25 +34,25 @@ class ProcessRunner:
         self._lingering: dict[str, subprocess.Popen] = {}
         self._timers: dict[str, threading.Timer] = {}
 
-    def boot_node(self, node: NodeSpec) -> Failure | None:
+    def boot_node(self, node: NodeSpec) -> Failed | None:
         return check_references(node.container_images)
 
-    def run(self, launch: TaskLaunch) -> TaskExit:
+    def run(self, launch: TaskLaunch) -> Ended:
         words = split_command(launch.command_line)
-        if isinstance(words, Failure):
-            return TaskExit(None, words)
+        if isinstance(words, Failed):
+            return Ended(None, words)
         if launch.container and (failure := check_references((launch.container.image,))):
-            return TaskExit(None, failure)
+            return Ended(None, failure)
         try:
             process = self._start(launch, words)
         except FileNotFoundError:
-            return TaskExit(None, program_not_found(words[0]))
+            return Ended(None, program_not_found(words[0]))
         except (OSError, ValueError) as error:
             message = f"The program {words[0]!r} cannot be started: {error}."
-            return TaskExit(None, Failure("UserError", "CommandLaunchFailed", message))
+            return Ended(None, Failed("UserError", "CommandLaunchFailed", message))
         if process is None:
-            return TaskExit(None, None)
-        return TaskExit(self._wait(launch, process), None)
+            return Ended(None, None)
+        return Ended(self._wait(launch, process), None)
 
     def kill(self, run_id: str) -> None:
         self._kills.add(run_id)

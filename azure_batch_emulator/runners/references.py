@@ -6,7 +6,7 @@ https://pkg.go.dev/github.com/distribution/reference
 import re
 from dataclasses import dataclass
 
-from .base import Failure
+from ..core.entities import Failed
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
@@ -47,9 +47,9 @@ def parse_reference(name: str) -> ImageReference | None:
     return ImageReference(registry, repository, tag if tag or digest else "latest", digest)
 
 
-def invalid_image(image: str, reason: str) -> Failure:
+def invalid_image(image: str, reason: str) -> Failed:
     """The error of a node or a task whose image cannot be used."""
-    return Failure(
+    return Failed(
         "UserError",
         "ContainerInvalidImage",
         "One or more container images specified on the pool or the task are invalid",
@@ -57,7 +57,7 @@ def invalid_image(image: str, reason: str) -> Failure:
     )
 
 
-def check_references(images: tuple[str, ...]) -> Failure | None:
+def check_references(images: tuple[str, ...]) -> Failed | None:
     for image in images:
         if parse_reference(image) is None:
             return invalid_image(image, "This is not the name of a container image.")

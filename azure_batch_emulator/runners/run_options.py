@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from .base import Failure
+from ..core.entities import Failed
 
 _SIZE = re.compile(r"(\d+)([bkmg]?)b?", re.IGNORECASE)
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -90,7 +90,7 @@ def _parser() -> _Parser:
     return parser
 
 
-def parse_run_options(text: str) -> RunOptions | Failure:
+def parse_run_options(text: str) -> RunOptions | Failed:
     """Takes a task's containerRunOptions apart, or says which of them is not carried out here.
 
     `--rm` is taken for granted: a container is always removed when its task is over.
@@ -114,9 +114,9 @@ def parse_run_options(text: str) -> RunOptions | Failure:
     )
 
 
-def invalid_settings(reason: str) -> Failure:
+def invalid_settings(reason: str) -> Failed:
     """The error of a task whose container cannot be made as it asks."""
-    return Failure(
+    return Failed(
         "UserError",
         "ContainerInvalidSettings",
         "At least one value of specified task container settings is invalid",

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from .. import API_VERSIONS, older
 from ..auth import Authenticator
+from ..conditions import Conditions
 from ..engine import Engine
 from ..errors import BatchError
 from ..identity import directory
@@ -28,7 +29,7 @@ from . import (
     routing,
     schedule_operations,
 )
-from .call import Call, Conditions, Reply
+from .call import Call, Reply
 from .request_log import notes
 
 log = logging.getLogger("azure_batch_emulator.requests")

@@ -24,7 +24,7 @@ def _node_root(call: Call) -> tuple[Path, str]:
         return node.id, node.alive, f"{call.base}/pools/{pool.id}/nodes/{node.id}/files"
 
     node_id, alive, url = call.engine.call(read)
-    root = call.engine.node_root(node_id)
+    root = call.engine.nodes.root(node_id)
     if not alive or root is None:
         raise BatchError("NodeStateUnusable")
     return root, url
@@ -41,7 +41,7 @@ def _task_root(call: Call) -> tuple[Path, str]:
         return node.id, task_directory(job.id, task.id), f"{call.base}/jobs/{job.id}/tasks/{task.id}/files"
 
     node_id, directory, url = call.engine.call(read)
-    root = call.engine.node_root(node_id)
+    root = call.engine.nodes.root(node_id)
     if root is None or not (root / directory).is_dir():
         raise BatchError("TaskFilesUnavailable")
     return root / directory, url

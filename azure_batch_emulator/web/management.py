@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .. import odata
+from ..conditions import Conditions
 from ..core.entities import Pool
 from ..engine import Engine
 from ..errors import BatchError
@@ -28,7 +29,6 @@ from ..management.lists import POOLS, selected
 from ..schema import parse_object
 from ..wire import format_time, http_date
 from .app import MAX_BODY, read_body
-from .call import Conditions
 
 log = logging.getLogger("azure_batch_emulator.requests")
 API_VERSIONS = ("2025-06-01", "2024-07-01", "2024-02-01")

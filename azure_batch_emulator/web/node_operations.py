@@ -110,5 +110,5 @@ async def upload_node_logs(call: Call) -> Reply:
     node_id, directory = call.engine.call(read)
     files = await asyncio.to_thread(call.engine.node_logs.files, node_id, start, end)
     container = {"containerUrl": url} | ({"identityReference": identity} if identity else {})
-    call.engine.upload_logs(node_id, files, container, directory)
+    call.engine.nodes.upload_logs(node_id, files, container, directory)
     return Reply({"virtualDirectoryName": directory, "numberOfFilesUploaded": len(files)})

@@ -8,10 +8,11 @@ from support.emulator import wait_until
 
 from azure_batch_emulator.clock import RealClock, SteppedClock
 from azure_batch_emulator.core import faults, jobs, node_operations, pools, tasks, views
+from azure_batch_emulator.core.entities import Ended
 from azure_batch_emulator.engine import Engine
 from azure_batch_emulator.profile import Profile
 from azure_batch_emulator.profile_files import load_profile
-from azure_batch_emulator.runners import TaskExit, make_runner
+from azure_batch_emulator.runners import make_runner
 from azure_batch_emulator.transfer import match
 
 from .core.builders import OUTPUT, job_body, pool_body, task_body
@@ -69,10 +70,10 @@ class BrokenRunner:
 
     def run(self, launch):
         if launch.command_line == "oom":
-            return TaskExit(137, None, details=(("OutOfMemory", "2 slots are 64 MiB"),))
+            return Ended(137, None, details=(("OutOfMemory", "2 slots are 64 MiB"),))
         if launch.command_line != "true":
             raise RuntimeError("a defect")
-        return TaskExit(0, None)
+        return Ended(0, None)
 
     def kill(self, run_id):
         pass
@@ -97,6 +98,22 @@ def test_a_defect_in_a_runner_loses_no_task(make_engine):
     assert (failure.category, failure.code) == ("ServerError", "InternalError")
     assert failure.details == (("Message", "RuntimeError: a defect"),)
     assert job.tasks["good"].execution.result == "success"
+
+
+def test_files_that_can_not_be_removed_hold_nothing_up(make_engine, monkeypatch):
+    engine = make_engine(BrokenRunner(), RealClock(), Profile())
+    engine.call(pools.create, pool_body(targetDedicatedNodes=1))
+    job = engine.call(jobs.create, job_body())
+    engine.call(lambda m: tasks.create(m, m.job("job"), task_body("t", commandLine="true")))
+    wait_until(lambda: job.counts["completed"] == 1)
+
+    def full(path):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(engine.workspace, "discard", full)
+        engine.call(jobs.delete, job)
+    assert engine.call(lambda m: list(m.jobs)) == []
 
 
 def test_a_defect_while_a_node_boots(make_engine):

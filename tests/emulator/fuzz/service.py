@@ -29,11 +29,11 @@ from azure_batch_emulator.auth.shared_key import SharedKey, sign, string_to_sign
 from azure_batch_emulator.auth.tokens import Tokens
 from azure_batch_emulator.clock import SteppedClock
 from azure_batch_emulator.core import jobs, node_users, pools, tasks
+from azure_batch_emulator.core.entities import Ended
 from azure_batch_emulator.core.machine import Machine
 from azure_batch_emulator.engine import Engine
 from azure_batch_emulator.identity.issuer import Issuer
 from azure_batch_emulator.profile import Profile
-from azure_batch_emulator.runners import TaskExit
 from azure_batch_emulator.web.app import Application
 from azure_batch_emulator.web.routing import CURRENT, find
 
@@ -85,9 +85,9 @@ class EndlessRunner:
 
     def run(self, launch):
         if launch.command_line == "once":
-            return TaskExit(0, None)
+            return Ended(0, None)
         self._event(launch.run_id).wait()
-        return TaskExit(None, None)
+        return Ended(None, None)
 
     def kill(self, run_id):
         self._event(run_id).set()
@@ -172,7 +172,7 @@ class Service:
         self.node = call(lambda m: sorted(m.pool("pool").nodes)[0])
         user = {"name": "user", "password": "secret"}
         call(lambda m: node_users.create(m, m.node("pool", self.node), user))
-        root = engine.node_root(self.node)
+        root = engine.nodes.root(self.node)
         assert root is not None
         (root / "shared").mkdir(exist_ok=True)
         (root / "shared" / "a b#.txt").write_text("0123456789")

@@ -15,7 +15,8 @@ from support.emulator import wait_until
 from support.registry import private_registry
 from support.running import Running
 
-from azure_batch_emulator.runners import BindMount, ContainerSpec, NodeSpec, TaskExit, make_runner
+from azure_batch_emulator.core.entities import Ended
+from azure_batch_emulator.runners import BindMount, ContainerSpec, NodeSpec, make_runner
 from azure_batch_emulator.runners.docker import TASK_USER, DockerRunner
 from azure_batch_emulator.runners.engine import HOST_LABEL, PROCESS_LABEL
 
@@ -228,7 +229,7 @@ def test_kill_at_any_moment(runner, launch, container):
 def test_kill_before_run(runner, launch, container):
     task = launch("true", container=container())
     runner.kill(task.run_id)
-    assert runner.run(task) == TaskExit(None, None)
+    assert runner.run(task) == Ended(None, None)
 
 
 def test_close_ends_all(docker_engine, launch, container):
@@ -272,7 +273,7 @@ def test_loopback_of_the_machine_is_reached(runner, launch, container):
 
 def test_task_without_container_is_a_process(runner, launch):
     task = launch("python -c 'import sys; print(sys.prefix)'")
-    assert runner.run(task) == TaskExit(0, None)
+    assert runner.run(task) == Ended(0, None)
     assert out(task).strip() == sys.prefix
 
 
@@ -328,7 +329,7 @@ def test_task_pulls_with_its_own_login(runner, launch, docker_engine):
     with private_registry("team/other", "me", "right-password") as host:
         image = f"{host}/team/other:1"
 
-        def run(password: str) -> TaskExit:
+        def run(password: str) -> Ended:
             login = {"registryServer": host, "username": "me", "password": password}
             return runner.run(launch("", container=ContainerSpec(image, "", "taskWorkingDirectory", login)))
 

@@ -12,7 +12,8 @@ import pytest
 from support.emulator import wait_until
 from support.running import Running
 
-from azure_batch_emulator.runners import ContainerSpec, NodeSpec, TaskExit, make_runner
+from azure_batch_emulator.core.entities import Ended
+from azure_batch_emulator.runners import ContainerSpec, NodeSpec, make_runner
 from azure_batch_emulator.runners.base import Kills
 from azure_batch_emulator.runners.process import ProcessRunner
 
@@ -33,7 +34,7 @@ def test_output_directory_and_exit_code(runner, launch):
     task = launch(
         "python -c 'import os, sys; print(os.getcwd()); print(\"oh\", file=sys.stderr); sys.exit(3)'"
     )
-    assert runner.run(task) == TaskExit(3, None)
+    assert runner.run(task) == Ended(3, None)
     assert out(task).strip() == str(task.task_dir / "wd")
     assert (task.task_dir / "stderr.txt").read_text() == "oh\n"
 
@@ -95,7 +96,7 @@ def test_what_cannot_start(runner, launch, command_line, code):
 
 def test_a_signal_is_128_and_its_number(runner, launch):
     task = launch("sh -c 'kill -ABRT $$'")
-    assert runner.run(task) == TaskExit(128 + signal.SIGABRT, None)
+    assert runner.run(task) == Ended(128 + signal.SIGABRT, None)
 
 
 def test_kill_takes_children_too(runner, launch):
@@ -105,7 +106,7 @@ def test_kill_takes_children_too(runner, launch):
     child = psutil.Process(int(out(task)))
     runner.kill(task.run_id)
     runner.kill(task.run_id)
-    assert running.join() == TaskExit(128 + signal.SIGTERM, None)
+    assert running.join() == Ended(128 + signal.SIGTERM, None)
     wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
     assert "never" not in out(task)
 
@@ -128,7 +129,7 @@ def test_what_ignores_the_request_is_killed(launch):
     running = Running(runner, task)
     wait_until(lambda: (task.task_dir / "stdout.txt").exists() and out(task).strip())
     runner.kill(task.run_id)
-    assert running.join() == TaskExit(128 + signal.SIGKILL, None)
+    assert running.join() == Ended(128 + signal.SIGKILL, None)
 
 
 def test_a_task_can_clean_up_in_the_grace(runner, launch):
@@ -136,20 +137,20 @@ def test_a_task_can_clean_up_in_the_grace(runner, launch):
     running = Running(runner, task)
     wait_until(lambda: (task.task_dir / "stdout.txt").exists() and out(task).strip())
     runner.kill(task.run_id)
-    assert running.join() == TaskExit(7, None)
+    assert running.join() == Ended(7, None)
     assert out(task).split()[-1] == "bye"
 
 
 def test_kill_before_run(runner, launch):
     task = launch("sh -c 'echo started'")
     runner.kill(task.run_id)
-    assert runner.run(task) == TaskExit(None, None)
+    assert runner.run(task) == Ended(None, None)
     assert out(task) == ""
 
 
 def test_what_a_task_leaves_behind_ends_with_it(runner, launch):
     task = launch("sh -c 'sleep 600 >/dev/null 2>&1 & echo $!'")
-    assert runner.run(task) == TaskExit(0, None)
+    assert runner.run(task) == Ended(0, None)
     pid = int(out(task))
     wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
@@ -161,12 +162,12 @@ def test_close_ends_all_and_stays_closed(launch):
     wait_until(lambda: all((t.task_dir / "stdout.txt").exists() and out(t) for t in tasks))
     runner.close()
     assert [r.join().exit_code for r in runs] == [128 + signal.SIGTERM] * 3
-    assert runner.run(launch("true")) == TaskExit(None, None)
+    assert runner.run(launch("true")) == Ended(None, None)
 
 
 def test_container_is_only_checked(runner, launch):
     good = ContainerSpec("registry.example:5000/team/tool:1.2", "--rm", "taskWorkingDirectory")
-    assert runner.run(launch("true", container=good)) == TaskExit(0, None)
+    assert runner.run(launch("true", container=good)) == Ended(0, None)
     bad = ContainerSpec("Team Tool", "--rm", "taskWorkingDirectory")
     assert runner.run(launch("true", container=bad)).failure.code == "ContainerInvalidImage"
 

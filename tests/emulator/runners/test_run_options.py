@@ -1,6 +1,6 @@
 import pytest
 
-from azure_batch_emulator.runners import Failure
+from azure_batch_emulator.core.entities import Failed
 from azure_batch_emulator.runners.run_options import RunOptions, parse_run_options
 
 
@@ -44,7 +44,7 @@ def test_carried_out(text, expected):
 )
 def test_refused(text, word):
     failure = parse_run_options(text)
-    assert isinstance(failure, Failure)
+    assert isinstance(failure, Failed)
     assert (failure.category, failure.code) == ("UserError", "ContainerInvalidSettings")
     assert word in dict(failure.details)["Message"]
 
