@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from snakemake.azure.login import login
 from snakemake.azure.settings import (
     ExecutorSettings,
     SettingsError,
@@ -80,9 +81,7 @@ class BatchAccount:
             from azure.core.credentials import AzureNamedKeyCredential
 
             return AzureNamedKeyCredential(self.name, self.key)
-        from azure.identity import DefaultAzureCredential
-
-        return DefaultAzureCredential()
+        return login(self.endpoint)
 
     def client(self, **pipeline: Any):
         """An `azure.batch.BatchClient`; retries 408, 429, 5xx and lost connections with growing pauses, honouring

@@ -145,6 +145,37 @@ def resolve(environ=None, **settings) -> BlobAccount:
             id="custom domain",
         ),
         pytest.param(
+            {"AZ_BLOB_ACCOUNT_URL": f"https://data.acme.org/?{SAS}"},
+            {},
+            "https://data.acme.org",
+            "data.acme.org",
+            None,
+            SAS,
+            id="custom domain with sas",
+        ),
+        pytest.param(
+            {
+                "AZ_BLOB_CONNECTION_STRING": f"AccountName=acme2;BlobEndpoint=https://data.acme.org/;SharedAccessSignature={SAS}"
+            },
+            {},
+            "https://data.acme.org",
+            "acme2",
+            None,
+            SAS,
+            id="custom domain, connection string with sas",
+        ),
+        pytest.param(
+            {
+                "AZ_BLOB_CONNECTION_STRING": f"AccountName=acme2;AccountKey={KEY};EndpointSuffix=core.usgovcloudapi.net"
+            },
+            {},
+            "https://acme2.blob.core.usgovcloudapi.net",
+            "acme2",
+            KEY,
+            None,
+            id="connection string with suffix",
+        ),
+        pytest.param(
             {"AZ_BLOB_ACCOUNT_URL": f"{CLOUD}?{SAS}", "AZ_BLOB_ACCOUNT_KEY": KEY},
             {},
             CLOUD,
@@ -209,6 +240,7 @@ def test_resolution(environ, settings, url, name, key, sas):
         ({"AZ_BLOB_ACCOUNT_URL": "https://Acme_1.blob.core.windows.net"}, {}, "AZ_BLOB_ACCOUNT_URL"),
         ({"AZ_BLOB_ACCOUNT_URL": f"{CLOUD}/a/b"}, {}, "AZ_BLOB_ACCOUNT_URL"),
         ({"AZ_BLOB_ACCOUNT_URL": "https://data.acme.org"}, {}, "AZ_BLOB_ACCOUNT_URL"),
+        ({"AZ_BLOB_ACCOUNT_URL": f"http://127.0.0.1:10000?{SAS}"}, {}, "AZ_BLOB_ACCOUNT_URL"),
         ({"AZ_BLOB_ACCOUNT_URL": f"{CLOUD}?sv=2023-11-03"}, {}, "AZ_BLOB_ACCOUNT_URL"),
         ({"AZ_BLOB_ACCOUNT_URL": AZURITE_URL}, {}, "AZ_BLOB_ACCOUNT_KEY"),
         ({"AZ_BLOB_ACCOUNT_URL": CLOUD, "AZ_BLOB_ACCOUNT_KEY": "not base64!"}, {}, "AZ_BLOB_ACCOUNT_KEY"),
@@ -271,6 +303,12 @@ class TestForNodes:
         fields = dict(pair.split("=", 1) for pair in (node.sas or "").split("&"))
         assert (fields["ss"], fields["srt"], fields["sp"], fields["spr"]) == ("b", "co", "rwdlc", "https")
         assert node.sas_expiry == NOW + timedelta(hours=30)
+
+    def test_tasks_find_a_custom_domain_too(self):
+        given = f"AccountName=acme2;AccountKey={KEY};BlobEndpoint=https://data.acme.org"
+        account = resolve({"AZ_BLOB_CONNECTION_STRING": given})
+        node = resolve(account.for_nodes(NOW, timedelta(days=1), ["box"]))
+        assert (node.url, node.kind) == ("https://data.acme.org", "sas")
 
     def test_that_sas_does_what_a_task_needs_and_nothing_else(self, azurite, container):
         account = resolve(account_url=azurite.url, account_key=azurite.key)

@@ -20,16 +20,46 @@ def test_a_dry_run_over_1000_inputs_is_a_handful_of_requests(azurite, workflow, 
     assert 0 < len(requests) <= 10, [f"{r.method} {r.path.partition('&se=')[0]}" for r in requests]
 
 
-@pytest.mark.parametrize("kind", ["sas of the container", "setting"])
-def test_each_credential_on_the_command_line(azurite, workflow, data, kind):
-    environ = {
-        "sas of the container": {"AZ_BLOB_ACCOUNT_URL": azurite.sas_url(container=workflow.container)},
-        "setting": {"SNAKEMAKE_STORAGE_AZBLOB_CONNECTION_STRING": azurite.connection_string},
-    }[kind]
+def test_a_connection_string_as_a_setting(azurite, workflow, data):
     data(["a.txt"])
     workflow.write('rule:\n    input: "data/a.txt"\n    output: "b.txt"\n    shell: "cp {input} {output}"\n')
-    done = workflow.run(**environ)
+    done = workflow.run(SNAKEMAKE_STORAGE_AZBLOB_CONNECTION_STRING=azurite.connection_string)
     assert done.returncode == 0, done.stderr
+
+
+RIGHTS = """
+SAMPLES, = glob_wildcards(storage("PREFIX/data/{sample}.txt"))
+
+rule all:
+    input: expand("out/{sample}", sample=SAMPLES), "done"
+
+rule one:
+    input: "data/{sample}.txt"
+    output: temp("mid/{sample}"), directory("out/{sample}")
+    shell: "cp {input} {output[0]}; mkdir {output[1]}; cp {input} {output[1]}/x"
+
+rule two:
+    input: expand("mid/{sample}", sample=SAMPLES)
+    output: touch("done")
+"""
+
+
+def test_read_write_delete_list_in_one_container_are_rights_enough(azurite, workflow, data):
+    """And nothing is asked that goes beyond: nothing of the account, and no creation of the container."""
+    data(["a.txt", "b.txt"])
+    url = azurite.sas_url(container=workflow.container, permission="rwdl")
+    workflow.write(RIGHTS.replace("PREFIX", workflow.prefix))
+    mark = azurite.mark()
+    for options in ([], ["--forceall"], ["--touch"], ["--delete-all-output"]):
+        done = workflow.run(*options, AZ_BLOB_ACCOUNT_URL=url)
+        assert done.returncode == 0, done.stderr
+    asked = azurite.requests(mark)
+    box = f"/{azurite.account}/{workflow.container}"
+    assert asked and not [
+        r for r in asked if r.status in (401, 403) or not r.path.startswith((f"{box}/", f"{box}?"))
+    ]
+    of_the_container = [r for r in asked if r.path.startswith(f"{box}?")]
+    assert of_the_container and all(r.method == "GET" and r.is_list for r in of_the_container)
 
 
 class TestFaults:

@@ -249,7 +249,8 @@ def parse_account_url(text: str, source: str) -> tuple[str, str, str | None]:
     """(endpoint, account name, SAS or None) of `https://ACCOUNT.blob.SUFFIX[/CONTAINER][?SAS]`, the form of every
     Azure cloud, or of `http://HOST:PORT/ACCOUNT[?SAS]`, the form of Azurite.
 
-    A container in the first form (as the portal writes a container's SAS URL) is left out of the endpoint.
+    With a SAS, any other domain is a custom one of an account. A container in the first form (as the portal
+    writes a container's SAS URL) is left out of the endpoint.
     """
     example = "https://ACCOUNT.blob.core.windows.net"
     try:
@@ -273,13 +274,20 @@ def parse_account_url(text: str, source: str) -> tuple[str, str, str | None]:
             )
     elif len(segments) == 1:
         name, path = segments[0], f"/{segments[0]}"
+    elif not segments and parts.query and _is_domain(host):
+        name, path = host, ""  # a custom domain says nothing of the account, and a SAS does not need its name
     else:
         raise BlobAccountError(
             f"{source} does not say which account is meant; write {example}, or "
-            "http://HOST:PORT/ACCOUNT for Azurite."
+            "http://HOST:PORT/ACCOUNT for Azurite, or put a custom domain into a connection string with AccountName."
         )
     sas = _checked_sas(parts.query, source) if parts.query else None
     return f"{parts.scheme}://{netloc}{path}", name, sas
+
+
+def _is_domain(host: str) -> bool:
+    """Whether the host is a name with a dot, and no address."""
+    return "." in host and not host.rpartition(".")[2].isdigit()
 
 
 def _from_connection_string(text: str, source: str) -> BlobAccount:
@@ -304,9 +312,11 @@ def _from_connection_string(text: str, source: str) -> BlobAccount:
         # With the name given, the endpoint may be any, a custom domain included.
         url = endpoint.partition("?")[0].rstrip("/")
         return BlobAccount(url=url, name=name, key=_checked_key(key, source), source=source)
-    url, name, url_sas = parse_account_url(endpoint, source)
-    if sas or url_sas:
-        return BlobAccount(url=url, name=name, sas=_checked_sas(sas or url_sas or "", source), source=source)
+    if sas:
+        endpoint = f"{endpoint.partition('?')[0]}?{_checked_sas(sas, source)}"
+    url, found, url_sas = parse_account_url(endpoint, source)
+    if url_sas:
+        return BlobAccount(url=url, name=name or found, sas=url_sas, source=source)
     raise BlobAccountError(
         f"{source} has neither AccountName with AccountKey nor SharedAccessSignature; copy it whole "
         "from the storage "

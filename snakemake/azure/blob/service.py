@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from snakemake.azure.blob.files import CHUNK, pause
+from snakemake.azure.login import login
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient
@@ -114,9 +115,7 @@ def _credential(account: "BlobAccount") -> Any:
         from azure.core.credentials import AzureSasCredential
 
         return AzureSasCredential(account.sas)
-    from azure.identity import DefaultAzureCredential
-
-    return _Login(DefaultAzureCredential(), account.name)
+    return _Login(login(account.url), account.name)
 
 
 class _Login:
