@@ -2,7 +2,6 @@
 
 import os
 import stat
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -324,50 +323,6 @@ class TestOutputs:
         with cache._slot(box, "x"):
             task().upload(box, "x", tmp_path / "x")
         assert entries(cache) == []
-
-
-class TestReflinks:
-    @pytest.fixture
-    def reflinks(self, tmp_path):
-        """A file system that has them."""
-        probe = NodeCache(tmp_path / "probe", "https://a", 0)
-        (tmp_path / "1").write_text("1")
-        if probe._reflink(tmp_path / "1", tmp_path / "2"):
-            return tmp_path
-        image, path = tmp_path / "image", tmp_path / "fs"
-        path.mkdir()
-        with image.open("wb") as file:
-            file.truncate(320 * MIB)
-        for make in (["mkfs.xfs", "-q", "-m", "reflink=1", str(image)], ["mkfs.btrfs", "-q", str(image)]):
-            try:
-                made = subprocess.run(make, capture_output=True, check=False).returncode == 0
-            except FileNotFoundError:
-                continue
-            if (
-                made
-                and subprocess.run(["mount", "-o", "loop", str(image), str(path)], check=False).returncode
-                == 0
-            ):
-                break
-        else:
-            pytest.skip("this file system has no reflinks, and none that has can be made here")
-        return path
-
-    def test_each_task_gets_its_own_file_without_a_copy(self, reflinks, tmp_path):
-        try:
-            cache = NodeCache(reflinks / "shared", "https://a", 0)
-            for n in range(2):
-                target = reflinks / str(n)
-                cache.get("abc", "x", target, "1", lambda _: source_of(b"content" * MIB))
-                assert cache._reflinks and target.stat().st_nlink == 1
-                assert target.read_bytes() == b"content" * MIB
-                target.write_bytes(b"changed")
-            out = reflinks / "out"
-            out.write_bytes(b"output" * MIB)
-            cache.put("abc", "y", out, out.stat(), "1", 1.0)
-            assert out.stat().st_nlink == 1 and len(entries(cache)) == 2
-        finally:
-            subprocess.run(["umount", str(reflinks)], capture_output=True, check=False)
 
 
 def test_an_evicted_lock_is_no_lock(shared):

@@ -2,12 +2,15 @@
 
 import re
 import subprocess
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 
-def test_a_dry_run_over_1000_inputs_is_a_handful_of_requests(azurite, workflow, data):
+def test_a_dry_run_over_1000_inputs_is_a_handful_of_requests(azurite, workflow, container, data):
     data([f"{n % 20}/{n}.txt" for n in range(1000)])
+    for other in ("runs/other/data/0/0.txt", "runs/one-more/x", "unrelated/x", "x"):
+        container.upload_blob(other, b"")
     workflow.write(
         'SAMPLES = [f"{n % 20}/{n}" for n in range(1000)]\n'
         'rule all:\n    input: expand("out/{s}.gz", s=SAMPLES)\n'
@@ -18,6 +21,9 @@ def test_a_dry_run_over_1000_inputs_is_a_handful_of_requests(azurite, workflow, 
     requests = azurite.requests(mark)
     assert done.returncode == 0, done.stderr
     assert 0 < len(requests) <= 10, [f"{r.method} {r.path.partition('&se=')[0]}" for r in requests]
+    # What else lies in the container is not listed.
+    prefixes = [parse_qs(urlsplit(r.path).query)["prefix"][0] for r in requests if r.is_list]
+    assert prefixes and all(prefix.startswith("runs/one/") for prefix in prefixes)
 
 
 def test_a_connection_string_as_a_setting(azurite, workflow, data):
@@ -118,6 +124,13 @@ class TestFaults:
         data(["a.txt"])
         shown = self.message(workflow.run(AZ_BLOB_ACCOUNT_URL=azurite.sas_url(permission="rl")))
         assert f"{workflow.prefix}/b.txt: the SAS in AZ_BLOB_ACCOUNT_URL does not permit this" in shown
+
+    def test_a_full_disk(self, workflow, container, small_disk):
+        container.upload_blob("runs/one/data/a.txt", bytes(6_000_000))
+        shown = self.message(workflow.run("--local-storage-prefix", str(small_disk)))
+        assert f"{workflow.prefix}/data/a.txt: the disk of {small_disk}" in shown
+        assert "has no room for it" in shown
+        assert not [p for p in small_disk.rglob("*") if p.is_file()]
 
     def test_nobody_listens(self, workflow):
         shown = self.message(workflow.run(AZ_BLOB_CONNECTION_STRING=closed_port_connection()))
