@@ -45,7 +45,7 @@ class Control:
 
     def planned(self) -> dict[str, Any]:
         """The faults that are still to come, with the names of `plan`."""
-        plan = self._engine.call(lambda m: m.plan)
+        plan = self._engine.read(lambda m: m.plan)
         return {
             "allocations": list(plan.allocations),
             "boots": plan.boots,

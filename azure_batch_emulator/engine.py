@@ -88,7 +88,7 @@ class Engine:
             else NodeAgents(runner, around, self._workers, self._report)
         )
         self._stopping = self._restored = False
-        self.calls = 0
+        self.changes = 0
 
     def start(self) -> None:
         self.workspace.location.mkdir(parents=True, exist_ok=True)
@@ -111,9 +111,9 @@ class Engine:
             self._stopping = True
 
     def snapshot(self) -> tuple[bytes, int]:
-        """The state as it is now, for `restore`, and how many calls led to it."""
+        """The state as it is now, for `restore`, and how many changes led to it."""
         with self._lock:
-            return snapshot.dump(self._machine, self._delays.waiting(timers.fire)), self.calls
+            return snapshot.dump(self._machine, self._delays.waiting(timers.fire)), self.changes
 
     def restore(self, data: bytes) -> None:
         """Before `start`: takes over a state, which has the nodes rebooted. Time goes on from where it was, or from
@@ -132,13 +132,18 @@ class Engine:
         self.workspace.empty_trash()
 
     def call(self, stimulus: Callable[..., T], *args: Any) -> T:
-        """Applies a stimulus to the machine and hands out what follows from it. Also for reading."""
+        """Applies a stimulus to the machine and hands out what follows from it."""
         with self._lock:
-            self.calls += 1
+            self.changes += 1
             result, instructions = self._machine.apply(self.clock.now(), stimulus, *args)
             for instruction in instructions:
                 self._carry_out(instruction)
             return result
+
+    def read(self, look: Callable[[Machine], T]) -> T:
+        """What `look` sees of the machine as it is now. It changes nothing."""
+        with self._lock:
+            return self._machine.show(self.clock.now(), look)
 
     def _carry_out(self, instruction: Instruction) -> None:
         if self._stopping:

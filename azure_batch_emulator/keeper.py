@@ -43,13 +43,13 @@ class Keeper:
 
     def _write(self) -> float:
         """Writes what has changed since the last time; how many seconds that took."""
-        if self._engine.calls == self._written:
+        if self._engine.changes == self._written:
             return 0.0
         began = time.monotonic()
         try:
-            data, calls = self._engine.snapshot()
+            data, changes = self._engine.snapshot()
             self._location.write_state(data)
-            self._written = calls
+            self._written = changes
         except OSError as error:
             log.error(
                 "The state can't be written to %s (%s); a restart would lose it.",

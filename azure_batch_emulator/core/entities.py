@@ -12,7 +12,7 @@ from .autoscale import History
 from .free_nodes import FreeNodes
 from .id_ranges import IdRanges
 from .scheduler import ReadyQueue
-from .states import Stateful
+from .states import RUN, IllegalTransition, Stateful
 from .task_index import TaskIndex
 
 Spec = dict
@@ -110,6 +110,15 @@ class Run:
     expired: bool = False
     instance: int = 0
     stage: Literal["only", "coordination", "application"] = "only"
+
+    def enter(self, phase: str) -> None:
+        """The only way to another phase: an IllegalTransition, and nothing changes, unless the table has it."""
+        if phase != self.phase and phase not in RUN[self.phase]:
+            raise IllegalTransition(self, "run", self.phase, phase, ())
+        self.phase = phase
+
+    def __str__(self) -> str:
+        return f"run {self.id}"
 
 
 @dataclass

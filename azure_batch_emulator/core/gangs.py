@@ -77,7 +77,7 @@ def exited(m: Machine, run: Run, ended: Ended) -> None:
     execution.container_id = ended.container_id or execution.container_id
     coordinated = run.stage == "coordination" and ended.exit_code == 0 and ended.failure is None
     if coordinated and gang.ended is None and run.intent is None:
-        run.phase = "holding"
+        run.enter("holding")
         gang.lingering.append(run.id)
         if all(m.runs[name].phase == "holding" for name in gang.runs):
             _begin_application(m, task, gang)
@@ -104,7 +104,7 @@ def let_go(m: Machine, run: Run) -> None:
 
 
 def _let_go(m: Machine, run: Run, ended: Ended) -> None:
-    run.phase = "over"
+    run.enter("over")
     subtask = _subtask(run)
     if subtask is None:
         return

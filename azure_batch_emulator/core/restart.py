@@ -39,6 +39,6 @@ def _interrupt(m: Machine) -> None:
     """Every run is over. Tasks go first: none may be launched because a preparation task has ended."""
     for run in sorted(m.runs.values(), key=lambda run: run.kind != "task"):
         if run.phase == "uploading":
-            run.phase = "running"
+            run.enter("running")
         run.intent = run.intent or "recover"
         runs.exited(m, run.id, Ended())

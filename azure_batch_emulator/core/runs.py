@@ -68,7 +68,7 @@ def _launch_after_preparation(m: Machine, pool: Pool, node: Node, job: Job, run:
             )
             auxiliaries.begin(m, node, "prep", prep, job)
         if prep.state == "running":
-            run.phase = "waiting"
+            run.enter("waiting")
             prep.waiting.append(run.id)
             return
     launch(m, pool, node, job, run, run.task.spec, run.task.id)
@@ -109,7 +109,7 @@ def launch(
     """Has the engine start a command; `elapsed` is how much of its time limit is over already."""
     if run.stage == "coordination":
         spec = gangs.coordination(spec)
-    run.phase = "launching"
+    run.enter("launching")
     if fetch and run.task is not None:
         run.task.files = "kept"
     prep = job.spec["jobPreparationTask"]["id"] if job and "jobPreparationTask" in job.spec else None
@@ -138,7 +138,7 @@ def kill(m: Machine, run: Run, intent: str) -> None:
     for one in together:
         one.intent = max(one.intent, intent, key=WEIGHT.__getitem__)
     for one in together:
-        if one.stage != "only" and one.phase in gangs.HELD:
+        if one.task is not None and one.task.gang is not None and one.phase in gangs.HELD:
             gangs.let_go(m, one)
         elif one.phase in ("waiting", "lost"):
             exited(m, one.id, Ended())
@@ -166,7 +166,7 @@ def running(m: Machine, run_id: str) -> None:
     run = m.runs.get(run_id)
     if run is None or run.phase != "launching":
         return
-    run.phase = "running"
+    run.enter("running")
     gangs.running(m, run)
     job = m.jobs.get(run.job or "")
     if job is not None and run.task is not None and run.task.state == "preparing":
@@ -253,7 +253,7 @@ def _finish(m: Machine, job: Job, node: Node | None, run: Run, task: Task, ended
         f for f in task.spec.get("outputFiles", ()) if f["uploadOptions"]["uploadCondition"] in wanted
     )
     if uploads and node is not None and node.up:
-        run.phase = "uploading"
+        run.enter("uploading")
         task.execution.exit_code, task.execution.failure = ended.exit_code, failure
         m.emit(UploadOutputs(run.id, node.id, job.id, task.id, uploads, success))
         return
@@ -287,7 +287,7 @@ def unnoticed(run: Run, node: Node) -> bool:
     """Whether the run ended with a node that the service has lost sight of: it learns of that later."""
     if run.intent != "recover" or node.state != "unknown":
         return False
-    run.phase = "lost"
+    run.enter("lost")
     return True
 
 

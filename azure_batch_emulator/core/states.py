@@ -1,4 +1,4 @@
-"""The states of pools, nodes, job schedules, jobs and tasks, and every move between them.
+"""The states of pools, nodes, job schedules, jobs, tasks and runs, and every move between them.
 
 One table per entity. `move` is the only way to change a state: a move that is not in the table raises
 `IllegalTransition`, which tells the entity's story, and changes nothing.
@@ -79,6 +79,18 @@ SUBTASK = Table("subtask", {
     "preparing": {"running", "completed"},
     "running": {"completed"},
     "completed": set(),
+})  # fmt: skip
+
+# Phases of a run, which only the service knows. It may be over, or reported as over, before it was reported as running;
+# a restart takes an upload back, and a gang's last run uploads after all of them have let go.
+RUN = Table("run", {
+    "waiting": {"launching", "lost", "over"},
+    "launching": {"waiting", "running", "holding", "uploading", "lost", "over"},
+    "running": {"holding", "uploading", "lost", "over"},
+    "holding": {"lost", "over"},
+    "uploading": {"running", "lost"},
+    "lost": {"over"},
+    "over": {"uploading"},
 })  # fmt: skip
 
 TASK = Table("task", {

@@ -1,4 +1,4 @@
-"""What belongs to the account: applications, and what its pools have used."""
+"""What belongs to the account: applications, supported images, and what its pools have used."""
 
 from datetime import datetime
 
@@ -21,6 +21,11 @@ def get_application(call: Call) -> Reply:
     return call.item(applications.view(found), "applications")
 
 
+def list_supported_images(call: Call) -> Reply:
+    rows = [(f"{i:05}", image) for i, image in enumerate(call.engine.catalogue.images)]
+    return call.listing(rows, lists.IMAGES, lambda image: image, "supportedimages")
+
+
 def _time(call: Call, name: str) -> datetime | None:
     if name not in call.query:
         return None
@@ -35,4 +40,4 @@ def list_pool_usage_metrics(call: Call) -> Reply:
         found = usage.metrics(m, _time(call, "starttime"), _time(call, "endtime"))
         return call.listing(found.items(), lists.USAGE, usage.view, "poolusagemetrics")
 
-    return call.engine.call(read)
+    return call.engine.read(read)

@@ -23,7 +23,7 @@ def _node_root(call: Call) -> tuple[Path, str]:
         pool, node = m.pool(call.path["poolId"]), m.node(call.path["poolId"], call.path["nodeId"])
         return node.id, node.alive, f"{call.base}/pools/{pool.id}/nodes/{node.id}/files"
 
-    node_id, alive, url = call.engine.call(read)
+    node_id, alive, url = call.engine.read(read)
     root = call.engine.nodes.root(node_id)
     if not alive or root is None:
         raise BatchError("NodeStateUnusable")
@@ -40,7 +40,7 @@ def _task_root(call: Call) -> tuple[Path, str]:
             raise BatchError("TaskFilesUnavailable")
         return node.id, task_directory(job.id, task.id), f"{call.base}/jobs/{job.id}/tasks/{task.id}/files"
 
-    node_id, directory, url = call.engine.call(read)
+    node_id, directory, url = call.engine.read(read)
     root = call.engine.nodes.root(node_id)
     if root is None or not (root / directory).is_dir():
         raise BatchError("TaskFilesUnavailable")

@@ -7,6 +7,14 @@ from ..errors import BatchError, missing_property
 from ..schema import check_model, parse_object
 from ..wire import format_time
 from .call import Call, Reply
+from .resources import Resource
+
+_JOB = Resource(lambda m, path: m.job(path["jobId"]), lambda m, job, call: views.job(job, call.base), "jobs")
+_TASK = Resource(
+    lambda m, path: m.task(path["jobId"], path["taskId"]),
+    lambda m, task, call: views.task(m, m.jobs[task.job], task, call.base, call.selected),
+    "tasks",
+)
 
 
 def create_job(call: Call) -> Reply:
@@ -15,57 +23,21 @@ def create_job(call: Call) -> Reply:
     return call.stamped(job, Location=f"{call.base}/jobs/job-1")
 
 
-def get_job(call: Call) -> Reply:
-    def read(m: Machine) -> Reply:
-        job = m.job(call.path["jobId"])
-        call.check(job)
-        return call.item(views.job(job, call.base), "jobs", job)
-
-    return call.engine.call(read)
-
-
-def list_jobs(call: Call) -> Reply:
-    def read(m: Machine) -> Reply:
-        return call.listing(sorted(m.jobs.items()), lists.JOBS, lambda j: views.job(j, call.base), "jobs")
-
-    return call.engine.call(read)
-
-
-def _change(change):
-    def handler(call: Call) -> Reply:
-        def stimulus(m: Machine) -> Reply:
-            job = m.job(call.path["jobId"])
-            call.check(job)
-            change(m, job, call)
-            return call.stamped(job)
-
-        return call.engine.call(stimulus)
-
-    return handler
-
-
-update_job = _change(lambda m, job, call: jobs.change(m, job, call.body, replace=False))
-replace_job = _change(lambda m, job, call: jobs.change(m, job, call.body, replace=True))
-terminate_job = _change(lambda m, job, call: jobs.terminate(m, job, call.body))
-disable_job = _change(lambda m, job, call: jobs.disable(m, job, call.body["disableTasks"]))
-enable_job = _change(lambda m, job, call: jobs.enable(m, job))
-
-
-def delete_job(call: Call) -> Reply:
-    def stimulus(m: Machine) -> Reply:
-        job = m.job(call.path["jobId"])
-        call.check(job)
-        jobs.delete(m, job)
-        return Reply()
-
-    return call.engine.call(stimulus)
+get_job = _JOB.get
+list_jobs = _JOB.listing(lambda m, call: sorted(m.jobs.items()), lists.JOBS)
+update_job = _JOB.change(lambda m, job, call: jobs.change(m, job, call.body, replace=False))
+replace_job = _JOB.change(lambda m, job, call: jobs.change(m, job, call.body, replace=True))
+terminate_job = _JOB.change(lambda m, job, call: jobs.terminate(m, job, call.body))
+disable_job = _JOB.change(lambda m, job, call: jobs.disable(m, job, call.body["disableTasks"]))
+enable_job = _JOB.change(lambda m, job, call: jobs.enable(m, job))
+delete_job = _JOB.deletion(jobs.delete)
 
 
 def get_job_task_counts(call: Call) -> Reply:
     def read(m: Machine) -> Reply:
         return call.item(views.task_counts(m.job(call.path["jobId"])), "taskcountsresult")
 
-    return call.engine.call(read)
+    return call.engine.read(read)
 
 
 def list_job_preparation_and_release_task_status(call: Call) -> Reply:
@@ -86,7 +58,7 @@ def list_job_preparation_and_release_task_status(call: Call) -> Reply:
             "jobpreparationandreleasetaskstatuslist",
         )
 
-    return call.engine.call(read)
+    return call.engine.read(read)
 
 
 def create_task(call: Call) -> Reply:
@@ -154,24 +126,15 @@ def parse_collection(raw: bytes) -> dict:
     return body
 
 
-def get_task(call: Call) -> Reply:
-    def read(m: Machine) -> Reply:
-        job, task = m.job(call.path["jobId"]), m.task(call.path["jobId"], call.path["taskId"])
-        call.check(task)
-        return call.item(views.task(m, job, task, call.base), "tasks", task)
-
-    return call.engine.call(read)
-
-
-def list_tasks(call: Call) -> Reply:
-    def read(m: Machine) -> Reply:
-        job = m.job(call.path["jobId"])
-        rows = lists.tasks_after(job, call.query.get("$filter"), call.after)
-        return call.listing(
-            rows, lists.TASKS, lambda t: views.task(m, job, t, call.base, call.selected), "tasks"
-        )
-
-    return call.engine.call(read)
+get_task = _TASK.get
+list_tasks = _TASK.listing(
+    lambda m, call: lists.tasks_after(m.job(call.path["jobId"]), call.query.get("$filter"), call.after),
+    lists.TASKS,
+)
+replace_task = _TASK.change(lambda m, task, call: tasks.replace(m, m.jobs[task.job], task, call.body))
+terminate_task = _TASK.change(lambda m, task, call: tasks.terminate(m, m.jobs[task.job], task))
+reactivate_task = _TASK.change(lambda m, task, call: tasks.reactivate(m, m.jobs[task.job], task))
+delete_task = _TASK.deletion(lambda m, task: tasks.delete(m, m.jobs[task.job], task))
 
 
 def list_subtasks(call: Call) -> Reply:
@@ -182,32 +145,4 @@ def list_subtasks(call: Call) -> Reply:
         rows = [(f"{subtask.id:010}", subtask) for subtask in task.subtasks]
         return call.listing(rows, {}, lambda s: views.subtask(m, job, task, s, call.base), "subtasks")
 
-    return call.engine.call(read)
-
-
-def _change_task(change):
-    def handler(call: Call) -> Reply:
-        def stimulus(m: Machine) -> Reply:
-            job, task = m.job(call.path["jobId"]), m.task(call.path["jobId"], call.path["taskId"])
-            call.check(task)
-            change(m, job, task, call)
-            return call.stamped(task)
-
-        return call.engine.call(stimulus)
-
-    return handler
-
-
-replace_task = _change_task(lambda m, job, task, call: tasks.replace(m, job, task, call.body))
-terminate_task = _change_task(lambda m, job, task, call: tasks.terminate(m, job, task))
-reactivate_task = _change_task(lambda m, job, task, call: tasks.reactivate(m, job, task))
-
-
-def delete_task(call: Call) -> Reply:
-    def stimulus(m: Machine) -> Reply:
-        job, task = m.job(call.path["jobId"]), m.task(call.path["jobId"], call.path["taskId"])
-        call.check(task)
-        tasks.delete(m, job, task)
-        return Reply()
-
-    return call.engine.call(stimulus)
+    return call.engine.read(read)

@@ -77,7 +77,7 @@ class ManagedIdentity:
             pool = m.pools.get(pool_id.lower())
             return identities.of_pool(pool.spec) if pool and node_id in pool.nodes else ()
 
-        return self._engine.call(read)
+        return self._engine.read(read)
 
 
 def _choose(known: tuple[str, ...], wanted: dict[str, str]) -> str:

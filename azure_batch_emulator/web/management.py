@@ -159,7 +159,7 @@ def _check_place(parameters: dict[str, str]) -> None:
 
 
 def _get_account(ask: Ask) -> Answer:
-    profile = ask.engine.call(lambda m: m.profile)
+    profile = ask.engine.read(lambda m: m.profile)
     return Answer(body=accounts.account(profile, ask.base.partition("//")[2]))
 
 
@@ -202,7 +202,7 @@ def _pool(stimulus: Callable, ask: Ask, *args: object) -> Answer:
 
 
 def _get_pool(ask: Ask) -> Answer:
-    return ask.engine.call(lambda m: _pool_answer(m.pool(ask.pool_id)))
+    return ask.engine.read(lambda m: _pool_answer(m.pool(ask.pool_id)))
 
 
 def _put_pool(ask: Ask) -> Answer:
@@ -232,7 +232,7 @@ def _deletion(ask: Ask) -> Answer:
         pool = m.pools.get(match[1].lower())
         return pool is not None and f"{pool.created.timestamp():.6f}" == match[2]
 
-    if ask.engine.call(read):
+    if ask.engine.read(read):
         url = f"{ask.base}{ask.path}?api-version={ask.query['api-version']}"
         return Answer(202, None, (("Location", url), ("Retry-After", RETRY_AFTER)))
     return Answer(200)
@@ -252,7 +252,7 @@ def _list_pools(ask: Ask) -> Answer:
             link = f"{ask.base}{ask.path}?{urlencode(query, safe='$', quote_via=quote)}"
         return _list([_projected(_resource(pool), chosen) for pool in found], link)
 
-    return ask.engine.call(read)
+    return ask.engine.read(read)
 
 
 def _projected(resource: dict, chosen: frozenset[str] | None) -> dict:

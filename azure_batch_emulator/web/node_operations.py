@@ -1,16 +1,31 @@
-"""What can be done with one node: reboots and the like, scheduling, users, remote login, extensions, logs."""
+"""Nodes: reboots and the like, scheduling, users, remote login, extensions, logs."""
 
 import asyncio
 import uuid
 from urllib.parse import parse_qs, urlsplit
 
-from ..core import endpoints, extensions, node_operations, node_users
+from ..core import endpoints, extensions, lists, node_operations, node_users, views
 from ..core.defaults import check_url
 from ..core.identities import check_reference
 from ..core.machine import Machine
 from ..errors import invalid_property
 from ..wire import parse_time
 from .call import Call, Reply
+
+
+def list_nodes(call: Call) -> Reply:
+    def read(m: Machine) -> Reply:
+        rows = sorted(m.pool(call.path["poolId"]).nodes.items())
+        return call.listing(rows, lists.NODES, lambda n: views.node(m, n, call.base), "nodes")
+
+    return call.engine.read(read)
+
+
+def get_node(call: Call) -> Reply:
+    def read(m: Machine) -> Reply:
+        return call.item(views.node(m, m.node(call.path["poolId"], call.path["nodeId"]), call.base), "nodes")
+
+    return call.engine.read(read)
 
 
 def _on_node(act):
@@ -66,7 +81,7 @@ def get_node_remote_login_settings(call: Call) -> Reply:
             raise node_operations.not_now(node)
         return call.item(endpoints.remote_login(pool, node), "remoteloginsettings")
 
-    return call.engine.call(read)
+    return call.engine.read(read)
 
 
 def list_node_extensions(call: Call) -> Reply:
@@ -75,7 +90,7 @@ def list_node_extensions(call: Call) -> Reply:
         rows = sorted(extensions.on_node(pool, node).items())
         return call.listing(rows, {}, lambda extension: extension, "extensions")
 
-    return call.engine.call(read)
+    return call.engine.read(read)
 
 
 def get_node_extension(call: Call) -> Reply:
@@ -83,7 +98,7 @@ def get_node_extension(call: Call) -> Reply:
         pool, node = m.pool(call.path["poolId"]), m.node(call.path["poolId"], call.path["nodeId"])
         return call.item(extensions.find(pool, node, call.path["extensionName"]), "extensions")
 
-    return call.engine.call(read)
+    return call.engine.read(read)
 
 
 async def upload_node_logs(call: Call) -> Reply:
@@ -107,7 +122,7 @@ async def upload_node_logs(call: Call) -> Reply:
             check_reference(identity, pool.spec, "identityReference")
         return node.id, f"{pool.id}/{node.id}/{uuid.uuid4()}"
 
-    node_id, directory = call.engine.call(read)
+    node_id, directory = call.engine.read(read)
     files = await asyncio.to_thread(call.engine.node_logs.files, node_id, start, end)
     container = {"containerUrl": url} | ({"identityReference": identity} if identity else {})
     call.engine.nodes.upload_logs(node_id, files, container, directory)

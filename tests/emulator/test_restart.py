@@ -281,6 +281,16 @@ def test_a_state_that_can_not_be_used_leaves_the_port_free(tmp_path):
     assert location.read_state() == b"nonsense", "nothing is written over what could not be read"
 
 
+def test_reading_is_nothing_to_keep(make_engine):
+    engine = make_engine(SteppedClock())
+    engine.start()
+    before = engine.changes
+    assert engine.read(lambda m: list(m.pools)) == []
+    assert engine.changes == before
+    engine.call(pools.create, pool_body())
+    assert engine.changes > before
+
+
 def test_one_directory_is_one_emulators(tmp_path):
     first, second = Location(tmp_path), Location(tmp_path)
     first.take()

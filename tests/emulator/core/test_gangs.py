@@ -2,7 +2,7 @@
 
 import pytest
 
-from azure_batch_emulator.core import faults, jobs, nodes, pools, tasks, views
+from azure_batch_emulator.core import faults, jobs, nodes, pools, runs, tasks, views
 from azure_batch_emulator.core.entities import Failed
 from azure_batch_emulator.errors import BatchError
 
@@ -312,3 +312,15 @@ def test_refusals(driver, job, settings, more):
     with pytest.raises(BatchError) as caught:
         driver.task(job, multiInstanceSettings=SETTINGS | settings, **more)
     assert caught.value.code == "InvalidPropertyValue" and not job.tasks
+
+
+def test_a_task_whose_primary_is_lost_while_it_uploads_can_be_ended(driver, job):
+    task = driver.gang(job, outputFiles=[OUTPUT])
+    driver.coordinate()
+    driver.end(driver.instance(0))
+    ((run, _),) = driver.uploads.items()
+    driver.do(faults.lose, driver.machine.find_node(*task.node))
+    driver.do(runs.uploaded, run, None)
+    assert task.state == "running", "the service has not noticed yet"
+    driver.do(tasks.terminate, job, task)
+    assert task.state == "completed" and not driver.machine.runs

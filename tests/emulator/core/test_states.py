@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from azure_batch_emulator.core import states
+from azure_batch_emulator.core.entities import Run
 from azure_batch_emulator.schema import api
 
 from .builders import START
@@ -37,3 +38,16 @@ def test_moves_outside_the_table_raise_and_change_nothing(name):
             with pytest.raises(states.IllegalTransition, match=f"{old}.*{new}"):
                 one.move("thing", new, START)
             assert (one.state, one.previous, one.story) == (old, None, (old,))
+
+
+def test_phases_of_runs():
+    """They have no name in the service's description."""
+    for old, new in itertools.product(states.RUN, states.RUN):
+        run = Run("r", "task", "pool", "node", 1, phase=old)
+        if new in states.RUN[old] or new == old:
+            run.enter(new)
+            assert run.phase == new
+        else:
+            with pytest.raises(states.IllegalTransition, match=f"run r .*{old}.*{new}"):
+                run.enter(new)
+            assert run.phase == old
