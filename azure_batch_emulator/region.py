@@ -4,7 +4,7 @@ import json
 from functools import cache
 from importlib.resources import files
 
-from .core.defaults import Catalogue, VmSize
+from .core.catalogue import Catalogue, VmSize
 
 
 @cache

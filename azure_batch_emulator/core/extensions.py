@@ -5,7 +5,7 @@ https://learn.microsoft.com/rest/api/batchservice/nodes/get-node-extension
 
 from ..errors import BatchError
 from ..wire import format_time
-from .defaults import strip_secrets
+from .checks import strip_secrets
 from .entities import Node, Pool
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from ..errors import BatchError, invalid_property
 from ..wire import finite, format_time, parse_duration, parse_time
 from . import auto_pools, jobs, quotas
-from .defaults import check_display_name, check_id
+from .checks import check_display_name, check_id
 from .entities import JobSchedule
 from .job_specs import check_against_pool, job_spec
 from .machine import Machine

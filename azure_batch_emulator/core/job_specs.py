@@ -9,22 +9,18 @@ from datetime import timedelta
 from ..errors import BatchError, invalid_property, missing_property
 from ..wire import INFINITE, is_id, parse_duration
 from . import applications
-from .defaults import (
-    AUTO_USER,
-    Catalogue,
+from .catalogue import Catalogue
+from .checks import (
     check_display_name,
-    check_files,
-    check_fits,
     check_id,
     check_positive,
     check_range,
     check_retention,
     check_storage,
-    check_user,
-    pool_spec,
     refuse,
-    task_constraints,
 )
+from .pool_specs import pool_spec
+from .task_specs import AUTO_USER, check_files, check_fits, check_user, task_constraints
 
 MAX_PREFIX = 20  # characters of autoPoolIdPrefix
 MAX_RELEASE = timedelta(minutes=15)

@@ -3,7 +3,7 @@
 from ..errors import BatchError, invalid_property
 from ..wire import finite, format_time
 from . import auto_pools, auxiliaries, job_schedules, nodes, quotas, runs, tasks
-from .defaults import check_id, refuse, strip_secrets
+from .checks import check_id, refuse, strip_secrets
 from .entities import Auxiliary, Job, JobSchedule, Run, Spec
 from .instructions import DeleteFiles
 from .job_specs import check_against_pool, check_job, check_own_lifetime, job_constraints, job_spec, pool_info

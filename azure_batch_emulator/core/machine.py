@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ..errors import BatchError
 from ..profile import Profile
-from .defaults import Catalogue
+from .catalogue import Catalogue
 from .entities import Job, JobSchedule, Node, Plan, Pool, Run, Spec, Task, Usage
 from .free_nodes import FreeNodes
 from .instructions import Instruction, SetTimer

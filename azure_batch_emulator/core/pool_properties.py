@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from ..errors import BatchError, invalid_property
+from .checks import check_range
 from .containers import check_configuration
 
 MAX_NAT_POOLS = 5
@@ -39,11 +40,6 @@ def check_properties(spec: dict) -> None:
         check_upgrades(spec["upgradePolicy"], spec.get("virtualMachineConfiguration", {}))
     check_users(spec.get("userAccounts", ()))
     check_mounts(spec.get("mountConfiguration", ()))
-
-
-def _within(name: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise invalid_property(name, value, f"The value must be from {least} to {most}.")
 
 
 def _distinct(name: str, values: Iterable, what: str) -> None:
@@ -93,12 +89,12 @@ def check_nat_pools(pools: list[dict], where: str) -> None:
             raise invalid_property(
                 here + "name", pool["name"], "At most 77 letters, digits, hyphens, periods and underscores."
             )
-        _within(here + "backendPort", pool["backendPort"], 1, 65535)
+        check_range(here + "backendPort", pool["backendPort"], 1, 65535)
         if pool["backendPort"] in _RESERVED_BACKEND:
             raise invalid_property(here + "backendPort", pool["backendPort"], "The port is reserved.")
         start, end = pool["frontendPortRangeStart"], pool["frontendPortRangeEnd"]
-        _within(here + "frontendPortRangeStart", start, 1, 65534)
-        _within(here + "frontendPortRangeEnd", end, 1, 65534)
+        check_range(here + "frontendPortRangeStart", start, 1, 65534)
+        check_range(here + "frontendPortRangeEnd", end, 1, 65534)
         ports = range(start, end + 1)
         if len(ports) < MIN_FRONTEND_PORTS:
             raise invalid_property(
@@ -116,7 +112,7 @@ def check_nat_pools(pools: list[dict], where: str) -> None:
     if len(rules) > MAX_RULES:
         raise invalid_property(where, len(rules), f"A pool has at most {MAX_RULES} security rules.")
     for rule in rules:
-        _within(where + "/networkSecurityGroupRules/priority", rule["priority"], 150, 4096)
+        check_range(where + "/networkSecurityGroupRules/priority", rule["priority"], 150, 4096)
     _distinct(where + "/networkSecurityGroupRules", [rule["priority"] for rule in rules], "Priorities")
 
 
@@ -127,12 +123,12 @@ def check_machine(machine: dict) -> None:
     check_configuration(machine.get("containerConfiguration", {}))
     disks = machine.get("dataDisks", ())
     for disk in disks:
-        _within(_VM + "dataDisks/lun", disk["lun"], 0, MAX_LUN)
-        _within(_VM + "dataDisks/diskSizeGB", disk["diskSizeGB"], 1, 2**31 - 1)
+        check_range(_VM + "dataDisks/lun", disk["lun"], 0, MAX_LUN)
+        check_range(_VM + "dataDisks/diskSizeGB", disk["diskSizeGB"], 1, 2**31 - 1)
         disk.setdefault("caching", "readwrite")
     _distinct(_VM + "dataDisks/lun", [disk["lun"] for disk in disks], "Logical unit numbers")
     if "diskSizeGB" in machine.get("osDisk", {}):
-        _within(_VM + "osDisk/diskSizeGB", machine["osDisk"]["diskSizeGB"], 1, 2**31 - 1)
+        check_range(_VM + "osDisk/diskSizeGB", machine["osDisk"]["diskSizeGB"], 1, 2**31 - 1)
     extensions = machine.get("extensions", ())
     names = [extension["name"].lower() for extension in extensions]
     _distinct(_VM + "extensions", names, "Names of extensions")
@@ -155,7 +151,7 @@ def check_upgrades(policy: dict, machine: dict) -> None:
         ("maxUnhealthyUpgradedInstancePercent", 0),
     ):
         if name in rolling:
-            _within(where + name, rolling[name], least, 100)
+            check_range(where + name, rolling[name], least, 100)
     batch = rolling.get("maxBatchInstancePercent")
     unhealthy = rolling.get("maxUnhealthyInstancePercent")
     if batch is not None and unhealthy is not None and batch > unhealthy:

@@ -8,19 +8,13 @@ https://learn.microsoft.com/rest/api/batchservice/pools
 from ..errors import BatchError, invalid_property
 from ..wire import format_time, parse_duration
 from . import allocation, applications, nodes, quotas, scaling
-from .defaults import (
-    check_display_name,
-    check_fits,
-    check_image,
-    check_range,
-    check_storage,
-    pool_spec,
-    start_task,
-)
+from .checks import check_display_name, check_range, check_storage
 from .entities import Node, Pool
 from .machine import Machine
 from .pool_properties import check_properties
+from .pool_specs import check_image, pool_spec, start_task
 from .states import ALLOCATION, POOL, Stateful
+from .task_specs import check_fits
 
 # The service takes changes of these only while the pool has no nodes.
 ONLY_WHEN_EMPTY = {

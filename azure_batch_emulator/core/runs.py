@@ -10,10 +10,10 @@ from datetime import timedelta
 from ..errors import BatchError
 from ..wire import finite
 from . import auxiliaries, gangs, identities, jobs, nodes, outcomes, retention, tasks
-from .defaults import check_fits, check_user
 from .entities import Auxiliary, Ended, Execution, Failed, Job, Node, Pool, Run, Spec, Task
 from .instructions import KillRun, StartRun, UploadOutputs
 from .machine import Machine
+from .task_specs import check_fits, check_user
 
 RECENT = 10
 WEIGHT: dict[str | None, int] = {None: 0, "recover": 1, "requeue": 2, "end": 3, "delete": 4}

@@ -10,9 +10,9 @@ from datetime import timedelta
 from ..errors import BatchError, missing_property
 from ..wire import parse_duration
 from . import autoscale, pools
-from .defaults import check_formula, check_interval
 from .entities import Pool, Scaling, ScalingRun
 from .machine import Machine
+from .pool_specs import check_formula, check_interval
 
 ENABLE_PERIOD = timedelta(seconds=30)  # between two enableautoscale requests for a pool
 FIRST_EVALUATION = timedelta(seconds=1)

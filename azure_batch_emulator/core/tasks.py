@@ -2,13 +2,14 @@
 
 from ..errors import BatchError
 from . import jobs, nodes, outcomes, runs
-from .defaults import check_fits, check_storage, share, task_constraints, task_spec
+from .checks import check_storage
 from .entities import Execution, Job, Node, Pool, Spec, Task
 from .instructions import DeleteFiles
 from .job_specs import MANAGER_ONLY, check_task_id
 from .machine import Machine
 from .scheduler import Waiting
 from .states import TASK, Stateful
+from .task_specs import check_fits, share, task_constraints, task_spec
 
 MAX_COLLECTION = 100
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ..wire import format_time
 from . import endpoints, job_schedules
-from .defaults import strip_secrets
+from .checks import strip_secrets
 from .entities import (
     COUNTS,
     Auxiliary,

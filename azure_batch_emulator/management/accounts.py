@@ -6,7 +6,7 @@ https://learn.microsoft.com/rest/api/batchmanagement/batch-account
 import re
 
 from .. import DEV_ACCOUNT, DEV_KEY
-from ..core.defaults import Catalogue
+from ..core.catalogue import Catalogue
 from ..core.quotas import vm_family
 from ..identity import directory, managed
 from ..profile import Profile

@@ -5,9 +5,9 @@ https://learn.microsoft.com/rest/api/batchmanagement/pool
 
 from ..conditions import Conditions
 from ..core import pools, scaling, views
-from ..core.defaults import check_formula, check_interval
 from ..core.entities import Pool
 from ..core.machine import Machine
+from ..core.pool_specs import check_formula, check_interval
 from ..errors import BatchError
 from ..schema import check_model, check_value
 from ..wire import format_time

@@ -5,7 +5,7 @@ import uuid
 from urllib.parse import parse_qs, urlsplit
 
 from ..core import endpoints, extensions, lists, node_operations, node_users, views
-from ..core.defaults import check_url
+from ..core.checks import check_url
 from ..core.identities import check_reference
 from ..core.machine import Machine
 from ..errors import invalid_property

@@ -2,8 +2,9 @@
 
 import pytest
 
-from azure_batch_emulator.core.defaults import start_task, task_spec
 from azure_batch_emulator.core.pool_properties import check_properties
+from azure_batch_emulator.core.pool_specs import start_task
+from azure_batch_emulator.core.task_specs import task_spec
 from azure_batch_emulator.errors import BatchError
 from azure_batch_emulator.workspace import visible
 
