@@ -213,13 +213,20 @@ class TestDirectories:
             store.upload_directory(box, "dir", around)
         assert names(store, box) == []
 
-    @pytest.mark.parametrize("name", ["dir/../../../etc/evil", "dir/./x", "dir//x"])
+    @pytest.mark.parametrize("name", ["dir/../../../etc/evil", "dir/./x", "dir//x", f"dir/{'x' * 256}"])
     def test_a_name_that_would_leave_the_directory_is_refused(self, store, box, container, tmp_path, name):
         # The SDK's client sends such names as they are; a proxy or client in between might not.
         container.upload_blob("dir/good", b"1")
         listed = store_module.Blob(name=name, size=1, mtime=1.0)
         with pytest.raises(BlobError, match="cannot be a path below a local directory"):
             store_module.inside(box, "dir", listed)
+
+    def test_a_file_and_a_directory_of_the_same_name(self, store, box, container, tmp_path):
+        for name in ("dir/a", "dir/a/b", "dir/c"):
+            container.upload_blob(name, b"1")
+        with pytest.raises(BlobError, match="az://.*/dir/a: there are blobs below this name as well"):
+            store.fetch(box, "dir", tmp_path / "copy")
+        assert content(tmp_path) == {}
 
     def test_remove_takes_all_and_no_more(self, store, box, container, tree):
         store.upload_directory(box, "out/dir", tree("in", self.FILES))

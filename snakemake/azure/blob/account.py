@@ -106,9 +106,8 @@ class BlobAccount:
             if text := environ.get(variable):
                 return _from_connection_string(text, variable)
         raise BlobAccountError(
-            f"No storage account is given; {SET_URL} to https://ACCOUNT.blob.core.windows.net, with a "
-            "SAS in its "
-            f"query or with {ACCOUNT_KEY}, or log in with `az login`."
+            f"No storage account is given; {SET_URL} to https://ACCOUNT.blob.core.windows.net, with a SAS "
+            f"in its query or with {ACCOUNT_KEY}, or log in with `az login`."
         )
 
     @classmethod
@@ -121,10 +120,6 @@ class BlobAccount:
     def kind(self) -> str:
         """`key`, `sas` or `token`."""
         return "key" if self.key else "sas" if self.sas else "token"
-
-    @property
-    def url_without_secret(self) -> str:
-        return self.url
 
     @property
     def is_loopback(self) -> bool:
@@ -199,8 +194,8 @@ class BlobAccount:
         if len(containers) != 1:
             raise BlobAccountError(
                 "With an Entra ID login a task can be given one container only, but the run uses "
-                f"{len(containers)} "
-                f"({', '.join(containers) or 'none'}); set {ACCOUNT_KEY}, or put a SAS into {ACCOUNT_URL}."
+                f"{len(containers)} ({', '.join(containers) or 'none'}); set {ACCOUNT_KEY}, or put a SAS "
+                f"into {ACCOUNT_URL}."
             )
         from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
@@ -239,8 +234,7 @@ def _from_url(text: str, key: str | None, source: str, environ: Mapping[str, str
     if not url.startswith("https:"):
         raise BlobAccountError(
             f"{source} is {url}, which is not https and therefore takes no Entra ID login; set "
-            f"{ACCOUNT_KEY}, or "
-            "add a SAS to the URL."
+            f"{ACCOUNT_KEY}, or add a SAS to the URL."
         )
     return BlobAccount(url=url, name=name, source=source)
 
@@ -268,9 +262,8 @@ def parse_account_url(text: str, source: str) -> tuple[str, str, str | None]:
         name, path = label.removesuffix("-secondary"), ""
         if not ACCOUNT_NAME.fullmatch(name) or len(segments) > 1:
             raise BlobAccountError(
-                f"{source} has no valid account name at its start (3 to 24 lower-case letters and "
-                "digits) or goes "
-                f"on after it; write it as {example}."
+                f"{source} has no valid account name at its start (3 to 24 lower-case letters and digits) "
+                f"or goes on after it; write it as {example}."
             )
     elif len(segments) == 1:
         name, path = segments[0], f"/{segments[0]}"
@@ -278,8 +271,8 @@ def parse_account_url(text: str, source: str) -> tuple[str, str, str | None]:
         name, path = host, ""  # a custom domain says nothing of the account, and a SAS does not need its name
     else:
         raise BlobAccountError(
-            f"{source} does not say which account is meant; write {example}, or "
-            "http://HOST:PORT/ACCOUNT for Azurite, or put a custom domain into a connection string with AccountName."
+            f"{source} does not say which account is meant; write {example}, or http://HOST:PORT/ACCOUNT "
+            "for Azurite, or put a custom domain into a connection string with AccountName."
         )
     sas = _checked_sas(parts.query, source) if parts.query else None
     return f"{parts.scheme}://{netloc}{path}", name, sas
@@ -301,9 +294,8 @@ def _from_connection_string(text: str, source: str) -> BlobAccount:
     if not endpoint:
         if not name:
             raise BlobAccountError(
-                f"{source} is not a connection string with AccountName or BlobEndpoint; copy it from "
-                "the storage "
-                "account's page `Access keys`."
+                f"{source} is not a connection string with AccountName or BlobEndpoint; copy it from the "
+                "storage account's page `Access keys`."
             )
         suffix = values.get("endpointsuffix", "core.windows.net")
         endpoint = f"{values.get('defaultendpointsprotocol', 'https')}://{name}.blob.{suffix}"
@@ -318,9 +310,8 @@ def _from_connection_string(text: str, source: str) -> BlobAccount:
     if url_sas:
         return BlobAccount(url=url, name=name or found, sas=url_sas, source=source)
     raise BlobAccountError(
-        f"{source} has neither AccountName with AccountKey nor SharedAccessSignature; copy it whole "
-        "from the storage "
-        "account's page `Access keys`."
+        f"{source} has neither AccountName with AccountKey nor SharedAccessSignature; copy it whole from "
+        "the storage account's page `Access keys`."
     )
 
 
@@ -342,8 +333,7 @@ def _checked_sas(text: str, source: str) -> str:
     sas = text.strip().lstrip("?").rstrip("&")
     if not parse_qs(sas).get("sig"):
         raise BlobAccountError(
-            f"What follows `?` in {source} is not a SAS, since it has no `sig=`; quote the URL when you "
-            "set it in a "
-            "shell, or the shell cuts it at `&`."
+            f"What follows `?` in {source} is not a SAS, since it has no `sig=`; quote the URL when you set "
+            "it in a shell, or the shell cuts it at `&`."
         )
     return sas

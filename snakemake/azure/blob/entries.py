@@ -1,10 +1,11 @@
 """What the service says of a blob, in a listing or in an answer, and where the blob lies below a directory."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
 from snakemake.azure.blob.errors import BlobError
-from snakemake.azure.blob.names import SCHEME
+from snakemake.azure.blob.names import SCHEME, SEGMENT_BYTES
 
 FOLDER = {"hdi_isfolder": "true"}
 
@@ -46,7 +47,8 @@ def bare(etag: str | None) -> str:
 def inside(container: str, name: str, blob: Blob) -> str:
     """The blob's path relative to the directory; names that would leave it, or are no paths, are refused."""
     relative = blob.name.removeprefix(f"{name}/").removesuffix("/")
-    if any(part in ("", ".", "..") for part in relative.split("/")) or "\0" in relative:
+    parts = relative.split("/")
+    if any(p in ("", ".", "..") or len(os.fsencode(p)) > SEGMENT_BYTES for p in parts) or "\0" in relative:
         raise BlobError(
             f"{SCHEME}{container}/{blob.name}: this name cannot be a path below a local directory; "
             "rename the blob."

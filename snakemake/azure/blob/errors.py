@@ -73,9 +73,8 @@ def _unreachable(error: Any, account: "BlobAccount", what: str) -> str:
         t in text for t in ("Name or service not known", "Failed to resolve", "getaddrinfo", "nodename nor")
     ):
         return (
-            f"{what}: there is no host for {account.url}; check the account's name in {account.source}, "
-            "and this "
-            "machine's name service."
+            f"{what}: there is no host for {account.url}; check the account's name in {account.source}, and "
+            "this machine's name service."
         )
     if "timed out" in text or "Timeout" in text:
         return (
@@ -134,10 +133,9 @@ def _no_permission(account: "BlobAccount") -> str:
             f"{account.name} or the container; assign it, which takes some minutes to work."
         )
     return (
-        f"the SAS in {account.source} does not permit this; it needs read, write, delete, list and "
-        "create (sp=rwdlc), "
-        "for the service blob and the resource types container and object (ss=b, srt=co), or for this "
-        "container."
+        f"the SAS in {account.source} does not permit this; it needs read, write, delete, list and create "
+        "(sp=rwdlc), for the service blob and the resource types container and object (ss=b, srt=co), or "
+        "for this container."
     )
 
 

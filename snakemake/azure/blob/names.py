@@ -84,13 +84,6 @@ def query_fault(query: str) -> str | None:
     return container_name_fault(container) or blob_name_fault(blob)
 
 
-def parse_query(query: str) -> tuple[str, str]:
-    """(container, blob name). Raises ValueError with one sentence for a query that names no blob."""
-    if fault := query_fault(query):
-        raise ValueError(f"The query {without_secret(query)} is not valid: {fault}.")
-    return split_query(query)
-
-
 def without_secret(text: str) -> str:
     """The text with the signature of any SAS in it blotted out."""
     return _SECRET.sub(r"\1***", text)

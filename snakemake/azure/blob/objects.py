@@ -118,14 +118,6 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
     def exists(self) -> bool:
         return self.store.exists(self.container, self.name)
 
-    def _missing(self) -> BlobError:
-        return BlobError(
-            f"{self.print_query}: there is no such blob or directory in the storage account "
-            f"{self.store.account.name}.",
-            404,
-            "BlobNotFound",
-        )
-
     def mtime(self) -> float:
         """Last-Modified of the blob; for a directory the newest of its marker and all below it."""
         blob = self._head()
@@ -135,13 +127,13 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         if blob is not None:
             ages.append(blob.mtime)
         if not ages:
-            raise self._missing()
+            raise self.store.missing(self.container, self.name)
         return max(ages)
 
     def size(self) -> int:
         blob = self._head()
         if blob is None and not self.store.has_below(self.container, self.name):
-            raise self._missing()
+            raise self.store.missing(self.container, self.name)
         return 0 if blob is None or blob.is_folder else blob.size
 
     def local_footprint(self) -> int:

@@ -57,9 +57,9 @@ class StorageProviderSettings(StorageProviderSettingsBase):
         default=None,
         metadata={
             "help": "URL of the storage account, https://ACCOUNT.blob.core.windows.net, optionally "
-            "with a SAS as its "
-            "query; any endpoint works, Azurite's http://127.0.0.1:10000/devstoreaccount1 included. "
-            "Default: the environment variable AZ_BLOB_ACCOUNT_URL.",
+            "with a SAS as its query; any endpoint works, Azurite's "
+            "http://127.0.0.1:10000/devstoreaccount1 included. Default: the environment variable "
+            "AZ_BLOB_ACCOUNT_URL.",
             "env_var": True,
         },
     )
@@ -67,8 +67,8 @@ class StorageProviderSettings(StorageProviderSettingsBase):
         default=None,
         metadata={
             "help": "Access key of the storage account. Default: the environment variable "
-            "AZ_BLOB_ACCOUNT_KEY; "
-            "without a key and without a SAS, Entra ID is used (az login, a service principal, an identity).",
+            "AZ_BLOB_ACCOUNT_KEY; without a key and without a SAS, Entra ID is used (az login, a service "
+            "principal, an identity).",
             "env_var": True,
         },
     )
@@ -76,8 +76,7 @@ class StorageProviderSettings(StorageProviderSettingsBase):
         default=None,
         metadata={
             "help": "Connection string of the storage account, instead of URL and key. Default: the "
-            "environment "
-            "variable AZ_BLOB_CONNECTION_STRING, then AZURE_STORAGE_CONNECTION_STRING.",
+            "environment variable AZ_BLOB_CONNECTION_STRING, then AZURE_STORAGE_CONNECTION_STRING.",
             "env_var": True,
         },
     )

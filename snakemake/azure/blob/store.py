@@ -122,6 +122,15 @@ class BlobStore:
         self._absent[container, name] = asked
         return False
 
+    def missing(self, container: str, name: str) -> BlobError:
+        """The error for a file or directory that was expected."""
+        return BlobError(
+            f"{SCHEME}{container}/{name}: there is no such blob or directory in the storage account "
+            f"{self.account.name}.",
+            404,
+            "BlobNotFound",
+        )
+
     def _recent(self, container: str, name: str, now: float) -> Blob | None:
         when, blob = self._seen.get((container, name), (0.0, None))
         return blob if blob is not None and now - when < SEEN_SECONDS else None
@@ -252,11 +261,11 @@ class BlobStore:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 files.append((blob, target))
         if not newest:
+            raise self.missing(container, name)
+        if clash := next((blob.name for blob, target in files if target.is_dir()), None):
             raise BlobError(
-                f"{SCHEME}{container}/{name}: there is no such blob or directory in the storage account "
-                f"{self.account.name}.",
-                404,
-                "BlobNotFound",
+                f"{SCHEME}{container}/{clash}: there are blobs below this name as well, so that it cannot be a local "
+                "file; rename or remove one of them."
             )
         each = max(1, CONCURRENCY // max(1, len(files)))
 
