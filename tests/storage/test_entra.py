@@ -5,7 +5,6 @@ command hands one out, and everything else is real.
 """
 
 import base64
-import ipaddress
 import json
 import os
 import shlex
@@ -13,40 +12,11 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from support.azurite import running_azurite
 
 from snakemake.azure.blob.account import BlobAccount, BlobAccountError
 from snakemake.azure.blob.errors import BlobError
 from snakemake.azure.blob.store import BlobStore
-
-
-def certificate(folder):
-    """cert.pem and key.pem for 127.0.0.1, signed by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    cert = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
-    encoded = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    (folder / "key.pem").write_bytes(encoded)
-    return folder / "cert.pem", folder / "key.pem"
 
 
 def token():
@@ -69,17 +39,18 @@ def token():
 
 
 @pytest.fixture(scope="module")
-def secure_azurite(tmp_path_factory):
+def secure_azurite(tmp_path_factory, pem):
     folder = tmp_path_factory.mktemp("azurite-oauth")
-    cert, key = certificate(folder)
-    with running_azurite(folder, "--oauth", "basic", "--cert", str(cert), "--key", str(key)) as running:
-        yield running, cert
+    with running_azurite(
+        folder, "--oauth", "basic", "--cert", str(pem.cert), "--key", str(pem.key)
+    ) as running:
+        yield running, pem.ca
 
 
 @pytest.fixture
 def login(secure_azurite, tmp_path, monkeypatch):
     """What `az login` leaves: an `az` that gives tokens. Returns the account's URL."""
-    running, cert = secure_azurite
+    running, authority = secure_azurite
     answer = {
         "accessToken": token(),
         "expires_on": int(time.time()) + 3600,
@@ -91,7 +62,7 @@ def login(secure_azurite, tmp_path, monkeypatch):
     az.chmod(0o755)
     monkeypatch.setenv("PATH", f"{az.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(cert))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
     return running.url
 
 
@@ -115,9 +86,9 @@ def test_a_login_gives_access_and_a_delegated_sas_for_tasks(login, tmp_path):
 
 
 def test_without_a_login_the_error_says_what_to_do(secure_azurite, monkeypatch, tmp_path):
-    running, cert = secure_azurite
+    running, authority = secure_azurite
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(cert))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
     with pytest.raises(BlobAccountError, match="^No Entra ID login was found .* run `az login`"):
         BlobStore(BlobAccount.resolve(account_url=running.url, environ={})).head("box", "x")
