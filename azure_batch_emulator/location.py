@@ -3,6 +3,7 @@
 import fcntl
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -69,11 +70,16 @@ class Location:
         """All of it or nothing, whatever ends the process or the machine meanwhile. Only the owner can read it: pools
         may hold passwords of registries."""
         new = self._state.with_name("state.new")
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._state)
+        try:
+            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._state)
+        except OSError:
+            with suppress(OSError):
+                new.unlink()  # on a full disk others need the room
+            raise
 
     def refused(self, reason: object) -> LocationError:
         """For a state that was read, but can't be used."""

@@ -25,7 +25,7 @@ class Machine:
     """
 
     TRANSIENT: ClassVar[frozenset[str]] = frozenset(
-        {"profile", "catalogue", "random", "now", "dirty", "lines", "_jobs_on", "_out"}
+        {"profile", "catalogue", "random", "now", "dirty", "lines", "_jobs_on", "_jobs_of", "_out"}
     )
 
     epoch: datetime
@@ -51,6 +51,7 @@ class Machine:
         self.dirty: set[str] = set()
         self.lines: dict[str, JobLine] = {}
         self._jobs_on: dict[str, dict[str, Job]] = {}
+        self._jobs_of: dict[str, dict[str, Job]] = {}
         self._out: list[Instruction] = []
         self._seq = 0
 
@@ -115,24 +116,33 @@ class Machine:
         pool = self.pools.get(pool_key)
         return pool.nodes.get(node_id) if pool else None
 
-    # Indexes: jobs by pool, those of them that may have something to run, and each pool's free nodes.
+    # Indexes: jobs by pool and by schedule, those of them that may have something to run, and each pool's free nodes.
 
     def add_job(self, job: Job) -> None:
         self.jobs[job.key] = job
+        self._index(job)
+
+    def _index(self, job: Job) -> None:
         self._jobs_on.setdefault(job.pool, {})[job.key] = job
+        if job.schedule is not None:
+            self._jobs_of.setdefault(job.schedule, {})[job.key] = job
         self.line_up(job)
 
     def remove_job(self, job: Job) -> None:
         del self.jobs[job.key]
         self._leave_pool(job, job.pool)
+        if job.schedule is not None:
+            here = self._jobs_of[job.schedule]
+            del here[job.key]
+            if not here:
+                del self._jobs_of[job.schedule]
 
     def change_job(self, job: Job, spec: Spec) -> None:
         """The job has another specification, which may name another pool or priority."""
         self._leave_pool(job, job.pool)
         job.spec = spec
         job.pool_id = spec["poolInfo"].get("poolId", job.pool_id)
-        self._jobs_on.setdefault(job.pool, {})[job.key] = job
-        self.line_up(job)
+        self._index(job)
 
     def _leave_pool(self, job: Job, pool_key: str) -> None:
         here = self._jobs_on[pool_key]
@@ -145,7 +155,7 @@ class Machine:
         return list(self._jobs_on.get(pool_key, {}).values())
 
     def jobs_of(self, schedule: JobSchedule) -> list[Job]:
-        return [job for job in self.jobs.values() if job.schedule == schedule.key]
+        return list(self._jobs_of.get(schedule.key, {}).values())
 
     def line_up(self, job: Job) -> None:
         """The job may have a task to place on its pool."""
@@ -161,14 +171,13 @@ class Machine:
 
     def reindex(self) -> None:
         """Makes the indexes anew from the entities."""
-        self.lines, self._jobs_on = {}, {}
+        self.lines, self._jobs_on, self._jobs_of = {}, {}, {}
         for pool in self.pools.values():
             pool.free = FreeNodes()
             for node in pool.nodes.values():
                 self.offer(node)
         for job in self.jobs.values():
-            self._jobs_on.setdefault(job.pool, {})[job.key] = job
-            self.line_up(job)
+            self._index(job)
 
     @staticmethod
     def line_entry(job: Job) -> tuple[int, int, str]:

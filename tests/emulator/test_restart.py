@@ -281,6 +281,22 @@ def test_a_state_that_can_not_be_used_leaves_the_port_free(tmp_path):
     assert location.read_state() == b"nonsense", "nothing is written over what could not be read"
 
 
+def test_a_disk_that_is_full_leaves_the_state_of_before(tmp_path, monkeypatch):
+    location = Location(tmp_path)
+    location.take()
+    location.write_state(b"before")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        location.write_state(b"after")
+    location.release()
+    assert location.read_state() == b"before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "state"]
+
+
 def test_reading_is_nothing_to_keep(make_engine):
     engine = make_engine(SteppedClock())
     engine.start()

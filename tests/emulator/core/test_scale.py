@@ -10,11 +10,11 @@ from datetime import timedelta
 import pytest
 
 from azure_batch_emulator import odata
-from azure_batch_emulator.core import jobs, lists, pools, tasks, timers, views
+from azure_batch_emulator.core import job_schedules, jobs, lists, pools, tasks, timers, views
 from azure_batch_emulator.core.entities import Ended
 from azure_batch_emulator.core.runs import exited, running
 
-from .builders import START, Driver, task_body
+from .builders import START, Driver, schedule_body, task_body
 
 LATER = (START + timedelta(seconds=5)).isoformat()
 
@@ -199,3 +199,20 @@ def test_a_large_job_is_deleted_task_by_task_and_as_a_whole():
     driver.do(pools.delete, pool)
     driver.advance(1)
     assert not driver.machine.pools
+
+
+def test_a_turn_of_a_schedule_looks_at_its_own_jobs_alone(monkeypatch):
+    driver = Driver()
+    for i in range(20):
+        driver.job(f"other-{i}")
+    m = driver.machine
+    m.jobs = Unscanned(m.jobs)
+    monkeypatch.setattr(Unscanned, "closed", True)
+    schedule = driver.do(job_schedules.create, schedule_body(recurrenceInterval="PT1H"))
+    for turn in range(1, 4):
+        assert schedule.recent == f"{schedule.id}:job-{turn}"
+        driver.do(lambda m: jobs.terminate(m, m.job(schedule.recent), {}))
+        driver.advance(3600)
+    assert len(m.jobs_of(schedule)) == 4
+    driver.do(job_schedules.delete, schedule)
+    assert not m.job_schedules and len(m.jobs) == 20
