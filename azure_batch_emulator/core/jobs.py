@@ -134,8 +134,7 @@ def delete(m: Machine, job: Job) -> None:
         raise BatchError("JobBeingDeleted")
     job.lifecycle.move(job, "deleting", m.now)
     m.touch(job)
-    for run_id in list(job.runs):
-        runs.kill(m, m.runs[run_id], "end")
+    _kill_runs(m, job, "end")
     settle(m, job)
 
 
@@ -150,9 +149,13 @@ def begin_termination(m: Machine, job: Job, reason: str | None) -> None:
     job.lifecycle.move(job, "terminating", m.now)
     job.reason = reason
     m.touch(job)
-    for run_id in list(job.runs):
-        runs.kill(m, m.runs[run_id], "end")
+    _kill_runs(m, job, "end")
     settle(m, job)
+
+
+def _kill_runs(m: Machine, job: Job, intent: str) -> None:
+    for run_id in list(job.runs):
+        runs.kill(m, m.runs[run_id], intent)
 
 
 def disable(m: Machine, job: Job, option: str) -> None:
@@ -163,8 +166,7 @@ def disable(m: Machine, job: Job, option: str) -> None:
     job.disable_option = option
     m.touch(job)
     if option != "wait":
-        for run_id in list(job.runs):
-            runs.kill(m, m.runs[run_id], "end" if option == "terminate" else "requeue")
+        _kill_runs(m, job, "end" if option == "terminate" else "requeue")
     settle(m, job)
 
 
