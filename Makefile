@@ -11,7 +11,7 @@ IMAGE ?= snakemake-azbatch:$(shell $(BIN)/python -c 'import snakemake; print(sna
 
 help:
 	@echo "make demo           run the example workflow on the local Batch emulator"
-	@echo "make test           run the tests (those that need a Docker engine are skipped where there is none)"
+	@echo "make test           run the tests (those that need a Docker engine or FUSE are skipped where there is none)"
 	@echo "make test-docker    run the tests that need a Docker engine; start one first, see misc/docker/README.md"
 	@echo "make lint           ruff and mypy"
 	@echo "make bench          measure, as ratios against stock Snakemake"

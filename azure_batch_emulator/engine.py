@@ -16,9 +16,11 @@ from .clock import Clock
 from .core import faults, restart, snapshot, timers
 from .core.instructions import Instruction, NodeInstruction, SetTimer
 from .core.machine import Machine
+from .core.mounts import Mountable
 from .delays import Delays
 from .identity.issuer import Issuer
 from .modelled import ModelledNodes
+from .mounts import Mounts, mountable
 from .node_access import NodeAccess
 from .node_agents import NodeAgents, Surroundings
 from .node_logs import NodeLogs
@@ -72,15 +74,28 @@ class Engine:
         self.packages = packages or PackageStore()
         self.access = access or NodeAccess(Issuer())
         self.node_logs = NodeLogs(location / "logs", clock.now)
+        self._mounts = Mounts(location, auto_storage, self.access)
         self.catalogue = replace(
-            catalogue(), applications=self.packages.applications, auto_storage=auto_storage is not None
+            catalogue(),
+            applications=self.packages.applications,
+            auto_storage=auto_storage is not None,
+            mountable=mountable(auto_storage)
+            if runner
+            else Mountable(missing="Modelled nodes mount nothing."),
         )
         self._machine = Machine(profile, random, clock.now(), self.catalogue)
         self._lock = threading.RLock()
         self._delays = Delays(clock, self._lock, self._report)
         self._workers = Workers()
         around = Surroundings(
-            account, account_url, auto_storage, self.workspace, self.packages, self.access, self.node_logs
+            account,
+            account_url,
+            auto_storage,
+            self.workspace,
+            self.packages,
+            self.access,
+            self.node_logs,
+            self._mounts,
         )
         self.nodes: Nodes = (
             ModelledNodes(profile, random, self._delays.later)
@@ -101,6 +116,7 @@ class Engine:
         """Removes what is left on disk of nodes that are no longer there."""
         every = [node for pool in self._machine.pools.values() for node in pool.nodes.values()]
         here = [node for node in every if node.state != "leavingpool"]
+        self._mounts.sweep()
         self.workspace.sweep(node.number for node in here)
         self.node_logs.sweep(node.id for node in here)
 
@@ -129,6 +145,7 @@ class Engine:
         self.freeze()
         self.nodes.close()
         self._workers.close(CLOSE_SECONDS)
+        self._mounts.close()
         self.workspace.empty_trash()
 
     def call(self, stimulus: Callable[..., T], *args: Any) -> T:

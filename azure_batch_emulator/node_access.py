@@ -23,7 +23,7 @@ from .identity.issuer import ISSUER, Issuer
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
-    from azure.storage.blob import BlobClient, ContainerClient
+    from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
 
 LIFETIME = timedelta(hours=24)  # of a managed identity's token
 TASK_LIFETIME = timedelta(days=180)  # of a task's token: as long as a task may live
@@ -105,6 +105,11 @@ class NodeAccess:
         from azure.storage.blob import BlobClient
 
         return BlobClient.from_blob_url(url, **self._options(identity))
+
+    def service(self, url: str, identity: Mapping) -> "BlobServiceClient":
+        from azure.storage.blob import BlobServiceClient
+
+        return BlobServiceClient(url, **self._options(identity))
 
     def _options(self, identity: Mapping | None) -> dict[str, Any]:
         options: dict[str, Any] = {"api_version": STORAGE_VERSION}

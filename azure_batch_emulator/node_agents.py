@@ -20,6 +20,7 @@ from .core.instructions import (
     StartRun,
     UploadOutputs,
 )
+from .mounts import Mounts
 from .node_access import NodeAccess
 from .node_logs import NodeLogs
 from .packages import PackageStore
@@ -43,6 +44,7 @@ class Surroundings:
     packages: PackageStore
     access: NodeAccess
     logs: NodeLogs
+    mounts: Mounts
 
 
 class NodeAgents:
@@ -138,6 +140,7 @@ class NodeAgents:
         if before is not None:
             before.exception()  # an earlier start of the node, which has been overtaken by events
         size = catalogue().sizes[order.vm_size.lower()]
+        self._around.mounts.unmount(order.node)
         root = self._around.workspace.make_node(order.number, order.keep)
         self._around.access.prepare(root)
         spec = NodeSpec(
@@ -151,7 +154,7 @@ class NodeAgents:
         )
         with self._lock:
             self._nodes[order.node] = spec  # before the runner may fail, so that its directory is removed
-        failure = self._runner.boot_node(spec)
+        failure = self._runner.boot_node(spec) or self._around.mounts.mount(order.node, root, order.mounts)
         installed = self._around.packages.install(order.packages, root, "pool")
         if isinstance(installed, Failed):
             failure = failure or installed
@@ -169,6 +172,7 @@ class NodeAgents:
             self._packages.pop(order.node, None)
         if spec is not None:
             self._runner.remove_node(spec)
+            self._around.mounts.unmount(order.node)
             self._around.workspace.delete(self._around.workspace.discard(spec.root_dir))
         self._around.logs.remove(order.node)
         self._report(nodes.removed, order.pool, order.node)
@@ -184,6 +188,7 @@ class NodeAgents:
         except OSError as error:
             text = f"The node's disk failed: {error}."
             outcome = Ended(None, Failed("ServerError", "ResourceDirectoryCreateFailed", text))
+        self._around.mounts.settle(order.node)
         log.debug("run %s of %s %s ended: %s", order.run, order.kind, order.task, outcome)
         ended = f"exit code {outcome.exit_code}, {_short(outcome.failure)}"
         self._around.logs.write(order.node, f"{what}: {ended}")

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from . import mounts
 from .core import layout
 from .core.instructions import Part, StartRun
 
@@ -67,7 +68,8 @@ class Workspace:
         return trash
 
     def delete(self, path: Path | None) -> None:
-        if path is not None:
+        """All of a directory; but not what is mounted there."""
+        if path is not None and mounts.unmount_below(path):
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -122,10 +124,10 @@ _BOUND = {
 
 def visible(variables: Mapping[str, str], container: Mapping | None) -> dict[str, str]:
     """Without the variables of directories that containerHostBatchBindMounts leaves out of the container."""
-    mounts = (container or {}).get("containerHostBatchBindMounts")
-    if mounts is None:
+    bound = (container or {}).get("containerHostBatchBindMounts")
+    if bound is None:
         return dict(variables)
-    chosen = {mount["source"] for mount in mounts}
+    chosen = {mount["source"] for mount in bound}
     hidden = ("AZ_BATCH_NODE_ROOT_DIR", *(name for name, source in _BOUND.items() if source not in chosen))
     return {name: value for name, value in variables.items() if not name.startswith(hidden)}
 

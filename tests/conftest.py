@@ -1,1 +1,7 @@
-pytest_plugins = ["support.azurite", "support.emulator", "support.certificates", "support.docker_engine"]
+pytest_plugins = [
+    "support.azurite",
+    "support.emulator",
+    "support.certificates",
+    "support.docker_engine",
+    "support.fuse",
+]

@@ -51,13 +51,14 @@ ROOMS = {
     "management": {"conditions", "core", "errors", "identity", "odata", "profile", "schema", "wire"},
     "runners": {"core"},
     "node_agents": {
-        "azurite", "core", "node_access", "node_logs", "packages", "region", "runners", "transfer", "workers",
+        "azurite", "core", "mounts", "node_access", "node_logs", "packages", "region", "runners", "transfer", "workers",
         "workspace",
     },
     "modelled": {"core", "profile", "runners"},
+    "mounts": {"azurite", "core", "leftovers", "node_access"},
     "engine": {
-        "clock", "core", "delays", "identity", "modelled", "node_access", "node_agents", "node_logs", "packages",
-        "profile", "region", "runners", "workers", "workspace",
+        "clock", "core", "delays", "identity", "modelled", "mounts", "node_access", "node_agents", "node_logs",
+        "packages", "profile", "region", "runners", "workers", "workspace",
     },
     "keeper": {"engine", "location"},
     "control": {"core", "engine", "errors", "request_faults"},

@@ -12,7 +12,7 @@ Where to look (tests/test_architecture.py holds this list against the folder):
 
 - the whole: `machine` (all entities, and indexes of them), `entities`, `states` (tables of moves), `instructions`,
   `timers` (what is done when one fires), `snapshot` (the state as bytes), `restart`
-- requests' bodies: `task_specs`, `pool_specs`, `pool_properties`, `job_specs`, `containers`, `identities`,
+- requests' bodies: `task_specs`, `pool_specs`, `pool_properties`, `mounts`, `job_specs`, `containers`, `identities`,
   `applications`, `checks` (that all share), `catalogue` (what the region offers)
 - answers: `views` (entities as JSON), `lists` (filters and orders), `layout` (directories)
 - pools: `pools`, `allocation` (how nodes come), `quotas`, `capacity` (of the region), `scaling` with `autoscale`

@@ -21,6 +21,7 @@ class BootNode:
     images: tuple[str, ...]
     registries: tuple[dict, ...]
     packages: tuple[dict, ...] = ()
+    mounts: tuple[dict, ...] = ()
 
 
 @dataclass(frozen=True)

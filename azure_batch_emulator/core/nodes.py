@@ -60,6 +60,7 @@ def boot(m: Machine, pool_key: str, node_id: str, number: int) -> None:
             tuple(containers.get("containerImageNames", ())),
             tuple(containers.get("containerRegistries", ())),
             tuple(spec.get("applicationPackageReferences", ())),
+            tuple(spec.get("mountConfiguration", ())),
         )
     )
 

@@ -6,7 +6,8 @@ https://learn.microsoft.com/rest/api/batchservice/pools/create-pool
 import re
 from collections.abc import Iterable
 
-from ..errors import BatchError, invalid_property
+from ..errors import invalid_property
+from . import mounts
 from .checks import check_range
 from .containers import check_configuration
 
@@ -14,7 +15,6 @@ MAX_NAT_POOLS = 5
 MAX_RULES = 25
 MIN_FRONTEND_PORTS = 40
 MAX_LUN = 63
-MAX_MOUNTS = 10
 MAX_USER_NAME = 20
 _RESERVED_BACKEND = (29876, 29877)
 _RESERVED_FRONTEND = range(50000, 55001)
@@ -39,7 +39,7 @@ def check_properties(spec: dict) -> None:
     if "upgradePolicy" in spec:
         check_upgrades(spec["upgradePolicy"], spec.get("virtualMachineConfiguration", {}))
     check_users(spec.get("userAccounts", ()))
-    check_mounts(spec.get("mountConfiguration", ()))
+    mounts.check_rules(spec.get("mountConfiguration", ()))
 
 
 def _distinct(name: str, values: Iterable, what: str) -> None:
@@ -186,28 +186,3 @@ def check_users(users: Iterable[dict]) -> None:
                 "userAccounts/windowsUserConfiguration", user["name"], "Not for an image with Linux."
             )
     _distinct("userAccounts/name", [user["name"] for user in users], "Names")
-
-
-def check_mounts(mounts: Iterable[dict]) -> None:
-    """Checks what the service would check, then refuses: no file system is mounted on an emulated node."""
-    mounts = list(mounts)
-    if len(mounts) > MAX_MOUNTS:
-        raise invalid_property("mountConfiguration", len(mounts), f"A node has at most {MAX_MOUNTS} mounts.")
-    for i, mount in enumerate(mounts):
-        where = f"mountConfiguration[{i}]"
-        if len(mount) != 1:
-            raise invalid_property(where, "", "Exactly one file system is needed.")
-        ((kind, system),) = mount.items()
-        path = system["relativeMountPath"]
-        parts = [part for part in path.split("/") if part not in ("", ".")]
-        if path.startswith("/") or ".." in parts or not parts:
-            raise invalid_property(
-                f"{where}/{kind}/relativeMountPath",
-                path,
-                "A path below the mounts directory is needed.",
-            )
-        if kind == "azureBlobFileSystemConfiguration":
-            keys = ("accountKey", "sasKey", "identityReference")
-            if sum(key in system for key in keys) != 1:
-                raise invalid_property(f"{where}/{kind}", "", f"Exactly one of {', '.join(keys)} is needed.")
-        raise BatchError("NotImplementedByEmulator", [("Feature", f"mountConfiguration/{kind}")])

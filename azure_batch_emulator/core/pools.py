@@ -11,6 +11,7 @@ from . import allocation, applications, nodes, quotas, scaling
 from .checks import check_display_name, check_range, check_storage
 from .entities import Node, Pool
 from .machine import Machine
+from .mounts import check_possible
 from .pool_properties import check_properties
 from .pool_specs import check_image, pool_spec, start_task
 from .states import ALLOCATION, POOL, Stateful
@@ -194,6 +195,8 @@ def update(m: Machine, pool: Pool, body: dict) -> None:
     if "virtualMachineConfiguration" in body:
         check_image(body["virtualMachineConfiguration"], m.catalogue, format_time(m.now))
     check_properties(pool.spec | body)
+    if "mountConfiguration" in body:
+        check_possible(pool.spec | body, m.catalogue.mountable)
     check_range(
         "taskSlotsPerNode",
         body.get("taskSlotsPerNode", pool.spec["taskSlotsPerNode"]),

@@ -51,6 +51,7 @@ GOOD = [
     machine(extensions=[{"name": "a"}, {"name": "b", "provisionAfterExtensions": ["A"]}]),
     rolling(maxBatchInstancePercent=5, maxUnhealthyInstancePercent=5, maxUnhealthyUpgradedInstancePercent=0),
     rolling({"nodePlacementConfiguration": {"policy": "zonal"}}, enableCrossZoneUpgrade=True),
+    {"mountConfiguration": [{"azureBlobFileSystemConfiguration": BLOB | {"accountKey": "k"}}]},
     {"userAccounts": [{"name": "a", "linuxUserConfiguration": {"uid": 1, "gid": 1}}, {"name": "b" * 20}]},
 ]
 BAD = [
@@ -94,6 +95,8 @@ BAD = [
     ({"mountConfiguration": [{"azureBlobFileSystemConfiguration": BLOB | {"accountKey": "k", "sasKey": "s"}}]},
      "azureBlobFileSystemConfiguration"),
     ({"mountConfiguration": [{"nfsMountConfiguration": {"source": "x", "relativeMountPath": "/x"}}]},
+     "relativeMountPath"),
+    ({"mountConfiguration": [{"nfsMountConfiguration": {"source": "x", "relativeMountPath": path}} for path in "aba"]},
      "relativeMountPath"),
     ({"mountConfiguration": [{}] * 11}, "mountConfiguration"),
 ]  # fmt: skip
