@@ -210,7 +210,7 @@ def test_a_closed_terminal_leaves_nothing(site):
     with site.running() as process:
         wait_until(lambda: site.tasks())
         process.send_signal(signal.SIGHUP)
-        assert process.wait(30) == 1
+        assert process.wait(90) == 1
     assert "deleted the pool" in site.output()
     site.assert_clean()
 

@@ -197,7 +197,7 @@ def test_a_job_that_outlives_its_runtime_is_ended(site):
         task = wait_until(lambda: next(iter(site.tasks()), None))
         assert task.constraints.max_wall_clock_time.total_seconds() == 60
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 1
+        assert process.wait(90) == 1
     site.assert_clean()
 
 
@@ -206,7 +206,7 @@ def test_interrupted_runs_leave_nothing(site):
     with site.running("--config", "jobs=3") as process:
         wait_until(lambda: any(str(task.state).lower().endswith("running") for task in site.tasks()))
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 1
+        assert process.wait(90) == 1
     assert "Traceback" not in site.output(), site.output()[-2000:]
     assert "deleted the pool" in site.output()
     site.assert_clean()
@@ -331,7 +331,7 @@ def test_an_impatient_user_leaves_nothing_either(site):
         process.send_signal(signal.SIGINT)
         wait_until(lambda: "Terminating processes" in site.output())
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) != 0
+        assert process.wait(90) != 0
     site.assert_clean()
 
 
