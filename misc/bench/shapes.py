@@ -11,7 +11,7 @@ from typing import Any
 from azure_batch_emulator.core import jobs, pools, tasks, timers
 from azure_batch_emulator.core.instructions import SetTimer
 from azure_batch_emulator.core.machine import Machine
-from azure_batch_emulator.modelled import Model
+from azure_batch_emulator.modelled import ModelledNodes
 from azure_batch_emulator.profile import Profile
 from azure_batch_emulator.region import catalogue
 from azure_batch_emulator.schema import check_model
@@ -62,7 +62,7 @@ class Simulation:
         self.machine = Machine(Profile(), Random(1), START, catalogue())
         self._events: list[tuple[datetime, int, Callable[..., Any], tuple]] = []
         self._seq = 0
-        self._model = Model(Profile(), Random(1), self._later)
+        self._nodes = ModelledNodes(Profile(), Random(1), self._later)
 
     def _later(self, seconds: float, stimulus: Callable[..., Any], *args: Any) -> None:
         self._at(self.now + timedelta(seconds=seconds), stimulus, args)
@@ -77,7 +77,7 @@ class Simulation:
             if isinstance(instruction, SetTimer):
                 self._at(instruction.at, timers.fire, instruction.key)
             else:
-                self._model.carry_out(instruction)
+                self._nodes.carry_out(instruction)
         return result
 
     def run_until(self, over: Callable[[], bool]) -> None:
@@ -92,9 +92,7 @@ def cost(shape: Shape, count: int) -> float:
     size = {} if shape.pool and "enableAutoScale" in shape.pool else {"targetDedicatedNodes": shape.nodes}
     pool = {"id": "pool", "vmSize": "Standard_D2s_v3", "virtualMachineConfiguration": IMAGE} | size
     pool |= shape.pool or {}
-    made = simulation.do(
-        pools.create, check_model("BatchPoolCreateOptions", pool, ""), simulation.machine.catalogue
-    )
+    made = simulation.do(pools.create, check_model("BatchPoolCreateOptions", pool, ""))
     simulation.run_until(lambda: sum(node.usable for node in made.nodes.values()) == shape.nodes)
     many = []
     for i in range(shape.jobs):
