@@ -208,10 +208,12 @@ def parse_select(text: str | None, properties: Iterable[str]) -> frozenset[str] 
     return heads
 
 
-def check_expand(text: str | None) -> None:
-    for name in (text or "").split(","):
-        if name.strip() not in ("", "stats"):
-            raise invalid_query("$expand", text, "Only 'stats' can be expanded.")
+def parse_expand(text: str | None) -> frozenset[str]:
+    """The properties to expand; there is only one that can be."""
+    names = frozenset(name.strip() for name in (text or "").split(",")) - {""}
+    if names - {"stats"}:
+        raise invalid_query("$expand", text, "Only 'stats' can be expanded.")
+    return names
 
 
 def max_results(text: str | None) -> int:

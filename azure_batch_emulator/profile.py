@@ -43,7 +43,7 @@ class HttpFaults:
 @dataclass(frozen=True)
 class Profile:
     """Delays in seconds as (least, most); quotas of the account, None for no limit. `task` is what a task takes with
-    the runner `none`."""
+    the runner `none`, `statistics` how many seconds apart those of pools and jobs are rolled up (0: always present)."""
 
     allocation: Span = NONE
     boot: Span = NONE
@@ -55,6 +55,7 @@ class Profile:
     lateness: Span = NONE
     sample_delay: Span = NONE
     task: Span = (1.0, 1.0)
+    statistics: float = 0.0
     dedicated_cores: int | None = None
     family_cores: tuple[tuple[str, int], ...] = ()
     low_priority_cores: int | None = None

@@ -126,6 +126,7 @@ ENTRIES: dict[str, tuple[str, Reader]] = {
     "lateNodeSeconds": ("lateness", _seconds),
     "sampleDelaySeconds": ("sample_delay", _seconds),
     "taskSeconds": ("task", _seconds),
+    "statisticsSeconds": ("statistics", _rate),
     "dedicatedCoreQuota": ("dedicated_cores", _quota),
     "dedicatedCoreQuotaPerVMFamily": ("family_cores", _families),
     "lowPriorityCoreQuota": ("low_priority_cores", _quota),

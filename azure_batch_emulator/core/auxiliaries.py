@@ -3,7 +3,7 @@
 https://learn.microsoft.com/azure/batch/batch-job-prep-release
 """
 
-from . import faults, jobs, nodes, outcomes, runs, tasks
+from . import faults, jobs, nodes, outcomes, runs, statistics, tasks
 from .entities import Auxiliary, Ended, Job, Node, Run, RunKind
 from .machine import Machine
 
@@ -78,5 +78,6 @@ def _prep_over(m: Machine, node: Node, job: Job, prep: Auxiliary) -> None:
             task = run.task
             runs.drop(m, run)
             outcomes.move(job, task, "active", m.now)
+            statistics.set_aside(task, m.now)
             task.execution.start, task.node = None, None
             tasks.make_ready(m, job, task)

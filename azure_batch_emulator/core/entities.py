@@ -5,12 +5,13 @@ what the service adds. Keys are ids in lower case, because ids are unique withou
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from .autoscale import History
 from .free_nodes import FreeNodes
 from .id_ranges import IdRanges
+from .ledger import ZERO, Ledger, Tally
 from .scheduler import ReadyQueue
 from .states import RUN, IllegalTransition, Stateful
 from .task_index import TaskIndex
@@ -73,12 +74,14 @@ class Execution:
 class Ended:
     """A run's end as its node reports it: an exit code, or why the command never started (`failure`), or neither
     when it was killed before. `details` are name and value pairs that say more of a command that did run, such as that
-    it ran out of memory."""
+    it ran out of memory; the times are those of processors, as far as its node knows."""
 
     exit_code: int | None = None
     failure: Failed | None = None
     container_id: str | None = None
     details: tuple[tuple[str, str], ...] = ()
+    user_time: timedelta = field(default=ZERO, compare=False)
+    kernel_time: timedelta = field(default=ZERO, compare=False)
 
 
 RunKind = Literal["task", "start", "prep", "release"]
@@ -271,6 +274,7 @@ class Pool(Entity):
     errors: list[ResizeError] = field(default_factory=list)
     scaling: Scaling | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    statistics: Ledger = field(default_factory=Ledger)
 
 
 @dataclass
@@ -325,6 +329,7 @@ class Task(Entity):
     job: str = ""
     gang: Gang | None = None
     subtasks: tuple[Subtask, ...] = ()
+    spent: Tally | None = None
 
     @property
     def slots(self) -> int:
@@ -384,6 +389,7 @@ class Job(Entity):
     retention: Retention = field(default_factory=Retention)
     disable_option: str = "requeue"
     released: bool = False
+    statistics: Ledger = field(default_factory=Ledger)
 
     @property
     def pool(self) -> str:
@@ -403,7 +409,7 @@ class Job(Entity):
 @dataclass
 class JobSchedule(Entity):
     """`made` counts the jobs so far; `last_made` is when the last one was created; `timer` names the timer that
-    counts; `pool_id` is the auto pool that the jobs share, or ""."""
+    counts; `pool_id` is the auto pool that the jobs share, or ""; `statistics` are those of jobs that are gone."""
 
     id: str
     spec: Spec
@@ -417,3 +423,4 @@ class JobSchedule(Entity):
     ended: datetime | None = None
     pool_id: str = ""
     timer: int = 0
+    statistics: Ledger = field(default_factory=Ledger)

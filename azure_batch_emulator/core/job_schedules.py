@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from ..errors import BatchError, invalid_property
 from ..wire import finite, format_time, parse_duration, parse_time
-from . import auto_pools, jobs, quotas
+from . import auto_pools, jobs, quotas, statistics
 from .checks import check_display_name, check_id
 from .entities import JobSchedule
 from .job_specs import check_against_pool, job_spec
@@ -36,6 +36,7 @@ def create(m: Machine, body: dict) -> JobSchedule:
     schedule = JobSchedule(
         body["id"], spec, m.now, m.now, m.new_etag(), Stateful(JOB_SCHEDULE, "active", m.now)
     )
+    schedule.statistics = statistics.open_ledger(m)
     m.job_schedules[key] = schedule
     advance(m, schedule)
     return schedule

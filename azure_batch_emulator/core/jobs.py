@@ -2,7 +2,7 @@
 
 from ..errors import BatchError, invalid_property
 from ..wire import finite, format_time
-from . import auto_pools, auxiliaries, job_schedules, nodes, quotas, runs, tasks
+from . import auto_pools, auxiliaries, job_schedules, nodes, quotas, runs, statistics, tasks
 from .checks import check_id, refuse, strip_secrets
 from .entities import Auxiliary, Job, JobSchedule, Run, Spec
 from .instructions import DeleteFiles
@@ -35,6 +35,7 @@ def begin(m: Machine, spec: Spec, schedule: JobSchedule | None = None) -> Job:
         spec["id"], m.next_seq(), spec, m.now, m.now, m.new_etag(), Stateful(JOB, "active", m.now), m.now
     )
     job.schedule = schedule.key if schedule else None
+    job.statistics = statistics.open_ledger(m)
     auto_pools.assign(m, job, schedule)
     m.add_job(job)
     if job.error is not None:

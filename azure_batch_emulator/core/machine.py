@@ -130,6 +130,9 @@ class Machine:
 
     def remove_job(self, job: Job) -> None:
         del self.jobs[job.key]
+        if schedule := self.job_schedules.get(job.schedule or ""):
+            job.statistics.go_on(0, self.now)
+            schedule.statistics.absorb(job.statistics, self.now)
         self._leave_pool(job, job.pool)
         if job.schedule is not None:
             here = self._jobs_of[job.schedule]

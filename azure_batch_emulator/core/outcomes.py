@@ -85,11 +85,12 @@ def enter(job: Job, task: Task) -> None:
     _count(job, task, _counted_as(task), +1)
 
 
-def leave(job: Job, task: Task) -> None:
+def leave(job: Job, task: Task, now: datetime) -> None:
     """The task is no longer one of the job's."""
     del job.tasks[task.key]
     job.index.discard(task.key, task.state)
     _count(job, task, _counted_as(task), -1)
+    job.statistics.go_on(job.counts["running"], now)
 
 
 def move(job: Job, task: Task, state: str, now: datetime) -> None:
@@ -100,7 +101,12 @@ def move(job: Job, task: Task, state: str, now: datetime) -> None:
     if job.tasks.get(task.key) is task:
         job.index.move(task.key, old, state, now)
         _count(job, task, before, -1)
-        _count(job, task, _counted_as(task), +1)
+        _count(job, task, after := _counted_as(task), +1)
+        job.statistics.go_on(job.counts["running"], now)
+        if "succeeded" in after:
+            job.statistics.book(now).succeeded += 1
+        elif "failed" in after:
+            job.statistics.book(now).failed += 1
 
 
 def _counted_as(task: Task) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ https://learn.microsoft.com/rest/api/batchservice/pools
 
 from ..errors import BatchError, invalid_property
 from ..wire import format_time, parse_duration
-from . import allocation, applications, nodes, quotas, scaling
+from . import allocation, applications, nodes, quotas, scaling, statistics
 from .checks import check_display_name, check_range, check_storage
 from .entities import Node, Pool
 from .machine import Machine
@@ -40,6 +40,7 @@ def create(m: Machine, body: dict) -> Pool:
         Stateful(POOL, "active", m.now),
         Stateful(ALLOCATION, "steady", m.now),
     )
+    pool.statistics = statistics.open_ledger(m)
     m.pools[pool.key] = pool
     set_targets(m, pool, spec.pop("targetDedicatedNodes"), spec.pop("targetLowPriorityNodes"), "requeue")
     if spec["enableAutoScale"]:

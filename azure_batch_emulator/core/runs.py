@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from ..errors import BatchError
 from ..wire import finite
-from . import auxiliaries, gangs, identities, jobs, nodes, outcomes, retention, tasks
+from . import auxiliaries, gangs, identities, jobs, nodes, outcomes, retention, statistics, tasks
 from .entities import Auxiliary, Ended, Execution, Failed, Job, Node, Pool, Run, Spec, Task
 from .instructions import KillRun, StartRun, UploadOutputs
 from .machine import Machine
@@ -181,6 +181,7 @@ def exited(m: Machine, run_id: str, ended: Ended) -> None:
     if run.kind != "task":
         auxiliaries.exited(m, run, ended)
         return
+    statistics.spend(m, run, ended)
     if run.task is not None and run.task.gang is not None:
         gangs.exited(m, run, ended)
         return
@@ -237,6 +238,8 @@ def may_retry(most: int, execution: Execution) -> bool:
 
 def _retry(m: Machine, job: Job, where: list[Node], run: Run, task: Task) -> None:
     drop(m, run)
+    statistics.set_aside(task, m.now)
+    job.statistics.book(m.now).retries += 1
     task.execution.retries += 1
     task.execution.last_retry = task.execution.start = m.now
     pool = m.pools[run.pool]
@@ -297,6 +300,7 @@ def _requeue(m: Machine, job: Job, task: Task, *, counted: bool) -> None:
     if counted:
         task.execution.requeues += 1
         task.execution.last_requeue = m.now
+    statistics.set_aside(task, m.now)
     task.execution.start = task.execution.exit_code = task.execution.failure = None
     task.node, task.subtasks = None, ()
     tasks.make_ready(m, job, task)

@@ -1,7 +1,7 @@
 """Tasks. https://learn.microsoft.com/rest/api/batchservice/tasks"""
 
 from ..errors import BatchError
-from . import jobs, nodes, outcomes, runs
+from . import jobs, nodes, outcomes, runs, statistics
 from .checks import check_storage
 from .entities import Execution, Job, Node, Pool, Spec, Task
 from .instructions import DeleteFiles
@@ -122,6 +122,7 @@ def reactivate(m: Machine, job: Job, task: Task) -> None:
     if task.execution.result == "success":
         raise BatchError("TaskSucceeded")
     outcomes.move(job, task, "active", m.now)
+    statistics.set_aside(task, task.execution.end or m.now)
     task.execution = Execution(requeues=task.execution.requeues, last_requeue=task.execution.last_requeue)
     m.touch(task)
     make_ready(m, job, task)
@@ -132,7 +133,7 @@ def delete(m: Machine, job: Job, task: Task) -> None:
     if job.state == "deleting":
         raise BatchError("JobBeingDeleted")
     job.withdraw(task)
-    outcomes.leave(job, task)
+    outcomes.leave(job, task, m.now)
     if task.run is not None:
         job.dying.add(task.key)
         runs.kill(m, m.runs[task.run], "delete")

@@ -20,14 +20,23 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 def start_metering(m: Machine, node: Node) -> None:
     """The node has a machine from now on."""
     node.metered = m.now
+    _count_cores(m, m.pools[node.pool], node, +1)
 
 
 def stop_metering(m: Machine, pool: Pool, node: Node) -> None:
     """The node gives its machine back; what is older than anybody is told goes too."""
+    if node.metered is None:
+        return
     _add(m, m.usage, pool, node, m.now - KEEP, m.now)
     node.metered = None
+    _count_cores(m, pool, node, -1)
     for key in [key for key, one in m.usage.items() if one.start < m.now - KEEP]:
         del m.usage[key]
+
+
+def _count_cores(m: Machine, pool: Pool, node: Node, step: int) -> None:
+    if node.dedicated:
+        pool.statistics.go_on(pool.statistics.going + step * pool.spec["cores"], m.now)
 
 
 def _add(m: Machine, usage: dict[str, Usage], pool: Pool, node: Node, start: datetime, end: datetime) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -52,7 +53,8 @@ class ProcessRunner:
             return Ended(None, Failed("UserError", "CommandLaunchFailed", message))
         if process is None:
             return Ended(None, None)
-        return Ended(self._wait(launch, process), None)
+        code, user, kernel = self._wait(launch, process)
+        return Ended(code, None, user_time=user, kernel_time=kernel)
 
     def kill(self, run_id: str) -> None:
         self._kills.add(run_id)
@@ -94,10 +96,11 @@ class ProcessRunner:
             self._running[launch.run_id] = process
             return process
 
-    def _wait(self, launch: TaskLaunch, process: subprocess.Popen) -> int:
+    def _wait(self, launch: TaskLaunch, process: subprocess.Popen) -> tuple[int, timedelta, timedelta]:
         # The ended process stays unreaped until its session is cleared: so its id can't be given away.
         end = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert end is not None
+        user, kernel = processor_times(process.pid)
         with self._lock:
             del self._running[launch.run_id]
             if timer := self._timers.pop(launch.run_id, None):
@@ -105,7 +108,8 @@ class ProcessRunner:
             self._lingering[launch.run_id] = process
             if launch.stage != "coordination" or launch.run_id in self._kills:
                 self._clear(launch.run_id)
-        return end.si_status if end.si_code == os.CLD_EXITED else 128 + end.si_status
+        code = end.si_status if end.si_code == os.CLD_EXITED else 128 + end.si_status
+        return code, user, kernel
 
     def _clear(self, run_id: str) -> None:
         """Ends what a command left running. The lock is held."""
@@ -141,6 +145,13 @@ def task_environment(launch: TaskLaunch) -> Mapping[str, str]:
         "TMPDIR": str(launch.task_dir / "tmp"),
         **launch.environment,
     }
+
+
+def processor_times(pid: int) -> tuple[timedelta, timedelta]:
+    """What an ended process that has not been reaped took in user and in kernel mode, with what it waited for."""
+    times = psutil.Process(pid).cpu_times()
+    user, kernel = times.user + times.children_user, times.system + times.children_system
+    return timedelta(seconds=user), timedelta(seconds=kernel)
 
 
 def signal_session(leader: int, number: int) -> None:

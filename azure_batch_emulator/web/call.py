@@ -45,8 +45,7 @@ class Call:
 
     def item(self, shown: dict, kind: str, entity: Any = None) -> Reply:
         """One thing as JSON, cut down to `$select`."""
-        selected = self.selected
-        odata.check_expand(self.query.get("$expand"))
+        selected, _ = self.selected, self.expanded
         body = {"odata.metadata": f"{self.base}/$metadata#{kind}/@Element"} | self._project(shown, selected)
         return Reply(body, (stamps(entity) if entity is not None else {}))
 
@@ -58,8 +57,7 @@ class Call:
         kind: str,
     ) -> Reply:
         """A page of a list. `rows` come with their keys, in ascending order; those up to `after` may be left out."""
-        selected = self.selected
-        odata.check_expand(self.query.get("$expand"))
+        selected, _ = self.selected, self.expanded
         predicate = odata.compile_filter(self.query.get("$filter"), fields)
         limit = odata.max_results(self.query.get("maxresults"))
         found, token = odata.page(rows, predicate, limit, self.query.get("$skiptoken"))
@@ -84,6 +82,19 @@ class Call:
         """The properties that `$select` names, or None for all of them."""
         names = older.names(self.operation.returns or "", self.version)
         return odata.parse_select(self.query.get("$select"), names)
+
+    @cached_property
+    def expanded(self) -> frozenset[str]:
+        """The properties that `$expand` names; a BatchError if they can't be expanded."""
+        return odata.parse_expand(self.query.get("$expand"))
+
+    @cached_property
+    def wants_stats(self) -> bool:
+        """What is selected counts; without a selection it takes an expansion.
+
+        https://learn.microsoft.com/azure/batch/batch-efficient-list-queries
+        """
+        return "stats" in (self.expanded if self.selected is None else self.selected)
 
     def _project(self, shown: dict, selected: frozenset[str] | None) -> dict:
         shown = older.as_of(self.operation.returns or "", shown, self.version)

@@ -1,7 +1,7 @@
 """Jobs and tasks."""
 
 from .. import older
-from ..core import jobs, lists, tasks, views
+from ..core import jobs, lists, statistics, tasks, views
 from ..core.machine import Machine
 from ..errors import BatchError, missing_property
 from ..schema import check_model, parse_object
@@ -9,11 +9,17 @@ from ..wire import format_time
 from .call import Call, Reply
 from .resources import Resource
 
-_JOB = Resource(lambda m, path: m.job(path["jobId"]), lambda m, job, call: views.job(job, call.base), "jobs")
+JOB = Resource(
+    lambda m, path: m.job(path["jobId"]),
+    lambda m, job, call: views.job(job, call.base),
+    "jobs",
+    statistics.of_job,
+)
 _TASK = Resource(
     lambda m, path: m.task(path["jobId"], path["taskId"]),
     lambda m, task, call: views.task(m, m.jobs[task.job], task, call.base, call.selected),
     "tasks",
+    statistics.of_task,
 )
 
 
@@ -23,14 +29,14 @@ def create_job(call: Call) -> Reply:
     return call.stamped(job, Location=f"{call.base}/jobs/job-1")
 
 
-get_job = _JOB.get
-list_jobs = _JOB.listing(lambda m, call: sorted(m.jobs.items()), lists.JOBS)
-update_job = _JOB.change(lambda m, job, call: jobs.change(m, job, call.body, replace=False))
-replace_job = _JOB.change(lambda m, job, call: jobs.change(m, job, call.body, replace=True))
-terminate_job = _JOB.change(lambda m, job, call: jobs.terminate(m, job, call.body))
-disable_job = _JOB.change(lambda m, job, call: jobs.disable(m, job, call.body["disableTasks"]))
-enable_job = _JOB.change(lambda m, job, call: jobs.enable(m, job))
-delete_job = _JOB.deletion(jobs.delete)
+get_job = JOB.get
+list_jobs = JOB.listing(lambda m, call: sorted(m.jobs.items()), lists.JOBS)
+update_job = JOB.change(lambda m, job, call: jobs.change(m, job, call.body, replace=False))
+replace_job = JOB.change(lambda m, job, call: jobs.change(m, job, call.body, replace=True))
+terminate_job = JOB.change(lambda m, job, call: jobs.terminate(m, job, call.body))
+disable_job = JOB.change(lambda m, job, call: jobs.disable(m, job, call.body["disableTasks"]))
+enable_job = JOB.change(lambda m, job, call: jobs.enable(m, job))
+delete_job = JOB.deletion(jobs.delete)
 
 
 def get_job_task_counts(call: Call) -> Reply:

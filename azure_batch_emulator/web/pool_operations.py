@@ -1,12 +1,15 @@
 """Pools."""
 
-from ..core import lists, pools, scaling, views
+from ..core import lists, pools, scaling, statistics, views
 from ..core.machine import Machine
 from .call import Call, Reply
 from .resources import Resource
 
 _POOL = Resource(
-    lambda m, path: m.pool(path["poolId"]), lambda m, pool, call: views.pool(pool, call.base), "pools"
+    lambda m, path: m.pool(path["poolId"]),
+    lambda m, pool, call: views.pool(pool, call.base),
+    "pools",
+    statistics.of_pool,
 )
 
 

@@ -14,14 +14,24 @@ Handler = Callable[[Call], Reply]
 @dataclass(frozen=True)
 class Resource:
     """One kind of entity: how to `find` it by the parameters of the path, how to `show` it, and its name in
-    `odata.metadata`."""
+    `odata.metadata`. `statistics` finds those of an entity, by its URL."""
 
     find: Callable[[Machine, Mapping[str, str]], Any]
     show: Callable[[Machine, Any, Call], dict]
     kind: str
+    statistics: Callable[[Machine, Any, str], dict | None] | None = None
+
+    def shown(self, m: Machine, entity: Any, call: Call) -> dict:
+        """The entity, with its statistics if they are asked for and there are some."""
+        shown = self.show(m, entity, call)
+        if self.statistics and call.wants_stats and (found := self.statistics(m, entity, shown["url"])):
+            return shown | {"stats": found}
+        return shown
 
     def get(self, call: Call) -> Reply:
-        return self._looking(call, lambda m, entity: call.item(self.show(m, entity, call), self.kind, entity))
+        return self._looking(
+            call, lambda m, entity: call.item(self.shown(m, entity, call), self.kind, entity)
+        )
 
     def exists(self, call: Call) -> Reply:
         return self._looking(call, lambda m, entity: call.stamped(entity))
@@ -43,7 +53,7 @@ class Resource:
 
         def handler(call: Call) -> Reply:
             return call.engine.read(
-                lambda m: call.listing(rows(m, call), fields, lambda e: self.show(m, e, call), self.kind)
+                lambda m: call.listing(rows(m, call), fields, lambda e: self.shown(m, e, call), self.kind)
             )
 
         return handler

@@ -1,14 +1,16 @@
 """Job schedules."""
 
-from ..core import job_schedules, lists, views
+from ..core import job_schedules, lists, statistics, views
 from ..core.machine import Machine
 from .call import Call, Reply
+from .job_operations import JOB
 from .resources import Resource
 
 _SCHEDULE = Resource(
     lambda m, path: m.job_schedule(path["jobScheduleId"]),
     lambda m, schedule, call: views.job_schedule(m, schedule, call.base),
     "jobschedules",
+    statistics.of_job_schedule,
 )
 
 
@@ -36,6 +38,6 @@ def list_jobs_from_schedule(call: Call) -> Reply:
     def read(m: Machine) -> Reply:
         schedule = m.job_schedule(call.path["jobScheduleId"])
         rows = sorted((job.key, job) for job in m.jobs_of(schedule))
-        return call.listing(rows, lists.JOBS_OF_SCHEDULE, lambda j: views.job(j, call.base), "jobs")
+        return call.listing(rows, lists.JOBS_OF_SCHEDULE, lambda j: JOB.shown(m, j, call), "jobs")
 
     return call.engine.read(read)
