@@ -326,6 +326,16 @@ class Service(RuleBasedStateMachine):
             assert {job.key for job in m.jobs_on(pool_key)} == on
 
     @invariant()
+    def statistics_agree(self):
+        m = self.machine
+        for job in m.jobs.values():
+            running = [task for task in job.tasks.values() if task.state in ("preparing", "running")]
+            assert job.statistics.going == len(running)
+        for pool in m.pools.values():
+            metered = [node for node in pool.nodes.values() if node.metered is not None]
+            assert pool.statistics.going == pool.spec["cores"] * sum(node.dedicated for node in metered)
+
+    @invariant()
     def runs_agree(self):
         for job in self.machine.jobs.values():
             runs = [run for run in self.machine.runs.values() if run.job == job.key]

@@ -199,6 +199,12 @@ def tasks(client):
     info = completed(client, "bad").execution_info
     assert (info.exit_code, info.retry_count, info.result) == (4, 1, models.TaskExecutionResult.failure)
     assert info.failure_info.category == models.ErrorCategory.user_error
+    stats = client.task.get("job", "bad", models.TaskGetOptions(expand="stats")).stats
+    assert stats.wall_clock_time > timedelta() and stats.read_iops == 0
+    stats = client.job.get("job", models.JobGetOptions(expand="stats")).stats
+    assert (stats.num_failed_tasks, stats.num_task_retries) == (1, 1)
+    stats = client.pool.get("pool", models.PoolGetOptions(expand="stats")).stats
+    assert stats.usage_stats.dedicated_core_time > timedelta()
     refused("TaskCompleted", 409, client.task.terminate, "job", "bad")
     client.task.reactivate("job", "bad")
     completed(client, "bad")
