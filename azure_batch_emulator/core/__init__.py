@@ -14,7 +14,8 @@ Where to look (tests/test_architecture.py holds this list against the folder):
   `timers` (what is done when one fires), `snapshot` (the state as bytes), `restart`
 - requests' bodies: `task_specs`, `pool_specs`, `pool_properties`, `mounts`, `job_specs`, `containers`, `identities`,
   `applications`, `checks` (that all share), `catalogue` (what the region offers)
-- answers: `views` (entities as JSON), `lists` (filters and orders), `layout` (directories)
+- answers: `views` (entities as JSON), `lists` (filters and orders), `layout` (directories), `statistics` with `ledger`
+  (what has been kept of the past)
 - pools: `pools`, `allocation` (how nodes come), `quotas`, `capacity` (of the region), `scaling` with `autoscale`
   (formulas), `auto_pools`, `usage`
 - nodes: `nodes` (boot, load, leaving), `node_operations` (reboot and so on), `faults` (preemption, loss, chance),
