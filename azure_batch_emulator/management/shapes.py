@@ -61,7 +61,8 @@ def to_batch(resource: dict) -> dict:
     if unknown := sorted(set(given) - set(_ALIKE) - _OWN):
         raise _unknown(f"properties.{unknown[0]}")
     body = {name: _rename(given[name], _TO_BATCH, name) for name in _ALIKE if name in given}
-    if machine := _object(given, "deploymentConfiguration").get("virtualMachineConfiguration"):
+    machine = _object(given, "deploymentConfiguration").get("virtualMachineConfiguration")
+    if machine is not None:
         body["virtualMachineConfiguration"] = _rename(machine, _TO_BATCH, "virtualMachineConfiguration")
     if "interNodeCommunication" in given:
         choice = str(given["interNodeCommunication"]).lower()
@@ -71,6 +72,10 @@ def to_batch(resource: dict) -> dict:
             )
         body["enableInterNodeCommunication"] = choice == "enabled"
     if packages := given.get("applicationPackages"):
+        if not isinstance(packages, list) or not all(isinstance(package, dict) for package in packages):
+            raise invalid_property(
+                "properties.applicationPackages", packages, "A list of objects is expected."
+            )
         body["applicationPackageReferences"] = [
             {"applicationId": str(package.get("id", "")).rpartition("/")[2]}
             | ({"version": package["version"]} if package.get("version") else {})
@@ -80,7 +85,10 @@ def to_batch(resource: dict) -> dict:
 
 
 def _scale(settings: dict) -> dict:
-    fixed, auto = settings.get("fixedScale"), settings.get("autoScale")
+    fixed, auto = (
+        None if settings.get(name) is None else _object(settings, name)
+        for name in ("fixedScale", "autoScale")
+    )
     if fixed is not None and auto is not None:
         raise invalid_property(
             "properties.scaleSettings", "", "Only one of fixedScale and autoScale can be specified."
@@ -123,7 +131,11 @@ def to_identity(resource: dict) -> dict | None:
 
 
 def to_tags(resource: dict) -> dict[str, str]:
-    return {str(name): str(value) for name, value in _object(resource, "tags").items()}
+    tags = _object(resource, "tags")
+    for name, value in tags.items():
+        if not isinstance(value, str):
+            raise invalid_property(f"tags.{name}", value, "A string is expected.")
+    return tags
 
 
 def to_arm(shown: dict, resource_id: str, tags: dict[str, str], resize: dict) -> dict:

@@ -12,15 +12,17 @@ import shutil
 import socket
 import threading
 from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from random import Random
 from urllib.parse import parse_qsl
 
+import jwt
 import uvicorn
 from azure.batch.models import _models
+from starlette.types import ASGIApp
 from support.emulator import wait_until
 
 from azure_batch_emulator import DEV_ACCOUNT, DEV_KEY
@@ -28,18 +30,28 @@ from azure_batch_emulator.auth import Authenticator
 from azure_batch_emulator.auth.shared_key import SharedKey, sign, string_to_sign
 from azure_batch_emulator.auth.tokens import Tokens
 from azure_batch_emulator.clock import SteppedClock
+from azure_batch_emulator.control import Control
 from azure_batch_emulator.core import jobs, node_users, pools, tasks
 from azure_batch_emulator.core.entities import Ended
 from azure_batch_emulator.core.machine import Machine
 from azure_batch_emulator.engine import Engine
+from azure_batch_emulator.identity import directory, managed
 from azure_batch_emulator.identity.issuer import Issuer
-from azure_batch_emulator.profile import Profile
+from azure_batch_emulator.node_access import NodeAccess
+from azure_batch_emulator.profile import HttpFaults, Profile
+from azure_batch_emulator.request_faults import RequestFaults
 from azure_batch_emulator.web.app import Application
+from azure_batch_emulator.web.control import ControlRoutes
+from azure_batch_emulator.web.front import front
 from azure_batch_emulator.web.routing import CURRENT, find
 
 from ..clients.strict import complaints
 from ..core.builders import job_body, pool_body, task_body
 
+IDENTITY = (
+    f"/subscriptions/{directory.SUBSCRIPTION}/resourceGroups/g/providers/Microsoft.ManagedIdentity"
+    "/userAssignedIdentities/robot"
+)
 SECONDS = 10  # that an answer may take
 PASSING = ("now", "random", "profile", "_seq")  # parts of the machine that say nothing of the account
 
@@ -103,8 +115,10 @@ class EndlessRunner:
 class Service:
     def __init__(self, location: Path) -> None:
         self._location = location
-        self._application: Application | None = None
-        self._authenticator = Authenticator(SharedKey(DEV_ACCOUNT, DEV_KEY), Tokens(Issuer()))
+        self._application: ASGIApp | None = None
+        self._issuer = Issuer()
+        self._authenticator = Authenticator(SharedKey(DEV_ACCOUNT, DEV_KEY), Tokens(self._issuer))
+        self._requests = RequestFaults(HttpFaults(), Random(1))
         self.engine: Engine | None = None
         self._changed = False
 
@@ -128,30 +142,43 @@ class Service:
         """While a request is in the application, nothing else may change the machine."""
         assert self.engine is not None and self._application is not None
         with self.engine._lock:
-            before = picture(self.engine._machine)
+            before = self._picture(self.engine)
             messages: list[dict] = []
 
             async def keep(message) -> None:
                 messages.append(message)
 
             await self._application(scope, receive, keep)
-            self._changed = picture(self.engine._machine) != before
+            self._changed = self._picture(self.engine) != before
         for message in messages:
             await send(message)
+
+    def _picture(self, engine: Engine) -> tuple:
+        return picture(engine._machine), self._requests.planned()
 
     def refresh(self) -> None:
         """An account with a pool of two nodes, one that scales, a busy job, a disabled job, a schedule, a user, and a file."""
         if self.engine is not None:
             self.engine.close()
         shutil.rmtree(self._location, ignore_errors=True)
-        engine = Engine(Profile(), EndlessRunner(), SteppedClock(), Random(1), self._location, DEV_ACCOUNT)
+        access = NodeAccess(self._issuer)
+        engine = Engine(
+            Profile(), EndlessRunner(), SteppedClock(), Random(1), self._location, DEV_ACCOUNT, access=access
+        )
         engine.start()
         call = engine.call
         more = {
             "startTask": {"commandLine": "once"},
             "metadata": [{"name": "k", "value": "v"}],
         }
-        call(pools.create, pool_body("pool", targetDedicatedNodes=2, taskSlotsPerNode=4, **more))
+        body = pool_body("pool", targetDedicatedNodes=2, taskSlotsPerNode=4, **more)
+        ids = {
+            "resourceId": IDENTITY,
+            "clientId": managed.client_id(IDENTITY),
+            "principalId": managed.principal_id(IDENTITY),
+        }
+        body["identity"] = {"type": "UserAssigned", "userAssignedIdentities": [ids]}
+        call(pools.create, body)
         scaling = {"enableAutoScale": True, "autoScaleFormula": "$TargetDedicatedNodes=0;"}
         call(pools.create, pool_body("empty", **scaling))
         auxiliary = {"jobPreparationTask": {"commandLine": "once"}}
@@ -176,7 +203,28 @@ class Service:
         assert root is not None
         (root / "shared").mkdir(exist_ok=True)
         (root / "shared" / "a b#.txt").write_text("0123456789")
-        self.engine, self._application = engine, Application(engine, self._authenticator)
+        self._requests = RequestFaults(HttpFaults(), Random(1))
+        routes = ControlRoutes(Control(engine, self._requests), self._authenticator)
+        self._application = front(Application(engine, self._authenticator), engine, self._issuer, routes)
+        self.engine = engine
+        self._words = {
+            "{node}": self.node,
+            "{identity}": jwt.encode({"pool": "pool", "node": self.node}, access._secret, "HS256"),
+        }
+        for word, audience in (("{management}", directory.MANAGEMENT[0]), ("{batch}", directory.BATCH)):
+            token = self._issuer.issue(audience, {"oid": "x"}, datetime.now(UTC), timedelta(hours=1))
+            self._words[word] = token
+
+    def filled_in(self, request: Request) -> Request:
+        """The request with a node, a node's secret and tokens in place of the words that stand for them."""
+
+        def fill(text: str) -> str:
+            for word, value in self._words.items():
+                text = text.replace(word, value)
+            return text
+
+        headers = {name: fill(value) for name, value in request.headers.items()}
+        return replace(request, target=fill(request.target), headers=headers)
 
     def send(self, request: Request) -> Answer:
         """Sends the request as it is, and signs it well if it is to be signed. A hang is a TimeoutError."""

@@ -7,13 +7,13 @@ AZBATCH_FUZZ=N sends N times as many, other ones on each run.
 import contextlib
 import os
 import socket
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .requests import NODE, requests
+from .neighbours import neighbours, wrong_with
+from .requests import requests
 from .service import Request, Service, is_an_answer_of_the_service
 
 MORE = int(os.environ.get("AZBATCH_FUZZ", "0"))
@@ -27,19 +27,34 @@ def service(tmp_path_factory):
     service.stop()
 
 
-@settings(
-    max_examples=40 * max(1, MORE),
-    derandomize=not MORE,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+def many(examples: int):
+    return settings(
+        max_examples=examples * max(1, MORE),
+        derandomize=not MORE,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@many(40)
 @given(st.lists(requests(), min_size=40, max_size=60))
 def test_odd_requests(service, wanted):
     service.refresh()
     for request in wanted:
-        request = replace(request, target=request.target.replace(NODE, service.node))
+        request = service.filled_in(request)
         wrong = is_an_answer_of_the_service(request, service.send(request))
+        assert wrong is None, f"{request}: {wrong}"
+
+
+@many(25)
+@given(st.lists(neighbours(), min_size=40, max_size=60))
+def test_odd_requests_to_the_neighbours(service, wanted):
+    """Resource Manager, sign-in, managed identities and control."""
+    service.refresh()
+    for request in wanted:
+        request = service.filled_in(request)
+        wrong = wrong_with(request, service.send(request))
         assert wrong is None, f"{request}: {wrong}"
 
 
