@@ -62,10 +62,12 @@ def measure(around: Services, size: int, name: str, *options: str) -> dict[str, 
 
 
 def summarize(size: int, on: dict[str, Any], off: dict[str, Any]) -> dict[str, Any]:
-    from snakemake.azure.blob.files import CHUNK
+    from snakemake.azure.blob.files import CHUNK, SMALL
+
+    requests = 1 + max(0, math.ceil((size - SMALL) / CHUNK))
 
     def fetched(side: dict[str, Any]) -> int:
-        return round(side["requests_with_content"] / math.ceil(size / CHUNK) * size)
+        return round(side["requests_with_content"] / requests * size)
 
     seconds = {"cache": report.spread(on["seconds"]), "no_cache": report.spread(off["seconds"])}
     return {

@@ -51,7 +51,9 @@ def measure(
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
     with azurite(folder, disk) as account:
         for number in range(rounds):
-            for side in NAMES if number == 0 else ("sdk", "azblob"):
+            # Whoever goes second finds the machine as the first has left it: they take turns.
+            pair = ("sdk", "azblob") if number % 2 else ("azblob", "sdk")
+            for side in pair if number else (*pair, "azure"):
                 local = folder / "local" / CONTAINER / side
                 local.mkdir(parents=True)
                 for n in range(count):
@@ -101,12 +103,13 @@ def summarize(found: dict[tuple[str, str], list[dict[str, float]]]) -> dict[str,
             }
             for side in NAMES
         }
-        ours = sides["azblob"]["seconds"]["median"]
-        result[way] = {
-            "sides": sides,
-            "ratio_to_sdk": round(ours / sides["sdk"]["seconds"]["median"], 3),
-            "ratio_to_plugin": round(ours / sides["azure"]["seconds"]["median"], 3),
-        }
+        result[way] = {"sides": sides}
+        for figure, suffix in (("seconds", ""), ("cpu_s", "_cpu")):
+            ours, sdk, stock = (sides[side][figure]["median"] for side in ("azblob", "sdk", "azure"))
+            result[way] |= {
+                f"ratio_to_sdk{suffix}": round(ours / sdk, 3),
+                f"ratio_to_plugin{suffix}": round(ours / stock, 3),
+            }
     return result
 
 
@@ -114,8 +117,8 @@ def show(title: str, part: dict[str, Any]) -> None:
     for way in ("up", "down"):
         one = part[way]
         say(
-            f"  {title}, {way}: ratio {one['ratio_to_sdk']:.2f} to the bare SDK, {one['ratio_to_plugin']:.3f} to the "
-            "plugin"
+            f"  {title}, {way}: ratio {one['ratio_to_sdk']:.2f} to the bare SDK ({one['ratio_to_sdk_cpu']:.2f} in "
+            f"CPU), {one['ratio_to_plugin']:.3f} to the plugin ({one['ratio_to_plugin_cpu']:.3f} in CPU)"
         )
         for side, figures in one["sides"].items():
             say(

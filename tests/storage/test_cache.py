@@ -19,7 +19,7 @@ from storage.caching import entries, gets, source_of
 from storage.conftest import content
 
 MIB = 1024 * 1024
-LARGE = 20 * MIB  # three requests for its content
+LARGE = 20 * MIB  # four requests for its content
 AS_ROOT = os.geteuid() == 0
 
 
@@ -62,7 +62,7 @@ for target in sys.argv[3:]:
         assert [p.wait(120) for p in processes] == [0] * len(processes)
         for process in processes:
             process.stdin.close()
-        assert gets(azurite, mark, "in/large") == 3  # 8, 8 and 4 MiB: the content once
+        assert gets(azurite, mark, "in/large") == 4  # 1, 8, 8 and 3 MiB: the content once
         assert all(Path(t).read_bytes() == data for mine in targets for t in mine)
         assert len(entries(cache)) == 1
 

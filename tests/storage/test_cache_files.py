@@ -15,7 +15,7 @@ from storage.caching import entries, gets, source_of
 from storage.conftest import content
 
 MIB = 1024 * 1024
-LARGE = 20 * MIB  # three requests for its content
+LARGE = 20 * MIB  # four requests for its content
 AS_ROOT = os.geteuid() == 0
 NOBODY = 65534
 

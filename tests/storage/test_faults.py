@@ -12,7 +12,7 @@ from support.faults import at_random, once, proxy
 from snakemake.azure.blob import service, upload
 from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.errors import BlobError
-from snakemake.azure.blob.files import CHUNK, MIB
+from snakemake.azure.blob.files import CHUNK, MIB, SMALL
 from snakemake.azure.blob.store import BlobStore
 from snakemake_storage_plugin_azblob import StorageProvider, StorageProviderSettings
 
@@ -105,13 +105,13 @@ class TestResuming:
 
         def plan(passing):
             first, _, last = passing.range.removeprefix("bytes=").partition("-")
-            large = last and int(first) >= CHUNK and int(last) - int(first) >= MIB
+            large = last and int(first) >= SMALL and int(last) - int(first) >= MIB
             return "cut" if large else None
 
         faults.plan = plan
         faulty.fetch(box, "x", tmp_path / "x")
         assert (tmp_path / "x").read_bytes() == payload
-        whole = [p for p in faults.seen if p.range == f"bytes=0-{CHUNK - 1}"]
+        whole = [p for p in faults.seen if p.range == f"bytes=0-{SMALL - 1}"]
         assert len(whole) == 1, "what had come was fetched again"
 
     def test_a_lost_block_is_sent_again_alone(self, faults, faulty, box, container, data):
@@ -124,7 +124,7 @@ class TestResuming:
         container.upload_blob("x", os.urandom(2 * CHUNK))
 
         def plan(passing):
-            if passing.range.startswith(f"bytes={CHUNK}-"):
+            if passing.range.startswith(f"bytes={SMALL}-"):
                 faults.plan = lambda _: None
                 container.upload_blob("x", os.urandom(2 * CHUNK), overwrite=True)
             return

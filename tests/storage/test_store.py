@@ -1,5 +1,7 @@
 """Blobs as files, on a real Azurite."""
 
+import gzip
+import hashlib
 import os
 import threading
 import time
@@ -16,6 +18,7 @@ from snakemake.azure.blob.errors import BlobError
 from snakemake.azure.blob.files import (
     CHUNK,
     MIB,
+    SMALL,
     TransferCancelled,
     block_size,
     cancellable,
@@ -62,7 +65,7 @@ def test_a_file_comes_back_as_it_went(store, box, container, tmp_path, name):
     assert store.head(box, name) is None
 
 
-@pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1, 3 * CHUNK + 12345])
+@pytest.mark.parametrize("size", [0, 1, SMALL, SMALL + 1, CHUNK, CHUNK + 1, SMALL + CHUNK, 3 * CHUNK + 12345])
 def test_sizes_around_the_chunk(store, box, tmp_path, size):
     data = os.urandom(size)
     (tmp_path / "in").write_bytes(data)
@@ -368,6 +371,17 @@ class TestSeen:
         assert store.head(box, "x") is None
         container.upload_blob("x", b"1")
         assert seen(store, box, "x").size == 1
+
+
+@pytest.mark.parametrize("size", [0, 1000, 2 * SMALL])
+def test_what_has_a_content_encoding_comes_as_it_is_stored(store, box, container, tmp_path, size):
+    """The SDK would decode it, and then a part of it makes no sense, nor does the blob's size."""
+    data = gzip.compress(os.urandom(size)) if size else b""
+    md5 = bytearray(hashlib.md5(data, usedforsecurity=False).digest())
+    settings = ContentSettings(content_encoding="gzip", content_md5=md5)
+    container.upload_blob("x", data, content_settings=settings)
+    store.fetch(box, "x", tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == data
 
 
 def test_a_cancelled_transfer_stops_and_leaves_nothing(azurite, store, box, tmp_path):

@@ -8,6 +8,7 @@ checked, and the MD5 where the blob has one.
 
 import errno
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -22,10 +23,10 @@ from snakemake.azure.blob.entries import Blob, blob_of
 from snakemake.azure.blob.errors import BlobError, error_code
 from snakemake.azure.blob.files import (
     CHUNK,
+    SMALL,
     Source,
     Unchanged,
     in_order,
-    large_files,
     pause,
     progress_hook,
 )
@@ -49,7 +50,7 @@ class Download:
         self._patience = service.PATIENCE if patience is None else patience
 
     def begin(self, unless: str | None) -> Source | None:
-        """Asks for the first 8 MiB of the blob, None when it is no file. Raises Unchanged for the ETag `unless`."""
+        """Asks for the first MiB of the blob, None when it is no file. Raises Unchanged for the ETag `unless`."""
         from azure.core import MatchConditions
         from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
@@ -74,31 +75,34 @@ class Download:
     def _first(self, condition: dict[str, Any]) -> tuple[Blob, bytes, bool]:
         """The blob's properties, its first bytes, and whether its MD5 is to be trusted."""
 
-        def get(size: int) -> tuple[Blob, bytes, bool]:
-            # An empty blob has no range, so that the first try is for all, of which the client takes 8 MiB.
-            part: dict[str, Any] = {"offset": 0, "length": size} if size < CHUNK else {}
-            stream = self._client.download_blob(**part, **condition)
-            blob = blob_of(stream.properties, size=_whole(stream.properties))
-            data = _exactly(min(size, blob.size), stream)
-            # The service keeps no MD5 of append and page blobs up to date.
-            return blob, data, stream.properties.blob_type == "BlockBlob"
+        from azure.core.exceptions import HttpResponseError, IncompleteReadError
 
-        return self._insist(CHUNK, get)
+        def get(size: int) -> tuple[Blob, bytes, bool]:
+            try:
+                stream = self._ask(0, size, condition)
+            except HttpResponseError as error:
+                if error.status_code != 416:
+                    raise
+                # An empty blob has no range.
+                blob = blob_of(self._client.get_blob_properties(**condition))
+                if blob.size:
+                    raise IncompleteReadError("The blob was empty a moment ago") from None
+                return blob, b"", False
+            blob = blob_of(stream.properties, size=_whole(stream.properties))
+            # The service keeps no MD5 of append and page blobs up to date.
+            return blob, _exactly(min(size, blob.size), stream), stream.properties.blob_type == "BlockBlob"
+
+        return self._insist(SMALL, get)
+
+    def _ask(self, start: int, size: int, condition: dict[str, Any]) -> Any:
+        # As it is stored: a part of what has a Content-Encoding cannot be decoded, nor has it the blob's MD5.
+        return self._client.download_blob(offset=start, length=size, decompress=False, **condition)
 
     def _write(self, path: Path, blob: Blob, kept: list[bytes], checked: bool) -> None:
         """`kept` has the first bytes, which are used once and not held any longer."""
-        if blob.size <= CHUNK:
-            self._written(path, blob, kept, checked)
-            return
-        if shutil.disk_usage(path.parent).free < blob.size:
+        if blob.size > SMALL and shutil.disk_usage(path.parent).free < blob.size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        if not large_files.acquire(blocking=False):
-            kept.clear()  # all that wait would hold theirs in memory
-            large_files.acquire()
-        try:
-            self._written(path, blob, kept, checked)
-        finally:
-            large_files.release()
+        self._written(path, blob, kept, checked)
 
     def _written(self, path: Path, blob: Blob, kept: list[bytes], checked: bool) -> None:
         found = ""
@@ -119,9 +123,8 @@ class Download:
             for piece in pieces:
                 if hashed:
                     md5.update(piece)
-                view = memoryview(piece)
-                while view:
-                    view = view[file.write(view) :]
+                _write_all(file, piece)
+                del piece  # not held in memory while the next one is waited for
             if file.tell() != blob.size:
                 raise BlobError(f"{self._what}: {file.tell():,} of {blob.size:,} bytes arrived; start again.")
         return md5.hexdigest() if hashed else ""
@@ -136,9 +139,7 @@ class Download:
             cancelled()
             return self._range(start, min(start + CHUNK, blob.size), blob.etag)
 
-        if len(starts) < 2 or self._concurrency < 2:
-            yield from map(get, starts)
-        else:
+        if starts:
             yield from in_order(get, starts, min(self._concurrency, len(starts)))
 
     def _range(self, start: int, end: int, etag: str) -> bytes:
@@ -149,10 +150,7 @@ class Download:
         while start < end:
             data = self._insist(
                 end - start,
-                lambda size: _exactly(
-                    size,
-                    self._client.download_blob(offset=start, length=size, **same),  # noqa: B023
-                ),
+                lambda size: _exactly(size, self._ask(start, size, same)),  # noqa: B023
             )
             parts.append(data)
             start += len(data)
@@ -182,10 +180,17 @@ def _exactly(size: int, stream: Any) -> bytes:
     """The content of an answer, which counts as a broken connection when it is not of this size."""
     from azure.core.exceptions import IncompleteReadError
 
-    data: bytes = stream.read(size) if size else b""
+    # Its first chunk, as it came: `read` would make a copy.
+    data: bytes = next(stream.chunks(), b"") if size else b""
     if len(data) != size:
         raise IncompleteReadError(f"{len(data)} bytes of {size} arrived")
     return data
+
+
+def _write_all(file: io.FileIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 def _whole(properties: Any) -> int:

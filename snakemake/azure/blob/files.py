@@ -9,10 +9,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 MIB = 1024 * 1024
 CHUNK = 8 * MIB  # bytes per request, up and down
+SMALL = MIB  # bytes of a file that moves in one request
 
 # Snakemake's own note of a local directory's age; the marker carries it in storage.
 LOCAL_ONLY = ".snakemake_timestamp"
@@ -33,12 +35,13 @@ MAX_BLOCK_SIZE = 4000 * MIB
 
 # Files in transfer at once, most of them small: it takes that many to hide the time that a request is on its way.
 TRANSFERS = 16
-# Large files, of more than a chunk, in transfer at once, and requests at once for each of them: that many chunks
-# are in memory, and a few more.
-LARGE = 3
+# Requests at once for one large file.
 CONCURRENCY = 4
+# Chunks that all transfers of this process together hold in memory. Whoever holds none waits for one; more are
+# taken only while they are free, so that nobody who waits is waited for.
+CHUNKS = 6
 
-large_files = threading.BoundedSemaphore(LARGE)
+room = threading.BoundedSemaphore(CHUNKS)
 
 
 class TransferCancelled(Exception):
@@ -126,42 +129,59 @@ def walk(root: Path) -> tuple[list[str], list[str]]:
     return files, empty
 
 
+@cache
+def _threads(count: int, name: str) -> ThreadPoolExecutor:
+    """One set of threads for all that goes on at once, made with the first use. The memory allocator keeps some of
+    what a thread has freed for that thread, so that threads of each file's own would cost as much as the chunks.
+    """
+    return ThreadPoolExecutor(count, thread_name_prefix=name)
+
+
 def in_parallel(work: Callable[[T], object], jobs: Sequence[T]) -> None:
-    """Runs `work` for each job, TRANSFERS at once; the first failure ends it and is raised."""
+    """Runs `work` for each job, TRANSFERS at once; the first failure ends it and is raised.
+
+    `work` must not call this itself.
+    """
     if len(jobs) < 2:
         for job in jobs:
             work(job)
         return
-    with ThreadPoolExecutor(min(TRANSFERS, len(jobs)), thread_name_prefix="azblob") as pool:
-        futures = [pool.submit(copy_context().run, work, job) for job in jobs]
-        try:
-            for future in futures:
-                future.result()
-        finally:
-            for future in futures:
-                future.cancel()
+    pool = _threads(TRANSFERS, "azblob-files")
+    futures = [pool.submit(copy_context().run, work, job) for job in jobs]
+    try:
+        for future in futures:
+            future.result()
+    finally:
+        wait([future for future in futures if not future.cancel()])
 
 
 def in_order(work: Callable[[S], T], jobs: Iterable[S], concurrency: int) -> Generator[T, None, None]:
-    """The results of `work` in the order of the jobs, of which `concurrency` are worked at or wait for their turn.
+    """The results of `work`, a chunk each, in the order of the jobs. Up to `concurrency` are worked at, wait for
+    their turn, or are with the caller, if there is `room` for as many.
 
     Jobs are taken from their iterator in the caller's thread, no earlier than needed.
     """
     coming = iter(jobs)
-    with ThreadPoolExecutor(concurrency, thread_name_prefix="azblob") as pool:
-
-        def start(count: int) -> list[Future[T]]:
-            return [pool.submit(copy_context().run, work, j) for j in itertools.islice(coming, count)]
-
-        running = deque(start(concurrency))
-        try:
-            while running:
-                result = running.popleft().result()
-                running.extend(start(1))
-                yield result
-        finally:
-            for future in running:
-                future.cancel()
+    pool = _threads(CHUNKS, "azblob-chunks")
+    running: deque[Future[T]] = deque()
+    more, held = True, 0
+    try:
+        while True:
+            while more and held < concurrency and room.acquire(blocking=not held):
+                held += 1
+                more = False
+                for job in itertools.islice(coming, 1):
+                    more = True
+                    running.append(pool.submit(copy_context().run, work, job))
+            if not running:
+                return
+            yield running.popleft().result()
+            room.release()
+            held -= 1
+    finally:
+        wait([future for future in running if not future.cancel()])
+        for _ in range(held):
+            room.release()
 
 
 @contextmanager

@@ -45,11 +45,6 @@ SHARED_DIR = "AZ_BATCH_NODE_SHARED_DIR"
 __all__ = ["StorageObject", "StorageProvider", "StorageProviderSettings"]
 
 
-_thread = (
-    threading.local()
-)  # an event loop for each worker thread: to make one takes longer than a small file
-
-
 @dataclass
 class StorageProviderSettings(StorageProviderSettingsBase):
     # All three can hold a secret: as environment variables they stay out of the command lines of jobs.
@@ -148,18 +143,16 @@ class StorageProvider(StorageProviderBase):
         """
         with self._lock:
             if self._workers is None:
-                self._workers = ThreadPoolExecutor(
-                    TRANSFERS, "azblob", initializer=lambda: setattr(_thread, "runner", asyncio.Runner())
-                )
+                self._workers = ThreadPoolExecutor(TRANSFERS, "azblob")
         cancelled = threading.Event()
+        waits = self.use_rate_limiter() or self.wait_for_free_local_storage is not None
 
         def run() -> T:
             with cancellable(cancelled):
-                runner: asyncio.Runner = _thread.runner
-                return runner.run(work(), context=copy_context())
+                return asyncio.run(work()) if waits else _at_once(work())
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._workers, run)
+            return await asyncio.get_running_loop().run_in_executor(self._workers, copy_context().run, run)
         except asyncio.CancelledError:
             cancelled.set()
             raise
@@ -197,3 +190,13 @@ class StorageProvider(StorageProviderBase):
 
     def safe_print(self, query: str) -> str:
         return without_secret(query)
+
+
+def _at_once(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns that never waits. An event loop for it would take longer than it does."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value
+    work.close()
+    raise RuntimeError("The storage plugin's interface waits during a transfer, where it did not up to now.")

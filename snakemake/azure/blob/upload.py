@@ -9,7 +9,7 @@ import hashlib
 import io
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,10 +18,10 @@ from snakemake.azure.blob.errors import BlobError, error_code
 from snakemake.azure.blob.files import (
     CHUNK,
     MIB,
+    SMALL,
     block_size,
     content_type,
     in_order,
-    large_files,
     progress_hook,
 )
 
@@ -49,10 +49,12 @@ class Upload:
         """Replaces the blob; the service's answer, with `etag` and `last_modified`."""
         with self._path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
-            if size <= CHUNK:
+            if size <= SMALL:
                 return self._whole(file, size)
-            with large_files:
-                return self._blocks(file, size)
+            if size <= CHUNK:
+                with closing(in_order(lambda size: self._whole(file, size), [size], 1)) as sent:
+                    return next(sent)
+            return self._blocks(file, size)
 
     def _whole(self, file: io.FileIO, size: int) -> dict[str, Any]:
         from azure.storage.blob import ContentSettings
@@ -73,8 +75,9 @@ class Upload:
         md5 = hashlib.md5(usedforsecurity=False)
         cancelled = progress_hook()
 
-        def send(block: tuple[int, int, bytes | None]) -> BlobBlock:
-            start, length, data = block
+        def send(start: int) -> tuple[BlobBlock, int, bytes | None]:
+            length = min(step, size - start)
+            data = self._read(file, start, length) if step <= BUFFERED else None
             # All ids of a blob must have the same length, and no two uploads of it may use the same.
             name = secrets.token_hex(5)[:9]
 
@@ -84,10 +87,15 @@ class Upload:
                 self._client.stage_block(name, body, length=length, validate_content=True)
 
             self._intact(put)
-            return BlobBlock(name)
+            return BlobBlock(name), start, data
 
-        with closing(in_order(send, self._hashed(file, size, step, md5), self._concurrency)) as sent:
-            blocks = list(sent)
+        blocks: list[BlobBlock] = []
+        starts = range(0, size, step)
+        with closing(in_order(send, starts, self._concurrency)) as sent:
+            for block, start, data in sent:
+                blocks.append(block)
+                self._add(md5, file, start, min(step, size - start), data)
+                del data  # not held in memory while the next one is waited for
         cancelled()
         settings = ContentSettings(
             content_type=content_type(self._client.blob_name), content_md5=bytearray(md5.digest())
@@ -96,20 +104,13 @@ class Upload:
             lambda: self._client.commit_block_list(blocks, content_settings=settings, validate_content=True)
         )
 
-    def _hashed(
-        self, file: io.FileIO, size: int, step: int, md5: Any
-    ) -> Iterator[tuple[int, int, bytes | None]]:
-        """(start, length, content if it is kept) of each block, after its content went into `md5`."""
-        for start in range(0, size, step):
-            length = min(step, size - start)
-            if step <= BUFFERED:
-                data = self._read(file, start, length)
-                md5.update(data)
-                yield start, length, data
-                continue
-            for place in range(start, start + length, MIB):
-                md5.update(self._read(file, place, min(MIB, start + length - place)))
-            yield start, length, None
+    def _add(self, md5: Any, file: io.FileIO, start: int, length: int, data: bytes | None) -> None:
+        """Puts a block into the file's MD5; one that was not kept is read again."""
+        if data is not None:
+            md5.update(data)
+            return
+        for place in range(start, start + length, MIB):
+            md5.update(self._read(file, place, min(MIB, start + length - place)))
 
     def _read(self, file: io.FileIO, start: int, length: int) -> bytes:
         data = os.pread(file.fileno(), length, start)
