@@ -29,11 +29,17 @@ def is_loopback(host: str) -> bool:
     return ip_address(host).is_loopback
 
 
-def local_address(host: str) -> str:
-    """The host of a URL by which this machine itself, and the tasks on it, reach what listens on an address."""
+def own_address(host: str) -> IPv4Address | IPv6Address:
+    """Where this machine itself, and the tasks on it, reach what listens on an address."""
     address = ip_address(host)
     if address.is_unspecified:
-        address = ip_address("::1") if isinstance(address, IPv6Address) else ip_address(LOOPBACK)
+        return ip_address("::1" if isinstance(address, IPv6Address) else LOOPBACK)
+    return address
+
+
+def local_address(host: str) -> str:
+    """The same as the host of a URL."""
+    address = own_address(host)
     return str(address) if isinstance(address, IPv4Address) else f"[{address}]"
 
 

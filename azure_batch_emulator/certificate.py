@@ -4,15 +4,16 @@
 """
 
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import certifi
 from cryptography import x509
 
-ADDRESS = IPv4Address("127.0.0.1")
+Address = IPv4Address | IPv6Address
 
 
 class CertificateError(ValueError):
@@ -28,8 +29,8 @@ class Certificate:
     key: Path
     ca: Path | None = None
 
-    def check(self, now: datetime) -> None:
-        """Raises CertificateError unless the two belong together, are valid now, and are for 127.0.0.1."""
+    def check(self, now: datetime, addresses: Iterable[Address]) -> None:
+        """Raises CertificateError unless the two belong together, are valid now, and are for the addresses."""
         text = {}
         for option, path in (("--cert", self.cert), ("--key", self.key)):
             try:
@@ -63,10 +64,11 @@ class Certificate:
                 f"The certificate of --cert {self.cert} is valid from {leaf.not_valid_before_utc:%Y-%m-%d} to "
                 f"{leaf.not_valid_after_utc:%Y-%m-%d} only: make a new one."
             )
-        if ADDRESS not in _addresses(leaf):
+        wanted = sorted(map(str, set(addresses)))
+        if missing := [address for address in wanted if address not in map(str, _addresses(leaf))]:
             raise CertificateError(
-                f"The certificate of --cert {self.cert} is not for {ADDRESS}, so that no client would accept it: make "
-                f"one that names this address (mkcert {ADDRESS} localhost)."
+                f"The certificate of --cert {self.cert} is not for {missing[0]}, so that no client would accept it: "
+                f"make one that names this address (mkcert {' '.join(wanted)} localhost)."
             )
 
     def bundle(self) -> bytes | None:

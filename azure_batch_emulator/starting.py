@@ -7,13 +7,14 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
 from . import DEV_ACCOUNT, azurite
 from .azurite import Azurite, AzuriteError
-from .binding import BindingError, check_host, is_loopback
+from .binding import LOOPBACK, BindingError, check_host, is_loopback, own_address
 from .certificate import Certificate, CertificateError
 from .clock import RealClock
 from .environment import hint
@@ -56,7 +57,9 @@ def _set_up(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> tuple
     """A running emulator, and the Azurite beside it; `cleanup` ends both. One of _REFUSALS when it can't be."""
     host = check_host(options.host, options.allow_remote)
     profile = load_profile(options.profile)
-    certificate = load_certificate(options.cert, options.key, options.ca)
+    # Azurite listens on loopback, whatever the host is.
+    hosts = [host] if options.blob_port is None else [host, LOOPBACK]
+    certificate = load_certificate(options.cert, options.key, options.ca, hosts)
     packages = PackageStore(options.applications)
     packages.load()
     if reason := check_runner(options.runner):
@@ -110,8 +113,11 @@ def _tell(options: argparse.Namespace, emulator: Emulator, blobs: Azurite | None
     print(hint(emulator.port, blobs.port if blobs else None, emulator.host, trusted), flush=True)
 
 
-def load_certificate(cert: Path | None, key: Path | None, ca: Path | None) -> Certificate | None:
-    """What --cert, --key and --ca give, checked; None without them. Else a CertificateError."""
+def load_certificate(
+    cert: Path | None, key: Path | None, ca: Path | None, hosts: Iterable[str] = (LOOPBACK,)
+) -> Certificate | None:
+    """What --cert, --key and --ca give, checked for what listens on `hosts`; None without them. Else a
+    CertificateError."""
     if cert is None and key is None:
         if ca is not None:
             raise CertificateError("--ca is the authority of a certificate: give --cert and --key as well.")
@@ -119,7 +125,7 @@ def load_certificate(cert: Path | None, key: Path | None, ca: Path | None) -> Ce
     if cert is None or key is None:
         raise CertificateError("A certificate and its key go together: give both --cert and --key.")
     certificate = Certificate(cert, key, ca)
-    certificate.check(datetime.now(UTC))
+    certificate.check(datetime.now(UTC), map(own_address, hosts))
     return certificate
 
 

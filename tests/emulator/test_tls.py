@@ -18,8 +18,8 @@ from .test_command import COMMAND, refusal
 UTC = datetime.UTC
 
 
-def start_refused(cert, key):
-    message = refusal("--port", "0", "--cert", str(cert), "--key", str(key))
+def start_refused(cert, key, *more):
+    message = refusal("--port", "0", "--cert", str(cert), "--key", str(key), *more)
     assert "--cert" in message or "--key" in message
     return message
 
@@ -68,6 +68,22 @@ def test_a_certificate_for_another_address_or_time(tmp_path):
     assert "127.0.0.1" in start_refused(other.cert, other.key)
     old = issue(tmp_path, "127.0.0.1", not_after=datetime.datetime(2020, 1, 1, tzinfo=UTC))
     assert "2020-01-01" in start_refused(old.cert, old.key)
+
+
+def test_the_certificate_is_for_the_address_that_is_listened_on(tmp_path):
+    """And for that of Azurite, if there is one, which is always on 127.0.0.1."""
+    for folder in ("usual", "other"):
+        (tmp_path / folder).mkdir()
+    usual, other = issue(tmp_path / "usual", "127.0.0.1"), issue(tmp_path / "other", "127.0.0.2")
+    assert "127.0.0.2" in start_refused(usual.cert, usual.key, "--host", "127.0.0.2")
+    blobs = start_refused(other.cert, other.key, "--host", "127.0.0.2", "--blob-port", "0")
+    assert "is not for 127.0.0.1" in blobs and "mkcert 127.0.0.1 127.0.0.2 localhost" in blobs
+    options = ["--port", "0", "--host", "127.0.0.2", "--runner", "none"]
+    command = [*COMMAND, "start", *options, "--cert", str(other.cert), "--key", str(other.key)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        ready = process.stdout.readline()
+        process.terminate()
+        assert "ready at https://127.0.0.2:" in ready
 
 
 def test_the_settings_for_clients_of_https(secure, pem):
