@@ -13,7 +13,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "copies": lambda _: copies.run(),
     "cache": lambda o: cache.run(o.cache_mb * 1_000_000),
     "transfers": lambda o: transfers.run(o.mb, o.files, o.rounds, o.disk),
-    "dryrun": lambda o: dryrun.run(o.inputs),
+    "dryrun": lambda o: dryrun.run(o.inputs, o.plugin_inputs),
     "emulator": lambda _: emulator.run(),
 }
 
@@ -29,6 +29,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=int, default=3, help="transfers: of ours and the SDK (%(default)s)")
     made.add_argument("--disk", action="store_true", help="transfers: Azurite keeps blobs on disk")
     made.add_argument("--inputs", type=int, default=500, help="dryrun: inputs (%(default)s)")
+    made.add_argument(
+        "--plugin-inputs", type=int, default=1000, help="dryrun: the plugin's inputs at most (%(default)s)"
+    )
     return made
 
 

@@ -26,8 +26,12 @@ rule one:
 """
 
 
-def run(inputs: int) -> None:
-    say(f"dryrun: `snakemake -n` on {inputs:,} inputs in {FOLDERS} directories")
+def run(inputs: int, plugin_inputs: int) -> None:
+    """The plugin, which makes the same number of requests for each input, may have fewer inputs."""
+    plugin_inputs = min(inputs, plugin_inputs)
+    say(
+        f"dryrun: `snakemake -n` on {inputs:,} inputs in {FOLDERS} directories; the plugin's on {plugin_inputs:,}"
+    )
     before = report.conditions()
     with tempfile.TemporaryDirectory(prefix="azbatch-bench.") as name:
         folder = Path(name)
@@ -40,24 +44,27 @@ def run(inputs: int) -> None:
                         lambda n: client.upload_blob(f"run/data/{n % FOLDERS}/{n}.txt", b"x"), range(inputs)
                     )
                 )
-            (folder / "Snakefile").write_text(SNAKEFILE.format(folders=FOLDERS, inputs=inputs))
-            ours = dry(around, [BIN / "snakemake"], "azblob")
-            plugin = dry(around, [stock_python(), "-m", "snakemake"], "azure")
+            ours = dry(around, [BIN / "snakemake"], "azblob", inputs)
+            plugin = dry(around, [stock_python(), "-m", "snakemake"], "azure", plugin_inputs)
+    each = plugin["requests"] / plugin_inputs
     result = {
         "inputs": inputs,
         "ours": ours,
         "plugin": plugin,
-        "ratio": round(ours["requests"] / plugin["requests"], 6),
+        "plugin_inputs": plugin_inputs,
+        "ratio": round(ours["requests"] / (each * inputs), 6),
     }
     for side, figures in (("ours", ours), ("the plugin", plugin)):
         say(f"  {side}: {figures['requests']:,} requests, {figures['seconds']:.1f} s")
     say(
-        f"  requests, ours to the plugin's: {result['ratio']:.5f}; seconds: {ours['seconds'] / plugin['seconds']:.2f}"
+        f"  requests for each input, ours to the plugin's {each:.1f}: {result['ratio']:.5f}; seconds: "
+        f"{ours['seconds'] / inputs / (plugin['seconds'] / plugin_inputs):.3f}"
     )
     report.publish("dryrun", before, result)
 
 
-def dry(around: Services, snakemake: list[Any], provider: str) -> dict[str, Any]:
+def dry(around: Services, snakemake: list[Any], provider: str, inputs: int) -> dict[str, Any]:
+    (around.folder / "Snakefile").write_text(SNAKEFILE.format(folders=FOLDERS, inputs=inputs))
     environ = clean_environ() | {
         "AZURITE_CONNECTION_STRING": around.connection_string,
         "AZ_BLOB_CONNECTION_STRING": around.connection_string,
