@@ -188,7 +188,7 @@ def services() -> Iterator[Services]:
     with tempfile.TemporaryDirectory(prefix="azbatch-bench.", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         emulator = emulator_command(
-            "process", folder / "batch", "--request-log", str(folder / "requests.jsonl")
+            "process", "--location", str(folder / "batch"), "--request-log", str(folder / "requests.jsonl")
         )
         ready = r"ready at (http://[^\s,]+)"
         with (
