@@ -3,5 +3,5 @@ pytest_plugins = [
     "support.emulator",
     "support.certificates",
     "support.docker_engine",
-    "support.fuse",
+    "support.mounting",
 ]

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 
 import pytest
+from support.mounting import cannot_mount
 
 from snakemake.azure.blob.cache import NodeCache
 from storage.caching import entries, source_of
@@ -17,7 +18,7 @@ def disk(request, tmp_path):
     """A file system of 320 MiB of that kind."""
     make, image, path = MAKERS[request.param], tmp_path / "image", tmp_path / "disk"
     if not shutil.which(make[0]):
-        pytest.skip(f"there is no {make[0]} here (packages xfsprogs and btrfs-progs)")
+        cannot_mount(f"there is no {make[0]} here (packages xfsprogs and btrfs-progs)")
     with image.open("wb") as file:
         file.truncate(320 * MIB)
     path.mkdir()
@@ -26,7 +27,7 @@ def disk(request, tmp_path):
         ["mount", "-o", "loop", str(image), str(path)], check=False, capture_output=True, text=True
     )
     if mounted.returncode:
-        pytest.skip(f"no {request.param} image can be mounted here: {mounted.stderr.strip()}")
+        cannot_mount(f"no {request.param} image can be mounted here: {mounted.stderr.strip()}")
     yield path
     subprocess.run(["umount", str(path)], check=True)
 

@@ -1,0 +1,25 @@
+"""What tests do that have to mount something on this machine.
+
+Where that can't be done, the test is skipped and says why; with AZBATCH_REQUIRE_MOUNTS=1 it fails instead.
+`misc/setup/mounting` installs what is needed on Debian.
+"""
+
+import os
+from typing import NoReturn
+
+import pytest
+
+from azure_batch_emulator.mounts import mountable
+
+
+def cannot_mount(reason: str) -> NoReturn:
+    if os.environ.get("AZBATCH_REQUIRE_MOUNTS") == "1":
+        pytest.fail(f"{reason} (AZBATCH_REQUIRE_MOUNTS is set)")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def fuse() -> None:
+    """The emulator can mount containers of blobs."""
+    if reason := mountable("http://127.0.0.1").missing:
+        cannot_mount(reason)
