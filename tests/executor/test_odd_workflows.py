@@ -205,7 +205,15 @@ rule sleep:
 """
 
 
-def test_a_closed_terminal_leaves_nothing(site):
+@pytest.fixture
+def hangups():
+    """Processes started meanwhile notice a closed terminal, also where these tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_closed_terminal_leaves_nothing(site, hangups):
     site.write({"Snakefile": SLEEPER})
     with site.running() as process:
         wait_until(lambda: site.tasks())
