@@ -248,23 +248,12 @@ class NodeAgents:
     def _upload(self, order: UploadOutputs) -> None:
         node = self._nodes[order.node]
         directory = workspace.task_directory(node.root_dir, order.job, order.task)
-        environment = self._environment_of(node.root_dir, order)
+        environment = workspace.environment_of_uploads(order, node.root_dir)
         failure = transfer.upload(order.files, directory, environment, self._around.access)
         self._around.logs.write(
             order.node, f"task {order.task} of job {order.job}: output files, {_short(failure)}"
         )
         self._report(runs.uploaded, order.run, failure)
-
-    def _environment_of(self, root: Path, order: UploadOutputs) -> dict[str, str]:
-        directory = workspace.task_directory(root, order.job, order.task)
-        return {
-            "AZ_BATCH_NODE_ROOT_DIR": str(root),
-            "AZ_BATCH_TASK_DIR": str(directory),
-            "AZ_BATCH_TASK_WORKING_DIR": str(directory / "wd"),
-            "AZ_BATCH_JOB_ID": order.job,
-            "AZ_BATCH_TASK_ID": order.task,
-            "AZ_BATCH_NODE_ID": order.node,
-        }
 
     def upload_logs(self, node_id: str, files: list[Path], container: dict, directory: str) -> None:
         def upload() -> None:

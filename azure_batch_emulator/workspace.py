@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import mounts
 from .core import layout
-from .core.instructions import Part, StartRun
+from .core.instructions import Part, StartRun, UploadOutputs
 
 MASTER_PORT = 6000  # of AZ_BATCH_MASTER_NODE
 NODE_DIRECTORIES = ("applications", "fsmounts", "shared", "startup", "volatile", "workitems")
@@ -85,19 +85,15 @@ def environment(run: StartRun, root: Path, account: str, account_url: str) -> di
     directory = task_directory(root, run.job, run.task if run.kind != "start" else None)
     variables = {entry["name"]: entry.get("value", "") for entry in run.common_environment}
     variables |= {entry["name"]: entry.get("value", "") for entry in run.spec.get("environmentSettings", ())}
-    variables |= {
+    variables |= _where(root, run.node, directory) | {
         "AZ_BATCH_ACCOUNT_NAME": account,
         "AZ_BATCH_ACCOUNT_URL": account_url + "/",
         "AZ_BATCH_POOL_ID": run.pool,
-        "AZ_BATCH_NODE_ID": run.node,
         "AZ_BATCH_NODE_IS_DEDICATED": "true" if run.dedicated else "false",
-        "AZ_BATCH_NODE_ROOT_DIR": str(root),
         "AZ_BATCH_NODE_SHARED_DIR": str(root / "shared"),
         "AZ_BATCH_NODE_MOUNTS_DIR": str(root / "fsmounts"),
         "AZ_BATCH_NODE_STARTUP_DIR": str(root / "startup"),
         "AZ_BATCH_NODE_STARTUP_WORKING_DIR": str(root / "startup" / "wd"),
-        "AZ_BATCH_TASK_DIR": str(directory),
-        "AZ_BATCH_TASK_WORKING_DIR": str(directory / "wd"),
         "AZ_BATCH_CERTIFICATES_DIR": str(directory / "certs"),
     }
     if run.job is not None:
@@ -108,6 +104,24 @@ def environment(run: StartRun, root: Path, account: str, account_url: str) -> di
         prep = task_directory(root, run.job, run.prep_task)
         variables |= {"AZ_BATCH_JOB_PREP_DIR": str(prep), "AZ_BATCH_JOB_PREP_WORKING_DIR": str(prep / "wd")}
     return variables
+
+
+def environment_of_uploads(order: UploadOutputs, root: Path) -> dict[str, str]:
+    """The variables that patterns of output files may name."""
+    directory = task_directory(root, order.job, order.task)
+    return _where(root, order.node, directory) | {
+        "AZ_BATCH_JOB_ID": order.job,
+        "AZ_BATCH_TASK_ID": order.task,
+    }
+
+
+def _where(root: Path, node: str, directory: Path) -> dict[str, str]:
+    return {
+        "AZ_BATCH_NODE_ID": node,
+        "AZ_BATCH_NODE_ROOT_DIR": str(root),
+        "AZ_BATCH_TASK_DIR": str(directory),
+        "AZ_BATCH_TASK_WORKING_DIR": str(directory / "wd"),
+    }
 
 
 _BOUND = {

@@ -387,7 +387,6 @@ class Job(Entity):
     waiting_on: dict[str, set[str]] = field(default_factory=dict)
     id_ranges: IdRanges = field(default_factory=IdRanges)
     retention: Retention = field(default_factory=Retention)
-    disable_option: str = "requeue"
     released: bool = False
     statistics: Ledger = field(default_factory=Ledger)
 

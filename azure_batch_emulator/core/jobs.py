@@ -164,7 +164,6 @@ def disable(m: Machine, job: Job, option: str) -> None:
     if job.state != "active":
         raise BatchError("JobDisabled")
     job.lifecycle.move(job, "disabling", m.now)
-    job.disable_option = option
     m.touch(job)
     if option != "wait":
         _kill_runs(m, job, "end" if option == "terminate" else "requeue")
