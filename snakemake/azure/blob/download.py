@@ -119,14 +119,16 @@ class Download:
     def _attempt(self, path: Path, blob: Blob, kept: list[bytes], hashed: bool) -> str:
         """Writes it all; the MD5 of what was written, if asked for."""
         md5 = hashlib.md5(usedforsecurity=False)
+        size = 0
         with path.open("wb", buffering=0) as file, closing(self._pieces(blob, kept)) as pieces:
             for piece in pieces:
                 if hashed:
                     md5.update(piece)
                 _write_all(file, piece)
+                size += len(piece)
                 del piece  # not held in memory while the next one is waited for
-            if file.tell() != blob.size:
-                raise BlobError(f"{self._what}: {file.tell():,} of {blob.size:,} bytes arrived; start again.")
+        if size != blob.size:
+            raise BlobError(f"{self._what}: {size:,} of {blob.size:,} bytes arrived; start again.")
         return md5.hexdigest() if hashed else ""
 
     def _pieces(self, blob: Blob, kept: list[bytes]) -> Generator[bytes, None, None]:

@@ -3,6 +3,7 @@
 import errno
 import itertools
 import mimetypes
+import os
 import secrets
 import shutil
 import threading
@@ -190,7 +191,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     On failure nothing is left, and what was at `path` is still there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
     partial = _beside(path)
     try:
         yield partial
@@ -217,8 +219,12 @@ def _swap(new: Path, path: Path) -> None:
     _discard(old)
 
 
+# Of this process: a random name for each file would let go of the interpreter once more.
+_ours, _numbers = secrets.token_hex(6), itertools.count()
+
+
 def _beside(path: Path) -> Path:
-    return path.with_name(f".azblob-{secrets.token_hex(6)}")
+    return path.with_name(f".azblob-{_ours}-{os.getpid():x}-{next(_numbers):x}")
 
 
 def _discard(path: Path) -> None:

@@ -53,19 +53,14 @@ def connect(account: "BlobAccount", patience: float | None = None) -> "BlobServi
 
     `patience` is in seconds, None for PATIENCE.
     """
-    import requests
     from azure.core.pipeline.transport import RequestsTransport
     from azure.storage.blob import BlobServiceClient
 
-    session = requests.Session()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS))
-    # What `requests` takes from the environment it looks up for each request, which costs a tenth of one.
-    session.trust_env = False
-    session.proxies.update(requests.utils.get_environ_proxies(account.url))
+    from snakemake.azure.blob.session import Session
+
     authorities = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     transport = RequestsTransport(
-        session=session,
+        session=Session(account.url, CONNECTIONS),
         connection_timeout=10,
         read_timeout=60,
         connection_verify=authorities,

@@ -9,8 +9,6 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +30,7 @@ from snakemake.azure.blob.inventory import ListingPlan
 from snakemake.azure.blob.names import query_fault, without_secret
 from snakemake.azure.blob.objects import StorageObject
 from snakemake.azure.blob.store import BlobStore
+from snakemake.azure.blob.workers import Workers
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.cache import NodeCache
@@ -96,7 +95,7 @@ class StorageProvider(StorageProviderBase):
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._store: BlobStore | None = None
-        self._workers: ThreadPoolExecutor | None = None
+        self._workers = Workers(TRANSFERS, "azblob")
         self.containers: set[str] = set()  # that the workflow names
         self.cache: IOCacheStorageInterface | None = None
         self.plan = ListingPlan()
@@ -141,9 +140,6 @@ class StorageProvider(StorageProviderBase):
         When the waiting task is cancelled (Ctrl-C, or the failure of another transfer), the transfer stops
         at its next chunk.
         """
-        with self._lock:
-            if self._workers is None:
-                self._workers = ThreadPoolExecutor(TRANSFERS, "azblob")
         cancelled = threading.Event()
         waits = self.use_rate_limiter() or self.wait_for_free_local_storage is not None
 
@@ -152,7 +148,7 @@ class StorageProvider(StorageProviderBase):
                 return asyncio.run(work()) if waits else _at_once(work())
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._workers, copy_context().run, run)
+            return await self._workers.run(run)
         except asyncio.CancelledError:
             cancelled.set()
             raise
