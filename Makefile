@@ -4,14 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests of one file run one after the other, files side by side: each process has services of its own.
 WORKERS ?= 2
+# `make test` always tries the same examples, so that it does not fail by luck; `make fuzz` looks for new ones.
+TIMES ?= 20
 IMAGE ?= snakemake-azbatch:$(shell $(BIN)/python -c 'import snakemake; print(snakemake.__version__.replace("+", "-"))' 2>/dev/null)
 
-.PHONY: help demo test test-docker lint bench image upgrade-check clean
+.PHONY: help demo test fuzz test-docker lint bench image upgrade-check clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo           run the example workflow on the local Batch emulator"
 	@echo "make test           run the tests (those that need a Docker engine or FUSE are skipped where there is none)"
+	@echo "make fuzz           run the tests that try examples with TIMES=20 times as many, other ones each time"
 	@echo "make test-docker    run the tests that need a Docker engine; start one first, see misc/docker/README.md"
 	@echo "make lint           ruff and mypy"
 	@echo "make bench          measure, as ratios against stock Snakemake"
@@ -34,6 +37,9 @@ demo: $(VENV)/.stamp
 
 test: $(VENV)/.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+fuzz: $(VENV)/.stamp
+	AZBATCH_FUZZ=$(TIMES) $(BIN)/python -m pytest -n $(WORKERS) -m hypothesis --timeout=0 $(TESTS)
 
 test-docker: $(VENV)/.stamp
 	AZBATCH_REQUIRE_DOCKER=1 $(BIN)/python -m pytest -m docker

@@ -1,4 +1,5 @@
 pytest_plugins = [
+    "support.examples",
     "support.azurite",
     "support.emulator",
     "support.certificates",

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from support.examples import many
 
 from azure_batch_emulator.core.autoscale import AutoscaleError, History, Sample, Surroundings, evaluate
 from azure_batch_emulator.core.autoscale.functions import NAMES
@@ -47,7 +48,7 @@ words = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@many(400)
 @given(st.one_of(st.text(max_size=200), st.lists(words, max_size=40).map(" ".join)))
 @example("x=" + "(" * 8000)
 @example("x=" + "-" * 8000 + "1")
@@ -91,7 +92,7 @@ expressions = st.recursive(leaves, combine, max_leaves=12)
 statements = st.tuples(st.sampled_from([*WRITABLE, "x", "$y"]), expressions).map(" = ".join)
 
 
-@settings(max_examples=600, deadline=None)
+@many(600)
 @given(st.lists(statements, max_size=4).map(";\n".join))
 def test_any_formula(formula):
     found = outcome(formula)

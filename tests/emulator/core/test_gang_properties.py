@@ -1,8 +1,8 @@
 """The same properties, from a start in which multi-instance tasks are at work."""
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
+from support.examples import many
 
 from .test_machine_properties import Service, TestService
 
@@ -25,5 +25,5 @@ class Gangs(Service):
 
 
 TestGangs = Gangs.TestCase
-TestGangs.settings = settings(TestService.settings, max_examples=20)
+TestGangs.settings = many(20, parent=TestService.settings)
 del TestService  # not once more

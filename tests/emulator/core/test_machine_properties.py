@@ -3,9 +3,9 @@ at once, what is over stays over, everything is shown as the client's models hav
 runs end."""
 
 from azure.batch import models
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.examples import many
 
 from azure_batch_emulator.core import (
     faults,
@@ -422,6 +422,4 @@ class Service(RuleBasedStateMachine):
 
 
 TestService = Service.TestCase
-TestService.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestService.settings = many(60, stateful_step_count=40)

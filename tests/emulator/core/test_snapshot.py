@@ -8,8 +8,9 @@ from typing import get_type_hints
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import many
 
 from azure_batch_emulator.core import jobs, pools, snapshot, tasks
 from azure_batch_emulator.core.entities import Entity
@@ -127,7 +128,7 @@ def values(hint, depth):
 
 
 @pytest.mark.parametrize("kind", ENTITIES, ids=lambda kind: kind.__name__)
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@many(10)
 @given(data=st.data())
 def test_every_entity_comes_back_as_it_was(kind, data):
     one = data.draw(made(kind))

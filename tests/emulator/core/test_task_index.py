@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from azure_batch_emulator import odata
@@ -18,7 +18,6 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(STEPS, KEYS | st.none(), st.sets(st.sampled_from(STATES)), st.none() | st.integers(0, 60))
 def test_it_agrees_with_a_scan(steps, after, states, start):
     index, known = TaskIndex(), {}
@@ -73,7 +72,6 @@ CLAUSES = [
 ]  # fmt: skip
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(CLAUSES), min_size=1, max_size=3),
     st.sampled_from([" and ", " or "]),

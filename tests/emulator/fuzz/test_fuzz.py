@@ -1,22 +1,20 @@
 """Thousands of odd requests: whatever is sent, the service answers at once and in its own way, and what it refuses
 changes nothing.
 
-AZBATCH_FUZZ=N sends N times as many, other ones on each run.
+`make fuzz` sends many times as many, other ones on each run.
 """
 
 import contextlib
-import os
 import socket
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import many
 
 from .neighbours import neighbours, wrong_with
 from .requests import requests
 from .service import Request, Service, is_an_answer_of_the_service
-
-MORE = int(os.environ.get("AZBATCH_FUZZ", "0"))
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +23,6 @@ def service(tmp_path_factory):
     service.start()
     yield service
     service.stop()
-
-
-def many(examples: int):
-    return settings(
-        max_examples=examples * max(1, MORE),
-        derandomize=not MORE,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 @many(40)
