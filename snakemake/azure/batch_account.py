@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from snakemake.azure.login import login
+from snakemake.azure.login import batch_scope, login
 from snakemake.azure.settings import (
     ExecutorSettings,
     SettingsError,
@@ -102,6 +102,7 @@ class BatchAccount:
         return BatchClient(
             self.endpoint,
             self.credential(),
+            credential_scopes=[batch_scope(self.endpoint)],
             retry_policy=RepeatPosts(retry_total=8, retry_backoff_factor=0.5, retry_backoff_max=30),
             connection_timeout=20,
             read_timeout=90,

@@ -6,6 +6,7 @@ https://learn.microsoft.com/python/api/azure-identity/azure.identity.defaultazur
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,20 +15,45 @@ if TYPE_CHECKING:
 
 AUTHORITY_HOST = "AZURE_AUTHORITY_HOST"
 
-# Ends of the names of hosts, and who gives tokens there;
-# https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud
-AUTHORITIES = {
-    ".chinacloudapi.cn": "login.chinacloudapi.cn",
-    ".usgovcloudapi.net": "login.microsoftonline.us",
-}
+
+@dataclass(frozen=True)
+class Cloud:
+    """What differs between Azure's clouds for a login: `end` is that of the names of hosts, `authority` the host that
+    gives tokens, `batch` the audience of those for Batch, with the slash at its end. That of tokens for Blob Storage
+    is https://storage.azure.com in all of them.
+    """
+
+    end: str
+    authority: str | None
+    batch: str
+
+
+# https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud; the audiences are those of the
+# Batch service's pages on Entra ID, https://learn.microsoft.com/azure/batch/batch-aad-auth and its like for China
+# (https://docs.azure.cn/batch/batch-aad-auth), and of the az CLI's list of clouds.
+PUBLIC = Cloud("", None, "https://batch.core.windows.net/")
+OTHERS = (
+    Cloud(".chinacloudapi.cn", "login.chinacloudapi.cn", "https://batch.chinacloudapi.cn/"),
+    Cloud(".usgovcloudapi.net", "login.microsoftonline.us", "https://batch.core.usgovcloudapi.net/"),
+)
+
+
+def cloud_of(url: str) -> Cloud:
+    """The cloud that the endpoint is in; one on a domain of no cloud counts as Azure's public one."""
+    host = urlsplit(url).hostname or ""
+    return next((cloud for cloud in OTHERS if host.endswith(cloud.end)), PUBLIC)
 
 
 def authority_of(url: str, environ: Mapping[str, str] = os.environ) -> str | None:
     """The host that gives tokens for the endpoint; None for AZURE_AUTHORITY_HOST, or else Azure's public cloud."""
-    if environ.get(AUTHORITY_HOST):
-        return None
-    host = urlsplit(url).hostname or ""
-    return next((authority for end, authority in AUTHORITIES.items() if host.endswith(end)), None)
+    return None if environ.get(AUTHORITY_HOST) else cloud_of(url).authority
+
+
+def batch_scope(url: str) -> str:
+    """What a token for this endpoint of Batch is asked for. Batch compares the audience letter by letter, its last
+    slash included, so that there are two.
+    """
+    return f"{cloud_of(url).batch}/.default"
 
 
 def login(url: str) -> "DefaultAzureCredential":
