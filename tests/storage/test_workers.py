@@ -49,6 +49,21 @@ def test_results_that_arrive_together_wake_the_loop_once():
     assert len(woken) < 10  # the last of them may be on their way still
 
 
+def test_the_end_of_an_iterator_holds_up_nobody():
+    """No future takes a StopIteration, and those that arrive with it must not be lost."""
+    workers = Workers(1, "test")
+
+    async def both() -> list:
+        works = (lambda: next(iter(())), lambda: 2)
+        return await asyncio.wait_for(
+            asyncio.gather(*map(workers.run, works), return_exceptions=True), timeout=30
+        )
+
+    first, second = asyncio.run(both())
+    assert isinstance(first, RuntimeError)
+    assert second == 2
+
+
 def test_work_that_has_not_begun_never_begins_for_whoever_is_gone():
     workers, release, ran = Workers(1, "test"), threading.Event(), []
 

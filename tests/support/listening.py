@@ -128,10 +128,8 @@ def _pass_on(arrival: Arrival) -> Answer:
                 connection.putheader(name, value)
         connection.endheaders(arrival.body)
         response = connection.getresponse()
-        headers = {n: v for n, v in response.headers.items() if n.lower() != "transfer-encoding"}
         body = response.read()
-        if arrival.method != "HEAD":
-            headers["Content-Length"] = str(len(body))
+        headers = {n.title(): v for n, v in response.headers.items() if n.lower() != "transfer-encoding"}
         return Answer(response.status, body, headers)
     finally:
         connection.close()

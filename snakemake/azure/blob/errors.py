@@ -64,6 +64,16 @@ def error_code(error: Any) -> str:
 
 def _unreachable(error: Any, account: "BlobAccount", what: str) -> str:
     text = str(error)
+    if "connect to proxy" in text:
+        return (
+            f"{what}: the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names lets nothing through to {account.url}; "
+            "correct the variable, or add the host to NO_PROXY."
+        )
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return (
+            f"{what}: the certificate of {account.url} is not from an authority that is trusted here; name the file of "
+            "that authority in REQUESTS_CA_BUNDLE."
+        )
     if "Connection refused" in text:
         hint = (
             "is the emulator running?" if account.is_loopback else "does a firewall or proxy stand between?"

@@ -11,6 +11,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snakemake.azure.blob.files import CHUNK, pause
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient
 
     from snakemake.azure.blob.account import BlobAccount
+
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 CONNECTIONS = 64  # the transport keeps as many open; more than all transfers at once use
 # Bytes of an answer that are read at a time: a whole chunk, so that it is in memory once. The transport's own
@@ -58,12 +61,11 @@ def connect(account: "BlobAccount", patience: float | None = None) -> "BlobServi
 
     from snakemake.azure.blob.session import Session
 
-    authorities = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     transport = RequestsTransport(
         session=Session(account.url, CONNECTIONS),
         connection_timeout=10,
         read_timeout=60,
-        connection_verify=authorities,
+        connection_verify=_authorities(),
         connection_data_block_size=READ,
     )
     return BlobServiceClient(
@@ -78,6 +80,20 @@ def connect(account: "BlobAccount", patience: float | None = None) -> "BlobServi
         max_single_get_size=CHUNK,
         max_chunk_get_size=CHUNK,
     )
+
+
+def _authorities() -> str | bool:
+    """The file or folder of certificates that https goes by, True for those that `requests` brings along."""
+    from snakemake.azure.blob.account import BlobAccountError
+
+    for variable in BUNDLES:
+        if path := os.environ.get(variable):
+            if not Path(path).exists():
+                raise BlobAccountError(
+                    f"{variable} is {path}, which is not there; correct it, or unset it to trust the usual authorities."
+                )
+            return path
+    return True
 
 
 def _retry_policy(patience: float, reach: float) -> Any:

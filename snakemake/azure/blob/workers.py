@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -35,9 +36,12 @@ class Workers:
 
         def report() -> None:
             try:
-                arrivals.put(waiting, run(work), None)
+                arrived: tuple[Any, BaseException | None] = run(work), None
+            except StopIteration as end:  # which no future takes
+                arrived = None, RuntimeError(f"The work raised {end!r}.")
             except BaseException as error:  # noqa: BLE001  # raised by whoever waits
-                arrivals.put(waiting, None, error)
+                arrived = None, error
+            arrivals.put(waiting, *arrived)
 
         job = self._pool.submit(report)
         try:
@@ -55,10 +59,12 @@ class _Arrivals:
 
     def put(self, waiting: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
         loop = waiting.get_loop()
-        with self._lock:
+        with self._lock, suppress(RuntimeError):  # the loop was closed this moment
+            if loop.is_closed():
+                return
             self._there.append((waiting, result, error))
             # With more than one of them, the loop was called and has not come yet.
-            if len(self._there) == 1 and not loop.is_closed():
+            if len(self._there) == 1:
                 loop.call_soon_threadsafe(self._hand_over)
 
     def _hand_over(self) -> None:
