@@ -1,6 +1,7 @@
 """Azurite beside the emulator: the blob service that tasks and clients use."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,7 @@ ACCOUNT = "devstoreaccount1"
 # Azurite's published development key.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 START_SECONDS = 60
+_LISTENING = re.compile(rb"Blob service is successfully listening at https?://\S+:(\d+)\s")
 
 
 class AzuriteError(RuntimeError):
@@ -92,7 +94,6 @@ class Azurite:
                 probe.bind(("127.0.0.1", self.port))
             except OSError:
                 raise AzuriteError(f"Port {self.port} is taken; choose another with --blob-port.") from None
-            self.port = probe.getsockname()[1]
         self._directory.mkdir(parents=True, exist_ok=True)
         command = Path(executable).name.removesuffix(".cmd")
         blob_only = command == "azurite-blob"
@@ -110,33 +111,33 @@ class Azurite:
             arguments += ["--oauth", "basic"]
         if not blob_only:
             arguments += ["--queuePort", "0", "--tablePort", "0"]
-        self._process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=os.environ | {MARK: str(self._directory)},
-            start_new_session=True,
-        )
-        self._await()
+        # (A file, not a pipe: it goes on writing when this process has been killed.)
+        said = self._directory / "azurite.log"
+        with said.open("wb") as output:
+            self._process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {MARK: str(self._directory)},
+                start_new_session=True,
+            )
+        self.port = self._listens(said)
 
-    def _await(self) -> None:
+    def _listens(self, said: Path) -> int:
+        """Waits until it says that it listens, and on which port: whoever answers at a port may be another."""
         assert self._process is not None
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                assert self._process.stderr is not None
-                message = self._process.stderr.read().decode(errors="replace").strip()
-                raise AzuriteError(
-                    f"Azurite ended at once with exit code {self._process.returncode}: {message[-500:]}"
-                )
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            except OSError:
-                time.sleep(0.1)
+            code = self._process.poll()
+            if match := _LISTENING.search(said.read_bytes()):
+                return int(match[1])
+            if code is not None:
+                message = said.read_text(errors="replace").strip()
+                raise AzuriteError(f"Azurite ended at once with exit code {code}: {message[-500:]}")
+            time.sleep(0.05)
         self.stop()
-        raise AzuriteError(f"Azurite did not answer on port {self.port} within {START_SECONDS} seconds.")
+        raise AzuriteError(f"Azurite did not listen within {START_SECONDS} seconds.")
 
     def stop(self) -> None:
         if self._process is None or self._process.poll() is not None:

@@ -14,17 +14,23 @@ import psutil
 MARK = "AZURE_BATCH_EMULATOR_LOCATION"
 _DIRECTORIES = (MARK, "AZ_BATCH_NODE_ROOT_DIR")
 GRACE_SECONDS = 5  # Azurite writes its data then
+ROUNDS = 4
 
 
 def end_leftovers(location: Path) -> None:
     """Ends what still runs in the directory of an emulator, which must not run itself any more, and waits for it."""
     sessions = set(_sessions(location)) - {os.getsid(0), -1}
-    processes = [process for process in psutil.process_iter() if _session(process.pid) in sessions]
-    for end in (psutil.Process.terminate, psutil.Process.kill):
+    end = psutil.Process.terminate
+    for _ in range(ROUNDS):
+        # Looked for each time: what was to end may have started others before it did.
+        processes = [process for process in psutil.process_iter() if _session(process.pid) in sessions]
+        if not processes:
+            return
         for process in processes:
             with suppress(psutil.Error):
                 end(process)
-        _, processes = psutil.wait_procs(processes, timeout=GRACE_SECONDS)
+        psutil.wait_procs(processes, timeout=GRACE_SECONDS)
+        end = psutil.Process.kill
 
 
 def _sessions(location: Path) -> Iterable[int]:

@@ -5,4 +5,5 @@ pytest_plugins = [
     "support.certificates",
     "support.docker_engine",
     "support.mounting",
+    "support.signals",
 ]

@@ -20,6 +20,7 @@ from .base import Kills, NodeSpec, TaskLaunch, program_not_found, split_command
 from .references import check_references
 
 GRACE_SECONDS = 2.0
+KILL_ROUNDS = 1000  # even against a task that does nothing but start processes
 
 
 class ProcessRunner:
@@ -114,7 +115,7 @@ class ProcessRunner:
     def _clear(self, run_id: str) -> None:
         """Ends what a command left running. The lock is held."""
         if process := self._lingering.pop(run_id, None):
-            signal_session(process.pid, signal.SIGKILL)
+            kill_session(process.pid)
             process.wait()
 
     def _end(self, run_id: str) -> None:
@@ -129,7 +130,7 @@ class ProcessRunner:
     def _force(self, run_id: str) -> None:
         with self._lock:
             if process := self._running.get(run_id):
-                signal_session(process.pid, signal.SIGKILL)
+                kill_session(process.pid)
 
 
 def task_environment(launch: TaskLaunch) -> Mapping[str, str]:
@@ -154,11 +155,25 @@ def processor_times(pid: int) -> tuple[timedelta, timedelta]:
     return timedelta(seconds=user), timedelta(seconds=kernel)
 
 
-def signal_session(leader: int, number: int) -> None:
-    """Sends a signal to every process of a session, whichever process group it is in."""
+def signal_session(leader: int, number: int) -> set[int]:
+    """Sends a signal to every process of a session, whichever process group it is in. Returns their ids."""
+    found = set()
     for pid in psutil.pids():
         try:
             if os.getsid(pid) == leader:
                 os.kill(pid, number)
+                found.add(pid)
         except (ProcessLookupError, PermissionError):
             continue
+    return found
+
+
+def kill_session(leader: int) -> None:
+    """Kills every process of a session, also those that were started while the others were being killed."""
+    killed: set[int] = set()
+    for _ in range(KILL_ROUNDS):
+        found = signal_session(leader, signal.SIGKILL)
+        # Who has been killed starts nothing any more: when there is nobody new, nobody is left.
+        if found <= killed:
+            return
+        killed |= found

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import pytest
 import requests
 
@@ -30,35 +31,37 @@ LOGIN = RegistryLogin("user", "secret")
 HTPASSWD = "user:$2b$04$yHNJc87g79GZN8LhUWct9.0rlF5Bp6O1CQtj.UOrXKm4QeJYxFuSG\n"  # bcrypt of "secret"
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 @contextmanager
 def registry(folder: Path, auth: dict | None = None) -> Iterator[str]:
     """A registry on a free port, with the blobs in `folder`; yields HOST:PORT."""
-    port = free_port()
     config = {
         "version": "0.1",
         "log": {"level": "error"},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
-        "http": {"addr": f"127.0.0.1:{port}", "secret": "x"},
+        "http": {"addr": "127.0.0.1:0", "secret": "x"},
     }
     if auth:
         config["auth"] = auth
-    path = folder / f"config-{port}.yml"  # JSON is YAML
+    path = folder / "config.yml"  # JSON is YAML
     path.write_text(json.dumps(config))
     process = subprocess.Popen(
         [str(REGISTRY), "serve", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
+        port = wait_until(lambda: listens_at(process.pid), process)
         wait_until(lambda: answers(port), process)
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(10)
+
+
+def listens_at(pid: int) -> int | None:
+    """The port that a process listens on: its own choice, so that nobody takes it in between."""
+    for connection in psutil.Process(pid).net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN:
+            return connection.laddr.port
+    return None
 
 
 def answers(port: int) -> bool:
@@ -68,12 +71,13 @@ def answers(port: int) -> bool:
         return False
 
 
-def wait_until(condition, process: subprocess.Popen, seconds: float = 20) -> None:
+def wait_until(condition, process: subprocess.Popen, seconds: float = 60):
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert process.poll() is None, f"the registry ended with {process.returncode}"
         assert time.monotonic() < deadline, "the registry did not answer in time"
         threading.Event().wait(0.05)
+    return found
 
 
 def push(host: str, repository: str, tag: str) -> str:
@@ -253,7 +257,9 @@ def test_registry_with_tokens(stored, tmp_path):
 
 
 def test_no_registry_there():
-    result = pull(f"127.0.0.1:{free_port()}", "smk/image:1")
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound, but not listening
+        result = pull(f"127.0.0.1:{held.getsockname()[1]}", "smk/image:1")
     assert result.verdict is Verdict.UNKNOWN and result.problem is None
 
 

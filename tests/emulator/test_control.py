@@ -13,7 +13,7 @@ from azure_batch_emulator.profile_files import load_profile
 from azure_batch_emulator.request_faults import KINDS, RequestFaults
 from azure_batch_emulator.server import Emulator
 
-from .helpers import completed, make_job, make_pool, task
+from .helpers import completed, make_job, make_pool, shell, task
 from .raw import error, send
 
 
@@ -37,26 +37,33 @@ def test_a_spot_node_is_preempted_and_comes_back(emulator):
     make_pool(client, nodes=0, target_low_priority_nodes=1, wait=False)
     make_job(client)
     client.create_task("job", task("task", "sleep 100"))
-    wait_until(lambda: client.get_task("job", "task").state == "running")
+
+    def runs():
+        found = client.get_task("job", "task")
+        return found.execution_info if found.state == "running" else None
+
+    first = wait_until(runs)
     (node,) = client.list_nodes("pool")
     assert send(emulator, "POST", f"/-/pools/pool/nodes/{node.id}/preempt").status_code == 204
-    wait_until(lambda: client.get_task("job", "task").state == "active")
-    info = client.get_task("job", "task").execution_info
-    assert (info.retry_count, info.requeue_count) == (0, 0)
-    wait_until(lambda: states(client) == ["running"])
-    assert [one.id for one in client.list_nodes("pool")] == [node.id]
-    assert client.get_task("job", "task").state in ("preparing", "running")
+    again = wait_until(lambda: info if (info := runs()) and info.start_time > first.start_time else None)
+    assert (again.retry_count, again.requeue_count) == (0, 0)
+    (back,) = client.list_nodes("pool")
+    assert (back.id, back.state) == (node.id, "running") and back.last_boot_time > node.last_boot_time
 
 
-def test_tasks_of_a_lost_node_run_elsewhere(emulator):
+def test_tasks_of_a_lost_node_run_elsewhere(emulator, tmp_path):
     client = emulator.client()
     make_pool(client, nodes=2)
     make_job(client)
-    client.create_task("job", task("task", "sleep 0.7"))
-    wait_until(lambda: client.get_task("job", "task").state == "running")
+    # The first run lasts until the node is lost, the second ends at once.
+    begun, again = tmp_path / "begun", tmp_path / "again"
+    client.create_task("job", task("task", shell(f"test -e {again} || {{ touch {begun}; sleep 300; }}")))
+    wait_until(begun.exists)
+    again.touch()
     lost = client.get_task("job", "task").node_info.node_id
+    before = client.get_node("pool", lost).state_transition_time
     assert send(emulator, "POST", f"/-/pools/pool/nodes/{lost}/lose").status_code == 204
-    assert client.get_node("pool", lost).state in ("unknown", "unusable")
+    assert client.get_node("pool", lost).state_transition_time > before
     assert completed(client).node_info.node_id != lost
     wait_until(lambda: sorted(states(client)) == ["idle", "idle"])
 
@@ -67,11 +74,11 @@ def test_capacity_boots_start_tasks_and_allocations(emulator, plan):
     make_pool(client, wait=False)
     wait_until(lambda: client.get_pool("pool").resize_errors)
     assert [one.code for one in client.get_pool("pool").resize_errors] == ["AllocationFailed"]
-    client.begin_resize_pool(
-        "pool", {"targetDedicatedNodes": 1, "targetLowPriorityNodes": 1}, polling_interval=0.1
-    )
+    targets = {"targetDedicatedNodes": 1, "targetLowPriorityNodes": 1}
+    resize = client.begin_resize_pool("pool", targets, polling_interval=0.1)
     assert send(emulator, "GET", "/-/faults").json()["boots"] in (0, 1)
     wait_until(lambda: states(client) == ["idle"] * 2)
+    resize.wait()  # or its poller would meet the faults of the next test
     assert send(emulator, "GET", "/-/faults").json()["boots"] == 0
     plan(lowPriorityCores=0)
     assert sorted(states(client)) == ["idle", "preempted"]

@@ -18,8 +18,13 @@ SECRET = "sig=Zm9vYmFyYmF6"
 def logged(tmp_path_factory):
     """A running emulator, and a function that reads its log."""
     path = tmp_path_factory.mktemp("log") / "requests.jsonl"
+
+    def read():
+        whole = path.read_text().rpartition("\n")[0]  # a line may be on its way
+        return [json.loads(line) for line in whole.splitlines()]
+
     with running_emulator(request_log=path, runner="none") as emulator:
-        yield emulator, lambda: [json.loads(line) for line in path.read_text().splitlines()]
+        yield emulator, read
 
 
 def entry(read, **wanted):

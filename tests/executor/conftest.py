@@ -58,6 +58,13 @@ class Site:
         names = (b.name for b in self.container.list_blobs(name_starts_with="run/", include=["metadata"]))
         return {name.removeprefix("run/") for name in names}
 
+    def held(self) -> str:
+        """A shell command for a rule that lasts until `let_go`."""
+        return f"until [ -e {self.workdir}/go ]; do sleep 0.05; done"
+
+    def let_go(self) -> None:
+        (self.workdir / "go").touch()
+
     def options(self, **changes: str | None) -> list[str]:
         given = {
             "az-batch-account-url": self.emulator.url,

@@ -213,10 +213,12 @@ def test_interrupted_runs_leave_nothing(site):
 
 
 def test_a_graceful_end_lets_running_tasks_finish(site):
-    site.write({"Snakefile": MANY.replace("echo {wildcards.i} >", "sleep 3; echo {wildcards.i} >")})
+    site.write({"Snakefile": MANY.replace("echo {wildcards.i} >", f"{site.held()}; echo {{wildcards.i}} >")})
     with site.running("--config", "jobs=2", jobs="1", scheduler="greedy") as process:
         wait_until(lambda: any(str(task.state).lower().endswith("running") for task in site.tasks()))
         process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "Will exit after finishing currently running jobs" in site.output())
+        site.let_go()
         process.wait(60)
     assert len({b for b in site.blobs() if b.startswith("out/")}) == 1
     site.assert_clean()
@@ -226,8 +228,7 @@ def test_an_existing_pool_is_used_and_stays(site):
     site.write({"Snakefile": MANY})
     client = site.emulator.client()
     with site.running("--config", "jobs=1"):
-        wait_until(lambda: list(client.list_pools()))
-        made = next(iter(client.list_pools()))
+        made = wait_until(lambda: next(iter(client.list_pools()), None))
     site.assert_clean()
     from azure.batch import models
 
@@ -256,8 +257,8 @@ rule all:
     input: "token.txt"
 rule token:
     output: "token.txt"
-    shell: "echo $SECRET_TOKEN > {output}; env | cut -d= -f1 | sort > names.txt; ! grep -q ACCOUNT_KEY names.txt; sleep 2"
-"""
+    shell: "echo $SECRET_TOKEN > {output}; env | cut -d= -f1 | sort > names.txt; ! grep -q ACCOUNT_KEY names.txt; HELD"
+""".replace("HELD", site.held())
         }
     )
     site.environ["SECRET_TOKEN"] = "hunter2-token"
@@ -265,6 +266,7 @@ rule token:
         task = wait_until(lambda: next(iter(site.tasks()), None))
         wire = json.dumps(task.as_dict(), default=str)
         pools = json.dumps([p.as_dict() for p in site.emulator.client().list_pools()], default=str)
+        site.let_go()
         assert process.wait(60) == 0, site.output()[-3000:]
     assert site.read("token.txt") == "hunter2-token\n"
     log = site.output() + "".join(p.read_text() for p in (site.workdir / ".snakemake" / "log").glob("*.log"))

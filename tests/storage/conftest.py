@@ -109,7 +109,12 @@ def cache(shared, account, warnings) -> NodeCache:
 @pytest.fixture
 def task(account, cache, warnings):
     """Stores as the tasks of one node have them, each with nothing remembered."""
-    yield lambda: BlobStore(account, cache=NodeCache(cache.root.parent, account.url, 0, warnings.append))
+
+    def store(**options) -> BlobStore:
+        mine = NodeCache(cache.root.parent, account.url, 0, warnings.append)
+        return BlobStore(account, cache=mine, **options)
+
+    yield store
     assert not warnings
 
 

@@ -1,6 +1,7 @@
 """Whole workflows by the real command line, with the local executor and Azurite as default storage."""
 
 import re
+import socket
 import subprocess
 from urllib.parse import parse_qs, urlsplit
 
@@ -133,14 +134,9 @@ class TestFaults:
         assert not [p for p in small_disk.rglob("*") if p.is_file()]
 
     def test_nobody_listens(self, workflow):
-        shown = self.message(workflow.run(AZ_BLOB_CONNECTION_STRING=closed_port_connection()))
+        with socket.socket() as held:
+            held.bind(("127.0.0.1", 0))  # bound, but not listening
+            endpoint = f"http://127.0.0.1:{held.getsockname()[1]}/a"
+            account = f"AccountName=a;AccountKey=a2V5;BlobEndpoint={endpoint}"
+            shown = self.message(workflow.run(AZ_BLOB_CONNECTION_STRING=account))
         assert "nothing accepts connections at http://127.0.0.1:" in shown
-
-
-def closed_port_connection() -> str:
-    import socket
-
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
-    return f"AccountName=a;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:{port}/a"

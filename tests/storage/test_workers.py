@@ -65,12 +65,13 @@ def test_the_end_of_an_iterator_holds_up_nobody():
 
 
 def test_work_that_has_not_begun_never_begins_for_whoever_is_gone():
-    workers, release, ran = Workers(1, "test"), threading.Event(), []
+    workers, begun, release, ran = Workers(1, "test"), threading.Event(), threading.Event(), []
 
     async def cancelled() -> None:
-        first = asyncio.ensure_future(workers.run(release.wait))
+        first = asyncio.ensure_future(workers.run(lambda: [begun.set(), release.wait()]))
         second = asyncio.ensure_future(workers.run(lambda: ran.append(2)))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
+        begun.wait(30)
         second.cancel()
         with pytest.raises(asyncio.CancelledError):
             await second
@@ -83,20 +84,22 @@ def test_work_that_has_not_begun_never_begins_for_whoever_is_gone():
 
 
 def test_work_may_end_after_its_loop():
-    workers, release, ended = Workers(1, "test"), threading.Event(), threading.Event()
+    workers, begun, release, ended = Workers(1, "test"), *(threading.Event() for _ in range(3))
 
     def work() -> None:
+        begun.set()
         release.wait()
         ended.set()
 
     async def leave() -> None:
         task = asyncio.ensure_future(workers.run(work))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
+        begun.wait(30)
         task.cancel()
 
     asyncio.run(leave())
     release.set()
-    assert ended.wait(5)
+    assert ended.wait(30)
     assert asyncio.run(workers.run(lambda: "next")) == "next"
 
 
@@ -110,7 +113,7 @@ def test_loops_are_not_kept():
 
     for _ in range(3):
         asyncio.run(one())
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while any(loop() for loop in loops) and time.monotonic() < deadline:
         gc.collect()
         time.sleep(0.01)

@@ -31,8 +31,10 @@ def on_node(client, info, name):
 @covers("list_subtasks", "create_task", "get_task", "download_node_file")
 def test_a_service_in_the_background(client, nodes):
     """Coordination leaves a process on each node, the command finds the primary's; all are gone afterwards."""
-    coordination = "(echo $BASHPID > ../service; exec sleep 300) & env > ../environment; echo met"
-    command = "while [ ! -s ../service ]; do :; done; kill -0 $(cat ../service) && echo served"
+    coordination = "(echo $BASHPID > ../service; exec sleep 300) & env > ../environment; "
+    # What a node's coordination has not begun would be missing at the end.
+    coordination += "while [ ! -s ../service ]; do sleep 0.01; done; echo met"
+    command = "kill -0 $(cat ../service) && echo served"
     client.create_task("job", task("mpi", shell(command), multi_instance_settings=settings(coordination)))
     done = completed(client, task_id="mpi")
     assert (done.state, done.execution_info.exit_code) == ("completed", 0)

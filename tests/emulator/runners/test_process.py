@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from support.running import Running
 from azure_batch_emulator.core.entities import Ended
 from azure_batch_emulator.runners import ContainerSpec, NodeSpec, make_runner
 from azure_batch_emulator.runners.base import Kills
-from azure_batch_emulator.runners.process import ProcessRunner
+from azure_batch_emulator.runners.process import ProcessRunner, kill_session
 
 
 @pytest.fixture
@@ -24,6 +25,14 @@ def runner() -> Iterator[ProcessRunner]:
     assert isinstance(made, ProcessRunner)
     yield made
     made.close()
+
+
+def ended(process: psutil.Process) -> bool:
+    """Also if nobody has asked for its exit code yet."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def out(launch) -> str:
@@ -107,7 +116,7 @@ def test_kill_takes_children_too(runner, launch):
     runner.kill(task.run_id)
     runner.kill(task.run_id)
     assert running.join() == Ended(128 + signal.SIGTERM, None)
-    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: ended(child))
     assert "never" not in out(task)
 
 
@@ -120,7 +129,7 @@ def test_kill_takes_other_process_groups_of_the_session(runner, launch):
     child = psutil.Process(int(out(task)))
     runner.kill(task.run_id)
     running.join()
-    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: ended(child))
 
 
 def test_what_ignores_the_request_is_killed(launch):
@@ -152,11 +161,26 @@ def test_what_a_task_leaves_behind_ends_with_it(runner, launch):
     task = launch("sh -c 'sleep 600 >/dev/null 2>&1 & echo $!'")
     assert runner.run(task) == Ended(0, None)
     pid = int(out(task))
-    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not psutil.pid_exists(pid) or ended(psutil.Process(pid)))
 
 
-def test_close_ends_all_and_stays_closed(launch):
-    runner = ProcessRunner(grace_seconds=0.2)
+def test_what_is_started_while_a_session_is_killed_ends_too(monkeypatch):
+    every, seen = psutil.pids, []
+
+    def late():
+        """The first time one of the processes is not there yet."""
+        seen.append(every())
+        return [pid for pid in seen[-1] if len(seen) > 1 or pid != child.pid]
+
+    command = ["sh", "-c", "sleep 600 & echo $!; wait"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as leader:
+        child = psutil.Process(int(leader.stdout.readline()))
+        monkeypatch.setattr(psutil, "pids", late)
+        kill_session(leader.pid)
+    wait_until(lambda: ended(child))
+
+
+def test_close_ends_all_and_stays_closed(runner, launch):
     tasks = [launch("sh -c 'echo up; sleep 600'") for _ in range(3)]
     runs = [Running(runner, task) for task in tasks]
     wait_until(lambda: all((t.task_dir / "stdout.txt").exists() and out(t) for t in tasks))
