@@ -1,5 +1,11 @@
-"""Azurite beside the emulator: the blob service that tasks and clients use."""
+"""Azurite beside the emulator: the blob service that tasks and clients use.
 
+Its accounts are those of AZURITE_ACCOUNTS (`NAME:KEY;NAME:KEY`), if that is set, else its published one.
+https://learn.microsoft.com/azure/storage/common/storage-use-azurite#custom-storage-accounts-and-keys
+"""
+
+import base64
+import binascii
 import os
 import re
 import shutil
@@ -7,6 +13,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,8 +24,18 @@ from .leftovers import MARK
 ACCOUNT = "devstoreaccount1"
 # Azurite's published development key.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+ACCOUNTS = "AZURITE_ACCOUNTS"
 START_SECONDS = 60
 _LISTENING = re.compile(rb"Blob service is successfully listening at https?://\S+:(\d+)\s")
+
+
+@dataclass(frozen=True)
+class StorageAccount:
+    """A storage account in Azurite: its name, its URL and its key."""
+
+    name: str
+    url: str
+    key: str
 
 
 class AzuriteError(RuntimeError):
@@ -40,17 +58,40 @@ def find() -> str:
     )
 
 
-def account_url(port: int, scheme: str = "http") -> str:
-    return f"{scheme}://127.0.0.1:{port}/{ACCOUNT}"
+def accounts(
+    port: int, scheme: str = "http", given: Mapping[str, str] = os.environ
+) -> tuple[StorageAccount, ...]:
+    """Those of an Azurite on `port` that has the variables `given`; an AzuriteError if they can't be read."""
+    pairs = [(ACCOUNT, KEY)]
+    if text := given.get(ACCOUNTS):
+        pairs = [_pair(part) for part in text.split(";") if part.strip()]
+        if not pairs or len(dict(pairs)) < len(pairs):
+            raise AzuriteError(f"{ACCOUNTS} has no account, or one twice: it is NAME:KEY;NAME:KEY.")
+    return tuple(StorageAccount(name, f"{scheme}://127.0.0.1:{port}/{name}", key) for name, key in pairs)
 
 
-def account_url_with_sas(port: int, days: int = 30, scheme: str = "http") -> str:
-    """The blob account's URL with a SAS for everything, valid for `days`."""
+def _pair(text: str) -> tuple[str, str]:
+    """Name and first key; the text has secrets, so it is not repeated."""
+    name, key = [*text.strip().split(":"), ""][:2]
+    try:
+        good = bool(re.fullmatch(r"[a-z0-9]{3,24}", name) and base64.b64decode(key, validate=True))
+    except binascii.Error:
+        good = False
+    if not good:
+        raise AzuriteError(
+            f"{ACCOUNTS} can't be read: it is NAME:KEY;NAME:KEY, with 3 to 24 lower-case letters and digits in a name "
+            "and keys in base64."
+        )
+    return name, key
+
+
+def url_with_sas(account: StorageAccount, days: int = 30) -> str:
+    """The account's URL with a SAS for everything, valid for `days`."""
     from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
     sas = generate_account_sas(
-        ACCOUNT,
-        KEY,
+        account.name,
+        account.key,
         ResourceTypes(service=True, container=True, object=True),
         AccountSasPermissions(
             read=True, write=True, delete=True, list=True, add=True, create=True, update=True, tag=True
@@ -58,18 +99,7 @@ def account_url_with_sas(port: int, days: int = 30, scheme: str = "http") -> str
         expiry=datetime.now(UTC) + timedelta(days=days),
         start=datetime.now(UTC) - timedelta(minutes=15),
     )
-    return f"{account_url(port, scheme)}?{sas}"
-
-
-def container_url(account: str, name: str) -> str:
-    """The URL of a container in the account of this URL, with a SAS for reading that is valid for a day."""
-    from azure.storage.blob import ContainerSasPermissions, generate_container_sas
-
-    permission = ContainerSasPermissions(read=True, list=True)
-    expiry = datetime.now(UTC) + timedelta(days=1)
-    return (
-        f"{account}/{name}?{generate_container_sas(ACCOUNT, name, KEY, permission=permission, expiry=expiry)}"
-    )
+    return f"{account.url}?{sas}"
 
 
 class Azurite:
@@ -83,11 +113,18 @@ class Azurite:
         self._process: subprocess.Popen | None = None
 
     @property
+    def accounts(self) -> tuple[StorageAccount, ...]:
+        """The first is the one that is linked to the Batch account."""
+        return accounts(self.port, "https" if self._certificate else "http")
+
+    @property
     def url(self) -> str:
-        return account_url(self.port, "https" if self._certificate else "http")
+        return self.accounts[0].url
 
     def start(self) -> None:
+        """An AzuriteError if it can't be."""
         executable = find()
+        accounts(self.port)  # Azurite itself would say nothing, and have none
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from . import DEFAULT_PORT, __version__
+from .azurite import AzuriteError
 from .binding import LOOPBACK, BindingError, check_host
 from .environment import SHELLS, environment, lines
 from .runners import RUNNERS
@@ -128,7 +129,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.command == "start":
         return start(options)
-    variables = environment(options.port, options.blob_port, options.ca, options.host)
+    try:
+        variables = environment(options.port, options.blob_port, options.ca, options.host)
+    except AzuriteError as error:
+        print(f"azure-batch-emulator: {error}", file=sys.stderr)
+        return 1
     print("\n".join(lines(variables, options.shell)))
     return 0
 

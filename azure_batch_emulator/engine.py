@@ -6,12 +6,13 @@ change, and hands its instructions out before letting go, so they are handed out
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol, TypeVar
 
+from .azurite import StorageAccount
 from .clock import Clock
 from .core import faults, restart, snapshot, timers
 from .core.instructions import Instruction, NodeInstruction, SetTimer
@@ -19,12 +20,13 @@ from .core.machine import Machine
 from .core.mounts import Mountable
 from .delays import Delays
 from .identity.issuer import Issuer
+from .linked_storage import LinkedStorage
 from .modelled import ModelledNodes
 from .mounts import Mounts, mountable
 from .node_access import NodeAccess
 from .node_agents import NodeAgents, Surroundings
 from .node_logs import NodeLogs
-from .packages import PackageStore
+from .packages import Installer, PackageStore
 from .profile import Profile
 from .region import catalogue
 from .runners import Runner
@@ -52,8 +54,8 @@ class Nodes(Protocol):
 
 
 class Engine:
-    """A running service; `start` and `close` it. Without a runner, nodes and tasks are modelled; `account_url` and
-    `auto_storage`: see Surroundings."""
+    """A running service; `start` and `close` it. Without a runner, nodes and tasks are modelled; `account_url`: see
+    Surroundings. Of the `storage` accounts the first is linked to the Batch account."""
 
     def __init__(
         self,
@@ -64,24 +66,23 @@ class Engine:
         location: Path,
         account: str,
         packages: PackageStore | None = None,
-        auto_storage: str | None = None,
+        storage: Sequence[StorageAccount] = (),
         access: NodeAccess | None = None,
         account_url: str = "",
     ) -> None:
         self.account = account
         self.clock = clock
         self.workspace = Workspace(location)
-        self.packages = packages or PackageStore()
         self.access = access or NodeAccess(Issuer())
+        self.linked_storage = LinkedStorage(storage[0] if storage else None, self.access)
+        packages = packages or PackageStore()
         self.node_logs = NodeLogs(location / "logs", clock.now)
-        self._mounts = Mounts(location, auto_storage, self.access)
+        self._mounts = Mounts(location, storage, self.access)
         self.catalogue = replace(
             catalogue(),
-            applications=self.packages.applications,
-            auto_storage=auto_storage is not None,
-            mountable=mountable(auto_storage)
-            if runner
-            else Mountable(missing="Modelled nodes mount nothing."),
+            applications=packages.applications,
+            auto_storage=bool(storage),
+            mountable=mountable(storage) if runner else Mountable(missing="Modelled nodes mount nothing."),
         )
         self._machine = Machine(profile, random, clock.now(), self.catalogue)
         self._lock = threading.RLock()
@@ -90,9 +91,9 @@ class Engine:
         around = Surroundings(
             account,
             account_url,
-            auto_storage,
+            self.linked_storage,
             self.workspace,
-            self.packages,
+            Installer(packages, self.linked_storage, lambda: self.read(lambda m: m.catalogue.applications)),
             self.access,
             self.node_logs,
             self._mounts,

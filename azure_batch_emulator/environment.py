@@ -18,7 +18,7 @@ def environment(port: int, blob_port: int, ca: Path | None = None, host: str = L
         "AZ_BATCH_ACCOUNT_URL": url,
         "AZ_BATCH_ACCOUNT_NAME": DEV_ACCOUNT,
         "AZ_BATCH_ACCOUNT_KEY": DEV_KEY,
-        "AZ_BLOB_ACCOUNT_URL": azurite.account_url_with_sas(blob_port, scheme=scheme),
+        "AZ_BLOB_ACCOUNT_URL": azurite.url_with_sas(azurite.accounts(blob_port, scheme)[0]),
         "AZURE_BATCH_ACCOUNT": DEV_ACCOUNT,
         "AZURE_BATCH_ACCESS_KEY": DEV_KEY,
         "AZURE_BATCH_ENDPOINT": url,

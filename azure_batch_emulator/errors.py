@@ -76,6 +76,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "JobScheduleNotFound": (404, "The specified job schedule does not exist."),
     "StorageAccountNotFound": (404, "The specified storage account does not exist."),
     "ApplicationNotFound": (404, "The specified application does not exist."),
+    "ApplicationPackageNotFound": (404, "The specified application package does not exist."),
     "NodeUserNotFound": (404, "The specified node user does not exist."),
     "UnsupportedHttpVerb": (405, "The resource doesn't support the specified HTTP verb."),
     "OperationInvalidForCurrentState": (
@@ -86,6 +87,12 @@ CATALOGUE: dict[str, tuple[int, str]] = {
         409,
         "One or more of the specified application package references are invalid.",
     ),
+    "ApplicationPackageExists": (
+        409,
+        "The specified application package already exists, and its application does not allow updates.",
+    ),
+    "ApplicationQuotaReached": (409, "The application quota for the account has been reached."),
+    "ApplicationPackageQuotaReached": (409, "The package quota for the application has been reached."),
     "PoolExists": (409, "The specified pool already exists."),
     "PoolBeingDeleted": (409, "The specified pool is being deleted."),
     "PoolBeingResized": (409, "The specified pool is being resized."),

@@ -13,13 +13,13 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
-from . import azurite
+from .azurite import StorageAccount
 from .core.entities import Failed
 from .core.mounts import BLOBS, Mountable
 from .leftovers import MARK
@@ -34,9 +34,9 @@ _TABLE = Path("/proc/self/mountinfo")
 _DEVICE = Path("/dev/fuse")
 
 
-def mountable(storage: str | None) -> Mountable:
-    """What can be mounted on this machine; `storage` is the URL of the account in Azurite, if it runs."""
-    if storage is None:
+def mountable(storage: Sequence[StorageAccount]) -> Mountable:
+    """What can be mounted on this machine; `storage` are the accounts in Azurite, if it runs."""
+    if not storage:
         return Mountable()
     if shutil.which("rclone") is None:
         missing = "No mount program is here: install rclone (Debian: apt-get install rclone fuse3)."
@@ -46,7 +46,7 @@ def mountable(storage: str | None) -> Mountable:
         missing = f"The emulator can't open {_DEVICE}, without which no file system can be mounted."
     else:
         missing = ""
-    return Mountable(azurite.ACCOUNT, storage.startswith("https:"), missing)
+    return Mountable(tuple(each.name for each in storage), storage[0].url.startswith("https:"), missing)
 
 
 @dataclass
@@ -68,8 +68,8 @@ class MountError(Exception):
 class Mounts:
     """Of all nodes of an emulator whose files lie in `location`."""
 
-    def __init__(self, location: Path, storage: str | None, access: NodeAccess) -> None:
-        self._location, self._storage, self._access = location, storage, access
+    def __init__(self, location: Path, storage: Sequence[StorageAccount], access: NodeAccess) -> None:
+        self._location, self._storage, self._access = location, tuple(storage), access
         self._lock = threading.Lock()
         self._mounts: dict[str, list[_Mount]] = {}
         self._closed = False
@@ -124,7 +124,7 @@ class Mounts:
         if missing := mountable(self._storage).missing:
             raise MountError(missing)
         container = system["containerName"]
-        url = f"{self._storage}/{container}?{self._sas(system)}"
+        url = f"{self._account(system).url}/{container}?{self._sas(system)}"
         self._check(url)
         path = root / "fsmounts" / system["relativeMountPath"]
         scratch = self._scratch / node / str(number)
@@ -142,6 +142,13 @@ class Mounts:
         _await(process, path, scratch)
         _tell(log, f"mounted {container} at {path}")
 
+    def _account(self, system: Mapping) -> StorageAccount:
+        for account in self._storage:
+            if account.name == system["accountName"]:
+                return account
+        # The pool is from before a restart, when there was another Azurite.
+        raise MountError(f"There is no storage account {system['accountName']!r}.")
+
     def _sas(self, system: Mapping) -> str:
         """For the container, by what the configuration has."""
         from azure.core.exceptions import AzureError
@@ -156,7 +163,9 @@ class Mounts:
             if "accountKey" in system:
                 key = {"account_key": system["accountKey"], "expiry": now + KEY_LIFETIME}
             else:
-                with self._access.service(self._storage or "", system["identityReference"]) as service:
+                with self._access.service_as(
+                    self._account(system).url, system["identityReference"]
+                ) as service:
                     expiry = now + IDENTITY_LIFETIME
                     delegated = service.get_user_delegation_key(now - timedelta(minutes=5), expiry)
                 key = {"user_delegation_key": delegated, "expiry": expiry}

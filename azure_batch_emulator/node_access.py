@@ -99,22 +99,29 @@ class NodeAccess:
         """A client for a container, by what its URL carries or with the token of an identityReference."""
         from azure.storage.blob import ContainerClient
 
-        return ContainerClient.from_container_url(url, **self._options(identity))
+        return ContainerClient.from_container_url(url, **self._options(self._credential(identity)))
 
     def blob(self, url: str, identity: Mapping | None) -> "BlobClient":
         from azure.storage.blob import BlobClient
 
-        return BlobClient.from_blob_url(url, **self._options(identity))
+        return BlobClient.from_blob_url(url, **self._options(self._credential(identity)))
 
-    def service(self, url: str, identity: Mapping) -> "BlobServiceClient":
+    def service_as(self, url: str, identity: Mapping) -> "BlobServiceClient":
+        """A client for an account with the token of an identityReference."""
+        return self.service(url, self._credential(identity))
+
+    def service(self, url: str, credential: Any) -> "BlobServiceClient":
         from azure.storage.blob import BlobServiceClient
 
-        return BlobServiceClient(url, **self._options(identity))
+        return BlobServiceClient(url, **self._options(credential))
 
-    def _options(self, identity: Mapping | None) -> dict[str, Any]:
+    def _credential(self, identity: Mapping | None) -> "_Credential | None":
+        return None if identity is None else _Credential(self, identity["resourceId"])
+
+    def _options(self, credential: Any) -> dict[str, Any]:
         options: dict[str, Any] = {"api_version": STORAGE_VERSION}
-        if identity is not None:
-            options["credential"] = _Credential(self, identity["resourceId"])
+        if credential is not None:
+            options["credential"] = credential
         if self.trust is not None:
             options["transport"] = _transport(self.trust)
         return options

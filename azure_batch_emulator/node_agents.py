@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import azurite, transfer, workspace
+from . import transfer, workspace
 from .core import layout, nodes, runs
 from .core.entities import Ended, Failed
 from .core.instructions import (
@@ -20,10 +20,11 @@ from .core.instructions import (
     StartRun,
     UploadOutputs,
 )
+from .linked_storage import LinkedStorage
 from .mounts import Mounts
 from .node_access import NodeAccess
 from .node_logs import NodeLogs
-from .packages import PackageStore
+from .packages import Installer
 from .region import catalogue
 from .runners import BindMount, ContainerSpec, NodeSpec, Runner, Stage, TaskLaunch
 from .workers import Workers
@@ -34,14 +35,13 @@ log = logging.getLogger("azure_batch_emulator.engine")
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all nodes of an account have in common. `account_url` is what tasks see as AZ_BATCH_ACCOUNT_URL;
-    `auto_storage` is the URL of the storage account that is linked to the Batch account: an Azurite's."""
+    """What all nodes of an account have in common. `account_url` is what tasks see as AZ_BATCH_ACCOUNT_URL."""
 
     account: str
     account_url: str
-    auto_storage: str | None
+    linked_storage: LinkedStorage
     workspace: Workspace
-    packages: PackageStore
+    packages: Installer
     access: NodeAccess
     logs: NodeLogs
     mounts: Mounts
@@ -239,9 +239,7 @@ class NodeAgents:
         """Resource files of the linked storage account get their container's URL; a SAS is made for each use."""
         for resource in resources:
             if name := resource.get("autoStorageContainerName"):
-                # Without an account the task is from before a restart; the URL leads nowhere, as it should.
-                url = azurite.container_url(self._around.auto_storage or "", name)
-                yield resource | {"storageContainerUrl": url}
+                yield resource | {"storageContainerUrl": self._around.linked_storage.container_url(name)}
             else:
                 yield resource
 

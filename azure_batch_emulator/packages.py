@@ -1,6 +1,6 @@
-"""Application packages on disk: `NAME/VERSION.zip` in a directory, unpacked on nodes.
+"""Application packages: `NAME/VERSION.zip` in a directory, or blobs of the linked storage account, unpacked on nodes.
 
-`NAME/application.json` may give `displayName` and `defaultVersion`. Applications are read once, at the start.
+In the directory `NAME/application.json` may give `displayName` and `defaultVersion`; it is read once, at the start.
 https://learn.microsoft.com/azure/batch/batch-application-packages
 """
 
@@ -11,17 +11,25 @@ import threading
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
-from .core.applications import Application, find
+from .core.applications import (
+    MAX_APPLICATIONS,
+    MAX_PACKAGES,
+    VERSION,
+    Application,
+    Applications,
+    Package,
+    find,
+)
+from .core.applications import name as reference_name
 from .core.entities import Failed
+from .linked_storage import LinkedStorage
 from .wire import is_id
 
-_VERSION = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 PREFIX = "AZ_BATCH_APP_PACKAGE"
-# https://learn.microsoft.com/azure/batch/batch-quota-limit
-MAX_APPLICATIONS, MAX_VERSIONS = 20, 40
 
 
 class PackageError(ValueError):
@@ -33,7 +41,6 @@ class PackageStore:
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
-        self._lock = threading.Lock()
         self.applications: dict[str, Application] = {}
 
     def load(self) -> None:
@@ -55,38 +62,64 @@ class PackageStore:
             if self.applications.setdefault(application.id.lower(), application) is not application:
                 raise PackageError(f"The application {application.id!r} is there twice, in other letters.")
 
+    def archive(self, application: str, version: str) -> Path:
+        assert self._directory is not None
+        return self._directory / application / f"{version}.zip"
+
+
+class Installer:
+    """Unpacks packages on nodes: those of the directory, and those that were uploaded to the linked storage account.
+    `look` gives the account's applications as they are now."""
+
+    def __init__(self, store: PackageStore, storage: LinkedStorage, look: Callable[[], Applications]) -> None:
+        self._store, self._storage, self._look = store, storage, look
+        self._lock = threading.Lock()
+
     def install(self, references: Iterable[dict], root: Path, where: str) -> dict[str, str] | Failed:
         """Unpacks packages below a node's root, unless they are there, and returns the variables that name their
         directories; or says which can't be had. `where` is `pool` or `task`."""
         variables: dict[str, str] = {}
         for reference in references:
-            known = find(self.applications, reference)
+            known = find(self._look(), reference)
             if known is None:
                 return _failed(reference, where, "There is no such application, version or default version.")
-            application, version = known
-            target = root / "applications" / application.id.lower() / version
+            application, package = known
+            target = root / "applications" / application.id.lower() / package.version
             try:
                 if not target.exists():
                     with self._lock:
-                        self._unpack(application.id, version, target)
+                        self._install(application, package, target)
             except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
                 return _failed(reference, where, f"The package can't be unpacked: {error}")
-            variables[variable(application.id, version)] = str(target)
-            if version == application.default:
+            variables[variable(application.id, package.version)] = str(target)
+            if package.version == application.default:
                 variables[variable(application.id)] = str(target)
         return variables
 
-    def _unpack(self, name: str, version: str, target: Path) -> None:
+    def _install(self, application: Application, package: Package, target: Path) -> None:
         if target.exists():
             return
-        assert self._directory is not None
-        part = target.parent / f".{uuid.uuid4().hex}"
+        if package.container is None:
+            _unpack(self._store.archive(application.id, package.version), target)
+            return
+        download = target.parent / f".{uuid.uuid4().hex}.zip"
+        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with zipfile.ZipFile(self._directory / name / f"{version}.zip") as archive:
-                archive.extractall(part)
-            part.rename(target)
+            self._storage.save(package.container, package.version, download)
+            _unpack(download, target)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            download.unlink(missing_ok=True)
+
+
+def _unpack(file: Path, target: Path) -> None:
+    """All of it or nothing."""
+    part = target.parent / f".{uuid.uuid4().hex}"
+    try:
+        with zipfile.ZipFile(file) as archive:
+            archive.extractall(part)
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def variable(name: str, version: str | None = None) -> str:
@@ -99,10 +132,10 @@ def _read(path: Path) -> Application:
     if not is_id(path.name):
         raise PackageError(f"{path}: an application has 1 to 64 letters, digits, hyphens and underscores.")
     versions = tuple(sorted(file.stem for file in path.glob("*.zip")))
-    if len(versions) > MAX_VERSIONS:
-        raise PackageError(f"{path} has {len(versions)} versions; an application has at most {MAX_VERSIONS}.")
+    if len(versions) > MAX_PACKAGES:
+        raise PackageError(f"{path} has {len(versions)} versions; an application has at most {MAX_PACKAGES}.")
     for version in versions:
-        if not _VERSION.fullmatch(version):
+        if not VERSION.fullmatch(version):
             raise PackageError(
                 f"{path / version}.zip: a version has 1 to 64 letters, digits, periods, hyphens and underscores."
             )
@@ -110,7 +143,22 @@ def _read(path: Path) -> Application:
     default = settings.get("defaultVersion")
     if default is not None and default not in versions:
         raise PackageError(f"{path / 'application.json'}: there is no version {default!r}.")
-    return Application(path.name, settings.get("displayName", path.name), versions, default)
+    packages = tuple(_package(path / f"{version}.zip") for version in versions)
+    modified = max((package.modified for package in packages), default=_modified(path))
+    return Application(path.name, modified, _etag(path), settings.get("displayName"), packages, default)
+
+
+def _package(file: Path) -> Package:
+    modified = _modified(file)
+    return Package(file.stem, modified, _etag(file), format="zip", activated=modified)
+
+
+def _modified(file: Path) -> datetime:
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC)
+
+
+def _etag(file: Path) -> str:
+    return f"0x{file.stat().st_mtime_ns:X}"
 
 
 def _settings(file: Path) -> dict[str, str]:
@@ -129,10 +177,9 @@ def _settings(file: Path) -> dict[str, str]:
 
 def _failed(reference: dict, where: str, message: str) -> Failed:
     """As recorded for nodes, whose error has these two details."""
-    name = f"{reference['applicationId']}:{reference.get('version', '')}".rstrip(":")
     return Failed(
         "UserError",
         "ApplicationPackageError",
         f"One or more application packages specified for the {where} are invalid",
-        (("ApplicationPackageReference", name), ("Message", message)),
+        (("ApplicationPackageReference", reference_name(reference)), ("Message", message)),
     )

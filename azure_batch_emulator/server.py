@@ -11,8 +11,9 @@ from typing import TextIO
 import uvicorn
 from starlette.types import ASGIApp
 
-from . import DEV_ACCOUNT, DEV_KEY
+from . import DEV_ACCOUNT
 from .auth import Authenticator, SharedKey, Tokens
+from .azurite import StorageAccount
 from .binding import LOOPBACK, listen, local_address
 from .certificate import Certificate
 from .clock import Clock, RealClock
@@ -22,6 +23,7 @@ from .engine import Engine
 from .identity.issuer import Issuer
 from .keeper import Keeper
 from .location import Location
+from .management import accounts
 from .node_access import NodeAccess
 from .packages import PackageStore
 from .profile import Profile
@@ -41,7 +43,8 @@ class Emulator:
 
     `location`, which has been taken, holds the nodes' files and the account's state, and what it holds already goes
     on; None means a temporary directory, removed by `stop()`, and no state. With a certificate (one that has been
-    checked) it serves https instead of http. `request_log` gets a line of JSON for each request.
+    checked) it serves https instead of http. `storage` are the accounts of an Azurite for nodes; the first is linked
+    to the Batch account. `request_log` gets a line of JSON for each request.
     """
 
     def __init__(
@@ -56,14 +59,14 @@ class Emulator:
         seed: int | None = None,
         certificate: Certificate | None = None,
         packages: PackageStore | None = None,
-        auto_storage: str | None = None,
+        storage: tuple[StorageAccount, ...] = (),
         request_log: TextIO | None = None,
     ) -> None:
         self.host, self.port = host, port
         self._certificate = certificate
         self._profile, self._runner, self._seed = profile, runner, seed
         self._clock = clock or RealClock()
-        self._location, self._packages, self._auto_storage = location, packages, auto_storage
+        self._location, self._packages, self._storage = location, packages, storage
         self._request_log = request_log
         self._temporary: tempfile.TemporaryDirectory | None = None
         self._engine: Engine | None = None
@@ -122,7 +125,9 @@ class Emulator:
         if self._location is not None:
             self._resume(engine, self._location)
         engine.start()
-        authenticator = Authenticator(SharedKey(DEV_ACCOUNT, DEV_KEY), Tokens(issuer))
+        authenticator = Authenticator(
+            SharedKey(DEV_ACCOUNT, lambda: set(engine.read(accounts.keys))), Tokens(issuer)
+        )
         # A generator of its own: what requests suffer does not depend on what nodes do.
         requests = RequestFaults(self._profile.http, Random(None if self._seed is None else ~self._seed))
         self._control = Control(engine, requests)
@@ -148,7 +153,7 @@ class Emulator:
             nodes.resolve(),
             DEV_ACCOUNT,
             self._packages,
-            self._auto_storage,
+            self._storage,
             NodeAccess(issuer, self._certificate),
             self.url,
         )

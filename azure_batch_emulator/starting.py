@@ -85,7 +85,7 @@ def _set_up(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> tuple
         seed=options.seed,
         certificate=certificate,
         packages=packages,
-        auto_storage=blobs.url if blobs else None,
+        storage=blobs.accounts if blobs else (),
         request_log=request_log,
     )
     try:

@@ -7,7 +7,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from ..errors import BatchError
@@ -47,10 +47,10 @@ def sign(key: str, text: str) -> str:
 
 
 class SharedKey:
-    """Lets in who has the account's key, within 15 minutes of the time that the request carries."""
+    """Lets in who has one of the account's keys, within 15 minutes of the time that the request carries."""
 
-    def __init__(self, account: str, key: str) -> None:
-        self._account, self._key = account, key
+    def __init__(self, account: str, keys: Callable[[], Iterable[str]]) -> None:
+        self._account, self._keys = account, keys
 
     def check(
         self,
@@ -83,7 +83,7 @@ class SharedKey:
             lengths = {headers["content-length"]: None}
         for length in lengths:
             text = string_to_sign(method, raw_path, query, headers, account, length)
-            if _equal(sign(self._key, text), signature):
+            if any(_equal(sign(key, text), signature) for key in self._keys()):
                 return
         shown = string_to_sign(method, raw_path, query, headers, account, next(iter(lengths)))
         raise _failed(

@@ -3,39 +3,74 @@
 https://learn.microsoft.com/azure/batch/batch-application-packages
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from ..errors import BatchError, invalid_property
 
 MAX_ON_POOL = 10
+# https://learn.microsoft.com/azure/batch/batch-quota-limit
+MAX_APPLICATIONS, MAX_PACKAGES = 20, 40
+VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Package:
+    """One version of an application. It can be used when it is active, that is with a `format`. `container` is where
+    its blob is in the linked storage account; None for an archive in the directory of applications."""
+
+    version: str
+    modified: datetime
+    etag: str
+    container: str | None = None
+    format: str | None = None
+    activated: datetime | None = None
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Application:
-    """An application with the versions of its package; `default` is the one of references without a version."""
+    """An application with its packages; `default` is the version of references without one."""
 
     id: str
-    display_name: str
-    versions: tuple[str, ...]
+    modified: datetime
+    etag: str
+    display_name: str | None = None
+    packages: tuple[Package, ...] = ()
     default: str | None = None
+    allow_updates: bool = True
+    tags: dict[str, str] = field(default_factory=dict)
 
-    def version(self, wanted: str | None) -> str | None:
-        """The version that a reference means, or None where there is none."""
-        if wanted is None:
-            return self.default
-        return next((version for version in self.versions if version.lower() == wanted.lower()), None)
+    def package(self, version: str) -> Package | None:
+        return next((each for each in self.packages if each.version.lower() == version.lower()), None)
+
+    @property
+    def active(self) -> list[Package]:
+        """What can be used."""
+        return [each for each in self.packages if each.format is not None]
+
+    def wanted(self, version: str | None) -> Package | None:
+        """The active package that a reference means, or None where there is none."""
+        named = version if version is not None else self.default
+        found = self.package(named) if named is not None else None
+        return found if found is not None and found.format is not None else None
 
 
 Applications = Mapping[str, Application]
 
 
-def find(applications: Applications, reference: dict) -> tuple[Application, str] | None:
-    """The application and the version that an applicationPackageReference means; ids without regard to case,
+def find(applications: Applications, reference: dict) -> tuple[Application, Package] | None:
+    """The application and the package that an applicationPackageReference means; ids without regard to case,
     or as resource ids (/subscriptions/.../applications/ID)."""
-    application = applications.get(reference["applicationId"].rstrip("/").rpartition("/")[2].lower())
-    version = application.version(reference.get("version")) if application else None
-    return (application, version) if application and version else None
+    application = _application(applications, reference)
+    package = application.wanted(reference.get("version")) if application else None
+    return (application, package) if application and package else None
+
+
+def _application(applications: Applications, reference: dict) -> Application | None:
+    return applications.get(reference["applicationId"].rstrip("/").rpartition("/")[2].lower())
 
 
 def check_distinct(references: list[dict]) -> None:
@@ -58,13 +93,35 @@ def check_pool(references: list[dict], applications: Applications) -> None:
     if unmet:
         raise BatchError(
             "InvalidApplicationPackageReferences",
-            [(each["applicationId"], each.get("version", "no default version")) for each in unmet],
+            [(name(each), _what_is_missing(applications, each)) for each in unmet],
         )
+
+
+def name(reference: dict) -> str:
+    """A reference as errors show it: `ID:VERSION`, or `ID`."""
+    return f"{reference['applicationId']}:{reference.get('version', '')}".rstrip(":")
+
+
+def _what_is_missing(applications: Applications, reference: dict) -> str:
+    application = _application(applications, reference)
+    if (
+        application is not None
+        and application.active
+        and "version" not in reference
+        and application.default is None
+    ):
+        return "The specified application package does not have a default version set."
+    return "The specified application package does not exist."
+
+
+def available(applications: Applications) -> dict[str, Application]:
+    """Those that nodes could use: the only ones that the Batch service, other than Resource Manager, shows."""
+    return {key: applications[key] for key in sorted(applications) if applications[key].active}
 
 
 def view(application: Application) -> dict:
     return {
         "id": application.id,
-        "displayName": application.display_name,
-        "versions": list(application.versions),
+        "displayName": application.display_name or application.id,
+        "versions": [package.version for package in application.active],
     }

@@ -148,6 +148,16 @@ class NodeUser:
 
 
 @dataclass
+class Account:
+    """What can be changed of the account itself: `keys` that were made anew, by name, its `tags`, and when the keys of
+    the linked storage account were `synchronised`."""
+
+    keys: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    synchronised: datetime | None = None
+
+
+@dataclass
 class Usage:
     """What one pool used in one interval that begins at `start`."""
 

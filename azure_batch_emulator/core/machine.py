@@ -1,14 +1,17 @@
 """The machine: all entities, the time of the present stimulus, and the outbox."""
 
+from collections import ChainMap
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, ClassVar, TypeVar
 
 from ..errors import BatchError
 from ..profile import Profile
+from .applications import Application
 from .catalogue import Catalogue
-from .entities import Job, JobSchedule, Node, Plan, Pool, Run, Spec, Task, Usage
+from .entities import Account, Job, JobSchedule, Node, Plan, Pool, Run, Spec, Task, Usage
 from .free_nodes import FreeNodes
 from .instructions import Instruction, SetTimer
 from .scheduler import JobLine
@@ -18,18 +21,20 @@ T = TypeVar("T")
 
 class Machine:
     """The state of one Batch account. `random` is the source of all ids, delays and faults; `catalogue` is what the
-    region offers.
+    region offers and the account was given; what has been added to its applications is in it too.
 
     What is annotated here is kept over a restart (see `snapshot`); `TRANSIENT` names what is passed in again or made
     anew from the rest.
     """
 
     TRANSIENT: ClassVar[frozenset[str]] = frozenset(
-        {"profile", "catalogue", "random", "now", "dirty", "lines", "_jobs_on", "_jobs_of", "_out"}
+        {"profile", "catalogue", "_given", "random", "now", "dirty", "lines", "_jobs_on", "_jobs_of", "_out"}
     )
 
     epoch: datetime
     plan: Plan
+    account: Account
+    applications: dict[str, Application]
     pools: dict[str, Pool]
     job_schedules: dict[str, JobSchedule]
     jobs: dict[str, Job]
@@ -39,7 +44,10 @@ class Machine:
 
     def __init__(self, profile: Profile, random: Random, now: datetime, catalogue: Catalogue) -> None:
         self.profile = profile
-        self.catalogue = catalogue
+        self.account = Account()
+        self.applications = {}
+        self._given = catalogue
+        self.catalogue = self._offer_applications()
         self.random = random
         self.now = self.epoch = now
         self.plan = Plan()
@@ -174,6 +182,7 @@ class Machine:
 
     def reindex(self) -> None:
         """Makes the indexes anew from the entities."""
+        self.catalogue = self._offer_applications()
         self.lines, self._jobs_on, self._jobs_of = {}, {}, {}
         for pool in self.pools.values():
             pool.free = FreeNodes()
@@ -181,6 +190,10 @@ class Machine:
                 self.offer(node)
         for job in self.jobs.values():
             self._index(job)
+
+    def _offer_applications(self) -> Catalogue:
+        both = ChainMap(dict(self._given.applications), self.applications)
+        return replace(self._given, applications=both)
 
     @staticmethod
     def line_entry(job: Job) -> tuple[int, int, str]:

@@ -15,10 +15,10 @@ BLOBS = "azureBlobFileSystemConfiguration"
 
 @dataclass(frozen=True)
 class Mountable:
-    """The storage account whose containers nodes can mount, whether also with an identity's token, and a sentence
+    """The storage accounts whose containers nodes can mount, whether also with an identity's token, and a sentence
     that says what is `missing`, if something is."""
 
-    account: str = ""
+    accounts: tuple[str, ...] = ()
     tokens: bool = False
     missing: str = "Without an Azurite of the emulator's (--blob-port) there is nothing to mount."
 
@@ -59,8 +59,9 @@ def check_possible(spec: dict, mountable: Mountable) -> None:
             raise _refusal(kind, "Nodes mount containers of blobs only.")
         if mountable.missing:
             raise _refusal(kind, mountable.missing)
-        if system["accountName"] != mountable.account:
-            raise _refusal(kind, f"Only containers of Azurite's account {mountable.account} can be mounted.")
+        if system["accountName"] not in mountable.accounts:
+            known = ", ".join(mountable.accounts)
+            raise _refusal(kind, f"Only containers of Azurite's accounts can be mounted: {known}.")
         if "identityReference" in system:
             where = f"mountConfiguration[{i}]/{kind}/identityReference"
             identities.check_reference(system["identityReference"], spec, where)

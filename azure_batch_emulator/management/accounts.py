@@ -3,13 +3,18 @@
 https://learn.microsoft.com/rest/api/batchmanagement/batch-account
 """
 
+import base64
 import re
 
 from .. import DEV_ACCOUNT, DEV_KEY
 from ..core.catalogue import Catalogue
+from ..core.checks import not_yet
+from ..core.machine import Machine
 from ..core.quotas import vm_family
+from ..errors import BatchError, invalid_property, missing_property
 from ..identity import directory, managed
-from ..profile import Profile
+from ..wire import format_time
+from . import shapes
 from .errors import ManagementError
 
 GROUP = "devbatch"
@@ -71,8 +76,10 @@ def group() -> dict:
     }
 
 
-def account(profile: Profile, host: str) -> dict:
-    """`host` is where the Batch service answers, with its port. A quota that has no limit is left out."""
+def account(m: Machine, host: str, storage: str | None) -> dict:
+    """`host` is where the Batch service answers, with its port; `storage` names the linked storage account. A quota
+    without a limit is left out."""
+    profile = m.profile
     properties: dict = {
         "accountEndpoint": host,
         "nodeManagementEndpoint": host,
@@ -89,7 +96,14 @@ def account(profile: Profile, host: str) -> dict:
         "dedicatedCoreQuota": profile.dedicated_cores,
         "lowPriorityCoreQuota": profile.low_priority_cores,
         "poolQuota": profile.pools,
+        "activeJobAndJobScheduleQuota": profile.jobs,
     }
+    if storage is not None:
+        properties["autoStorage"] = {
+            "storageAccountId": f"{_GROUP_PATH}/providers/Microsoft.Storage/storageAccounts/{storage}",
+            "lastKeySync": format_time(m.account.synchronised or m.epoch),
+            "authenticationMode": "StorageKeys",
+        }
     return {
         "id": ACCOUNT_PATH,
         "name": DEV_ACCOUNT,
@@ -97,13 +111,46 @@ def account(profile: Profile, host: str) -> dict:
         "location": LOCATION,
         "properties": properties | {name: value for name, value in quotas.items() if value is not None},
         "identity": {"type": "None"},
-        "tags": {},
+        "tags": m.account.tags,
     }
 
 
-def keys() -> dict:
-    """The account has one key, which stands in both places."""
-    return {"accountName": DEV_ACCOUNT, "primary": DEV_KEY, "secondary": DEV_KEY}
+def update(m: Machine, resource: dict) -> None:
+    """Only the account's tags can be changed."""
+    if others := sorted(name for name in resource if name != "tags" and resource[name]):
+        raise not_yet(f"changing the account's {others[0]}")
+    if "tags" in resource:
+        m.account.tags = shapes.to_tags(resource)
+
+
+def keys(m: Machine) -> tuple[str, str]:
+    """The primary and the secondary key; the published one as long as they have not been made anew."""
+    primary, secondary = (m.account.keys.get(name, DEV_KEY) for name in _KEYS)
+    return primary, secondary
+
+
+_KEYS = ("primary", "secondary")
+
+
+def show_keys(m: Machine) -> dict:
+    return {"accountName": DEV_ACCOUNT} | dict(zip(_KEYS, keys(m), strict=True))
+
+
+def regenerate(m: Machine, body: dict) -> None:
+    """One of the keys is another one from now on: nothing that was signed with the old one is let in."""
+    if "keyName" not in body:
+        raise missing_property("keyName")
+    name = str(body["keyName"]).lower()
+    if name not in _KEYS:
+        raise invalid_property("keyName", body["keyName"], "Primary or Secondary is expected.")
+    m.account.keys[name] = base64.b64encode(m.random.randbytes(64)).decode()
+
+
+def synchronise(m: Machine) -> None:
+    """The service is to read the linked storage account's keys again."""
+    if not m.catalogue.auto_storage:
+        raise BatchError("StorageAccountNotFound")
+    m.account.synchronised = m.now
 
 
 def name_availability(name: str) -> dict:

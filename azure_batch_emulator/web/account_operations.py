@@ -10,13 +10,14 @@ from .call import Call, Reply
 
 
 def list_applications(call: Call) -> Reply:
-    rows = sorted(call.engine.packages.applications.items())
+    rows = call.engine.read(lambda m: applications.available(m.catalogue.applications)).items()
     return call.listing(rows, {}, applications.view, "applications")
 
 
 def get_application(call: Call) -> Reply:
-    found = call.engine.packages.applications.get(call.path["applicationId"].lower())
-    if found is None:
+    key = call.path["applicationId"].lower()
+    found = call.engine.read(lambda m: m.catalogue.applications.get(key))
+    if found is None or not found.active:
         raise BatchError("ApplicationNotFound")
     return call.item(applications.view(found), "applications")
 

@@ -7,17 +7,16 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from .. import odata
-from ..conditions import Conditions
 from ..core.entities import Pool
 from ..engine import Engine
 from ..errors import BatchError
@@ -26,42 +25,16 @@ from ..identity.issuer import Issuer, TokenError
 from ..management import accounts, errors, pools
 from ..management.errors import ManagementError
 from ..management.lists import POOLS, selected
-from ..schema import parse_object
-from ..wire import format_time, http_date
+from ..wire import format_time
+from . import management_applications as packages
 from .app import MAX_BODY, read_body
+from .management_call import Answer, Ask, listed, stamped
 
 log = logging.getLogger("azure_batch_emulator.requests")
 API_VERSIONS = ("2025-06-01", "2024-07-01", "2024-02-01")
 RETRY_AFTER = "1"  # seconds between a client's looks at a deletion
 METHODS = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"]
 JSON = "application/json; charset=utf-8"
-
-
-@dataclass(frozen=True)
-class Ask:
-    """A request that has been let in: what the handlers need of it."""
-
-    engine: Engine
-    base: str
-    path: str
-    parameters: dict[str, str]
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def pool_id(self) -> str:
-        return self.parameters["pool"]
-
-    def conditions(self) -> Conditions:
-        return Conditions.parse(self.headers, "all")
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int = 200
-    body: dict | None = None
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Management:
@@ -84,7 +57,8 @@ class Management:
             "x-ms-correlation-request-id": request_id,
         }
         try:
-            answer = self._handle(request, await read_body(request), base)
+            # In another thread, because handlers may wait for the storage account.
+            answer = await run_in_threadpool(self._handle, request, await read_body(request), base)
             body = answer.body
             headers |= dict(answer.headers)
             status = answer.status
@@ -158,17 +132,41 @@ def _check_place(parameters: dict[str, str]) -> None:
 # The subscription and the account
 
 
+def _account(ask: Ask) -> dict:
+    host = ask.base.partition("//")[2]
+    storage = ask.engine.linked_storage.account.name if ask.engine.catalogue.auto_storage else None
+    return ask.engine.read(lambda m: accounts.account(m, host, storage))
+
+
 def _get_account(ask: Ask) -> Answer:
-    profile = ask.engine.read(lambda m: m.profile)
-    return Answer(body=accounts.account(profile, ask.base.partition("//")[2]))
+    return Answer(body=_account(ask))
+
+
+def _patch_account(ask: Ask) -> Answer:
+    ask.engine.call(accounts.update, ask.body())
+    return _get_account(ask)
+
+
+def _list_keys(ask: Ask) -> Answer:
+    return Answer(body=ask.engine.read(accounts.show_keys))
+
+
+def _regenerate_key(ask: Ask) -> Answer:
+    ask.engine.call(accounts.regenerate, ask.body())
+    return _list_keys(ask)
+
+
+def _synchronise_keys(ask: Ask) -> Answer:
+    ask.engine.call(accounts.synchronise)
+    return Answer(204)
 
 
 def _list_accounts(ask: Ask) -> Answer:
-    return _list([_get_account(ask).body])
+    return listed([_account(ask)])
 
 
 def _check_name(ask: Ask) -> Answer:
-    name = parse_object(ask.body).get("name")
+    name = ask.body().get("name")
     if not isinstance(name, str):
         raise BatchError("MissingRequiredProperty", [("PropertyName", "name")])
     return Answer(body=accounts.name_availability(name))
@@ -180,10 +178,6 @@ def _get_identity(ask: Ask) -> Answer:
     return Answer(body=accounts.identity(ask.path))
 
 
-def _list(values: list, next_link: str | None = None) -> Answer:
-    return Answer(body={"value": values} | ({"nextLink": next_link} if next_link else {}))
-
-
 # Pools
 
 
@@ -193,28 +187,27 @@ def _resource(pool: Pool) -> dict:
 
 def _pool_answer(pool: Pool) -> Answer:
     resource = _resource(pool)
-    stamps = (("ETag", resource["etag"]), ("Last-Modified", http_date(pool.modified)))
-    return Answer(body=resource, headers=stamps)
+    return stamped(resource, pool.modified)
 
 
 def _pool(stimulus: Callable, ask: Ask, *args: object) -> Answer:
-    return ask.engine.call(lambda m: _pool_answer(stimulus(m, ask.pool_id, *args)))
+    return ask.engine.call(lambda m: _pool_answer(stimulus(m, ask.parameters["pool"], *args)))
 
 
 def _get_pool(ask: Ask) -> Answer:
-    return ask.engine.read(lambda m: _pool_answer(m.pool(ask.pool_id)))
+    return ask.engine.read(lambda m: _pool_answer(m.pool(ask.parameters["pool"])))
 
 
 def _put_pool(ask: Ask) -> Answer:
-    return _pool(pools.put, ask, parse_object(ask.body), ask.conditions())
+    return _pool(pools.put, ask, ask.body(), ask.conditions())
 
 
 def _patch_pool(ask: Ask) -> Answer:
-    return _pool(pools.patch, ask, parse_object(ask.body), ask.conditions())
+    return _pool(pools.patch, ask, ask.body(), ask.conditions())
 
 
 def _delete_pool(ask: Ask) -> Answer:
-    pool = ask.engine.call(pools.delete, ask.pool_id)
+    pool = ask.engine.call(pools.delete, ask.parameters["pool"])
     if pool is None:
         return Answer(204)
     # The name alone would not do: it may be another pool's by the time that the client looks.
@@ -241,18 +234,11 @@ def _deletion(ask: Ask) -> Answer:
 def _list_pools(ask: Ask) -> Answer:
     chosen = selected(ask.query.get("$select"))
     predicate = odata.compile_filter(ask.query.get("$filter"), POOLS)
-    limit = odata.max_results(ask.query.get("maxresults"))
 
-    def read(m) -> Answer:
-        found, token = odata.page(sorted(m.pools.items()), predicate, limit, ask.query.get("$skiptoken"))
-        link = None
-        if token:
-            query = {name: value for name, value in ask.query.items() if name != "$skiptoken"}
-            query["$skiptoken"] = token
-            link = f"{ask.base}{ask.path}?{urlencode(query, safe='$', quote_via=quote)}"
-        return _list([_projected(_resource(pool), chosen) for pool in found], link)
+    def show(pool: Pool) -> dict:
+        return _projected(_resource(pool), chosen)
 
-    return ask.engine.read(read)
+    return ask.engine.read(lambda m: ask.page(sorted(m.pools.items()), show, predicate))
 
 
 def _projected(resource: dict, chosen: frozenset[str] | None) -> dict:
@@ -273,21 +259,38 @@ _BATCH = "/providers/Microsoft.Batch"
 _ACCOUNT = f"{_GROUP}{_BATCH}/batchAccounts/{{account}}"
 _PLACE = f"{_SUBSCRIPTION}{_BATCH}/locations/{{location}}"
 _POOL = f"{_ACCOUNT}/pools/{{pool}}"
+_APPLICATION = f"{_ACCOUNT}/applications/{{application}}"
+_PACKAGE = f"{_APPLICATION}/versions/{{version}}"
 _ELSEWHERE = "/subscriptions/{another}/resourceGroups/{othergroup}/providers/Microsoft.ManagedIdentity"
 _HANDLERS: tuple[tuple[str, str, Callable[[Ask], Answer]], ...] = (
-    ("GET", "/tenants", lambda ask: _list([accounts.tenant()])),
-    ("GET", "/subscriptions", lambda ask: _list([accounts.subscription()])),
+    ("GET", "/tenants", lambda ask: listed([accounts.tenant()])),
+    ("GET", "/subscriptions", lambda ask: listed([accounts.subscription()])),
     ("GET", _SUBSCRIPTION, lambda ask: Answer(body=accounts.subscription())),
-    ("GET", f"{_SUBSCRIPTION}/resourceGroups", lambda ask: _list([accounts.group()])),
+    ("GET", f"{_SUBSCRIPTION}/resourceGroups", lambda ask: listed([accounts.group()])),
     ("GET", _GROUP, lambda ask: Answer(body=accounts.group())),
     ("GET", f"{_ELSEWHERE}/userAssignedIdentities/{{identity}}", _get_identity),
     ("GET", f"{_SUBSCRIPTION}{_BATCH}/batchAccounts", _list_accounts),
     ("GET", f"{_GROUP}{_BATCH}/batchAccounts", _list_accounts),
     ("GET", _ACCOUNT, _get_account),
-    ("POST", f"{_ACCOUNT}/listKeys", lambda ask: Answer(body=accounts.keys())),
+    ("PATCH", _ACCOUNT, _patch_account),
+    ("POST", f"{_ACCOUNT}/listKeys", _list_keys),
+    ("POST", f"{_ACCOUNT}/regenerateKeys", _regenerate_key),
+    ("POST", f"{_ACCOUNT}/syncAutoStorageKeys", _synchronise_keys),
+    ("GET", f"{_ACCOUNT}/privateEndpointConnections", lambda ask: listed([])),
+    ("GET", f"{_ACCOUNT}/networkSecurityPerimeterConfigurations", lambda ask: listed([])),
     ("GET", f"{_PLACE}/quotas", lambda ask: Answer(body={"accountQuota": 1})),
-    ("GET", f"{_PLACE}/virtualMachineSkus", lambda ask: _list(accounts.vm_skus(ask.engine.catalogue))),
+    ("GET", f"{_PLACE}/virtualMachineSkus", lambda ask: listed(accounts.vm_skus(ask.engine.catalogue))),
     ("POST", f"{_PLACE}/checkNameAvailability", _check_name),
+    ("GET", f"{_ACCOUNT}/applications", packages.list_applications),
+    ("GET", _APPLICATION, packages.get_application),
+    ("PUT", _APPLICATION, packages.put_application),
+    ("PATCH", _APPLICATION, packages.patch_application),
+    ("DELETE", _APPLICATION, packages.delete_application),
+    ("GET", f"{_APPLICATION}/versions", packages.list_packages),
+    ("GET", _PACKAGE, packages.get_package),
+    ("PUT", _PACKAGE, packages.put_package),
+    ("POST", f"{_PACKAGE}/activate", packages.activate_package),
+    ("DELETE", _PACKAGE, packages.delete_package),
     ("GET", f"{_ACCOUNT}/pools", _list_pools),
     ("GET", _POOL, _get_pool),
     ("PUT", _POOL, _put_pool),
@@ -304,21 +307,21 @@ _MISSING = (
     *(
         f"{_ACCOUNT}/{kind}"
         for kind in (
-            "applications", "detectors", "networkSecurityPerimeterConfigurations",
-            "outboundNetworkDependenciesEndpoints", "privateEndpointConnections", "privateLinkResources",
-            "regenerateKeys", "syncAutoStorageKeys",
+            "detectors", "networkSecurityPerimeterConfigurations", "outboundNetworkDependenciesEndpoints",
+            "privateEndpointConnections", "privateLinkResources",
         )
     ),
 )  # fmt: skip
 
 
-def _pattern(template: str) -> re.Pattern[str]:
+def _pattern(template: str, below: str = "") -> re.Pattern[str]:
     """Resource Manager's paths are the same in upper and lower case."""
-    return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", template.replace(".", r"\.")), re.IGNORECASE)
+    path = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", template.replace(".", r"\."))
+    return re.compile(path + below, re.IGNORECASE)
 
 
 _TABLE = [(method, _pattern(template), handler) for method, template, handler in _HANDLERS]
-_REFUSED = [_pattern(template + "(?:/.*)?" if template != _ACCOUNT else template) for template in _MISSING]
+_REFUSED = [_pattern(template, "" if template == _ACCOUNT else "(?:/.*)?") for template in _MISSING]
 
 
 def _find(method: str, path: str) -> tuple[Callable[[Ask], Answer], dict[str, str]]:

@@ -1,10 +1,14 @@
 """Resource files from the storage account that is linked to the Batch account: Azurite beside the emulator."""
 
+import base64
+
 import pytest
 from azure.batch import models
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 from support.emulator import running_emulator
+
+from azure_batch_emulator.azurite import AzuriteError, accounts
 
 from .helpers import completed, make_job, make_pool, shell, task, text
 from .raw import error, send
@@ -39,6 +43,30 @@ def test_files_of_the_linked_account(linked):
     assert text(client.download_node_file("pool", node.id, "startup/stdout.txt")) == "b"
     shown = client.get_task("job", "some").resource_files[0]
     assert (shown.auto_storage_container_name, shown.storage_container_url) == ("given", None)
+
+
+def test_the_first_of_several_accounts_is_linked(monkeypatch):
+    keys = [base64.b64encode(name).decode() for name in (b"one", b"two")]
+    monkeypatch.setenv("AZURITE_ACCOUNTS", f"first:{keys[0]}:{keys[1]};other:{keys[1]};")
+    with running_emulator(blob_port=0) as running:
+        assert "/first?" in running.blob_url
+        with BlobServiceClient(running.blob_url) as account:
+            account.create_container("given").upload_blob("a", b"from the first")
+        client = running.client()
+        make_pool(client)
+        make_job(client)
+        client.create_task("job", task("t", shell("cat a"), resource_files=[file("given")]))
+        assert completed(client, task_id="t").execution_info.exit_code == 0
+        assert text(client.download_task_file("job", "t", "stdout.txt")) == "from the first"
+
+
+@pytest.mark.parametrize(
+    "given", [";", "a:a2V5", "account", "account:", "account:no key", "one1:YQ==;one1:Yg=="]
+)
+def test_accounts_that_azurite_would_not_have(given):
+    with pytest.raises(AzuriteError, match="NAME:KEY") as refused:
+        accounts(1, given={"AZURITE_ACCOUNTS": given})
+    assert "no key" not in str(refused.value)
 
 
 def test_without_a_linked_account(emulator):

@@ -247,7 +247,7 @@ def test_places_that_are_not_there(client, secure):
         credential(secure), directory.SUBSCRIPTION, secure.url, api_version="2017-05-01"
     )
     assert code(lambda: old.batch_account.get(*PLACE)) == (400, "NoRegisteredProviderFound")
-    assert code(lambda: client.batch_account.regenerate_key(*PLACE, {"keyName": "Primary"})) == (
+    assert code(lambda: client.batch_account.get_detector(*PLACE, "poolsAndNodes")) == (
         501,
         "NotImplementedByEmulator",
     )

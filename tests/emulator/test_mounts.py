@@ -1,5 +1,6 @@
 """Containers of Azurite mounted on nodes: the real client, the real Azurite, rclone and the kernel's FUSE."""
 
+import base64
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from azure.mgmt.batch import models as arm
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 from support.emulator import running_emulator, wait_until
 
-from azure_batch_emulator.azurite import ACCOUNT, KEY
+from azure_batch_emulator.azurite import ACCOUNT, KEY, accounts
 from azure_batch_emulator.mounts import below, mountable, translate, unmount_below
 from azure_batch_emulator.workspace import Workspace
 
@@ -23,6 +24,7 @@ from .helpers import VM, completed, make_job, make_pool, shell, task, text
 from .test_managed_identity import make_identity_pool
 from .test_management import IDENTITY
 
+SECOND_KEY = base64.b64encode(b"second").decode()
 FAILED = "An error was encountered while configuring specified mount(s)"
 
 
@@ -33,8 +35,10 @@ def location(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def process(fuse, location):
-    with running_emulator(blob_port=0, location=location) as emulator:
-        yield emulator
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AZURITE_ACCOUNTS", f"{ACCOUNT}:{KEY};second:{SECOND_KEY}")
+        with running_emulator(blob_port=0, location=location) as emulator:
+            yield emulator
     assert below(location) == []
 
 
@@ -162,6 +166,25 @@ def test_a_node_that_reboots_mounts_again(mounting, container):
     client.begin_reboot_node("pool", node.id, {"nodeRebootOption": "requeue"}, polling_interval=0.1).wait()
     wait_until(lambda: client.get_node("pool", node.id).state == "idle")
     assert run(client, "cat data/x", "after") == (0, "kept\n", "")
+
+
+def test_a_container_of_another_account(mounting, container):
+    client = mounting.client()
+    url = mounting.blob_url.partition("?")[0].replace(ACCOUNT, "second")
+    credential = {"account_name": "second", "account_key": SECOND_KEY}
+    name = f"c{uuid.uuid4().hex}"
+    with BlobServiceClient(url, credential=credential) as service:
+        other = service.create_container(name)
+        make_pool(
+            client,
+            mount_configuration=[
+                blobs(container, "one"),
+                blobs(other, "two", account_name="second", account_key=SECOND_KEY),
+            ],
+        )
+        make_job(client)
+        assert run(client, "cp one/in/a.txt two/copy") == (0, "", "")
+        assert other.download_blob("copy").readall() == b"given"
 
 
 def refusal(add):
@@ -312,13 +335,13 @@ def test_a_mount_in_use_is_taken_away_too(directory_with_mount, tmp_path):
 
 def test_what_is_missing_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "install rclone" in mountable("http://x").missing
+    assert "install rclone" in mountable(accounts(1)).missing
     (tmp_path / "rclone").symlink_to(shutil.which("true", path=os.defpath) or "/bin/true")
-    assert "fuse3" in mountable("http://x").missing
+    assert "fuse3" in mountable(accounts(1)).missing
     (tmp_path / "fusermount3").symlink_to("/bin/true")
     monkeypatch.setattr("azure_batch_emulator.mounts._DEVICE", Path("/nowhere"))
-    assert "/nowhere" in mountable("http://x").missing
-    assert "--blob-port" in mountable(None).missing
+    assert "/nowhere" in mountable(accounts(1)).missing
+    assert "--blob-port" in mountable(()).missing
 
 
 @pytest.mark.parametrize(

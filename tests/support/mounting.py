@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pytest
 
+from azure_batch_emulator.azurite import accounts
 from azure_batch_emulator.mounts import mountable
 
 
@@ -21,5 +22,5 @@ def cannot_mount(reason: str) -> NoReturn:
 @pytest.fixture(scope="session")
 def fuse() -> None:
     """The emulator can mount containers of blobs."""
-    if reason := mountable("http://127.0.0.1").missing:
+    if reason := mountable(accounts(0)).missing:
         cannot_mount(reason)

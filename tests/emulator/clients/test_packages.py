@@ -8,7 +8,10 @@ from azure.batch import models
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from support.emulator import running_emulator, wait_until
 
-from azure_batch_emulator.packages import PackageError, PackageStore, variable
+from azure_batch_emulator.identity.issuer import Issuer
+from azure_batch_emulator.linked_storage import LinkedStorage
+from azure_batch_emulator.node_access import NodeAccess
+from azure_batch_emulator.packages import Installer, PackageError, PackageStore, variable
 
 from ..helpers import completed, make_job, make_pool, shell, task, text
 from .coverage import covers
@@ -86,7 +89,9 @@ def test_a_pools_references_must_be_met(client, unmet):
         with pytest.raises(ResourceExistsError) as caught:  # this is what the client makes of a 409
             change()
         assert caught.value.error.code == "InvalidApplicationPackageReferences"
-        assert caught.value.response.json()["values"][0]["key"] == unmet.application_id
+        assert caught.value.response.json()["values"][0]["key"] == ":".join(
+            filter(None, (unmet.application_id, unmet.version))
+        )
 
     refused(lambda: make_pool(client, application_package_references=[reference("other", "3"), unmet][::-1]))
     make_pool(client, nodes=0, application_package_references=[reference("other", "3")])
@@ -165,6 +170,7 @@ def test_an_archive_cannot_write_outside_its_directory(tmp_path):
     store = PackageStore(tmp_path / "in")
     store.load()
     (tmp_path / "node" / "applications").mkdir(parents=True)
-    installed = store.install([{"applicationId": "A", "version": "1"}], tmp_path / "node", "pool")
+    installer = Installer(store, LinkedStorage(None, NodeAccess(Issuer())), lambda: store.applications)
+    installed = installer.install([{"applicationId": "A", "version": "1"}], tmp_path / "node", "pool")
     assert installed == {"AZ_BATCH_APP_PACKAGE_a_1": str(tmp_path / "node/applications/a/1")}
     assert not list(tmp_path.glob("out")) and not (tmp_path / "node" / "out").exists()

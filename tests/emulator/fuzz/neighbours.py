@@ -42,6 +42,8 @@ PLACES = {
     "account": "devbatch",
     "location": "local",
     "identity": "robot",
+    "application": "tool",
+    "version": "1.0",
     "operation": "delete-pool-1767225600.000000",
 }
 BEARERS = [

@@ -117,7 +117,7 @@ class Service:
         self._location = location
         self._application: ASGIApp | None = None
         self._issuer = Issuer()
-        self._authenticator = Authenticator(SharedKey(DEV_ACCOUNT, DEV_KEY), Tokens(self._issuer))
+        self._authenticator = Authenticator(SharedKey(DEV_ACCOUNT, lambda: [DEV_KEY]), Tokens(self._issuer))
         self._requests = RequestFaults(HttpFaults(), Random(1))
         self.engine: Engine | None = None
         self._changed = False
