@@ -5,14 +5,17 @@ on Azure, fetches the results, and looks whether anything was left behind.
 """
 
 import os
+import re
 import shlex
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
@@ -30,20 +33,19 @@ def title(text: str) -> None:
 
 
 def port(wanted: int) -> int:
-    """The wanted port if it is free, else any free one."""
-    for number in (wanted, 0):
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                s.bind(("127.0.0.1", number))
-            except OSError:
-                continue
-            return s.getsockname()[1]
-    raise SystemExit("No free port on the loopback interface.")
+    """The wanted port if it is free, else 0: whoever listens chooses then, so that nobody takes it in between."""
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", wanted))
+        except OSError:
+            return 0
+    return wanted
 
 
 @contextmanager
-def emulator(batch_port: int, blob_port: int):
+def emulator(batch_port: int, blob_port: int) -> Iterator[tuple[int, int]]:
+    """The ports of the running emulator and of Azurite."""
     command = [BIN / "azure-batch-emulator", "start", "--port", batch_port, "--blob-port", blob_port]
     command += ["--profile", "fast", "--runner", "process", "--location", DEMO / "emulator"]
     say(
@@ -61,7 +63,9 @@ def emulator(batch_port: int, blob_port: int):
                 break
         else:
             raise SystemExit(f"The emulator did not start:\n{log.read_text()}")
-        yield
+        batch, blobs = (urlsplit(url).port for url in re.findall(r"https?://[^\s,]+", line))
+        assert batch is not None and blobs is not None
+        yield batch, blobs
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -118,20 +122,21 @@ def main() -> None:
     shutil.copytree(
         EXAMPLE, workdir, ignore=shutil.ignore_patterns(".snakemake", "results", "data", "README.md")
     )
-    batch_port, blob_port = port(10011), port(10000)
 
     from snakemake.azure.batch_account import BatchAccount
     from snakemake.azure.blob.account import BlobAccount
     from snakemake.azure.settings import ExecutorSettings
 
-    account_url = "emulator" if batch_port == 10011 else f"emulator:{batch_port}"
-    blob = BlobAccount.azurite(blob_port)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("AZ_", "AZURE_", "SNAKEMAKE_"))}
-    if blob_port != 10000:
-        environment |= {"AZ_BLOB_ACCOUNT_URL": blob.url, "AZ_BLOB_ACCOUNT_KEY": blob.key or ""}
 
     title("Starting the Azure Batch emulator, and Azurite for Blob Storage")
-    with emulator(batch_port, blob_port), blob.service() as service:
+    with ExitStack() as running:
+        batch_port, blob_port = running.enter_context(emulator(port(10011), port(10000)))
+        account_url = "emulator" if batch_port == 10011 else f"emulator:{batch_port}"
+        blob = BlobAccount.azurite(blob_port)
+        if blob_port != 10000:
+            environment |= {"AZ_BLOB_ACCOUNT_URL": blob.url, "AZ_BLOB_ACCOUNT_KEY": blob.key or ""}
+        service = running.enter_context(blob.service())
         batch = BatchAccount.resolve(ExecutorSettings(account_url=account_url), {}).client()
 
         title("Uploading the workflow's input")

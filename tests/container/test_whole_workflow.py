@@ -228,6 +228,7 @@ def test_a_killed_emulator_leaves_no_container_to_the_next(
     try:
         wait_until(lambda: containers_of(docker_engine, docker_emulator), 60)
         os.kill(docker_emulator.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, docker_emulator.pid, os.WEXITED | os.WNOWAIT)
     finally:
         client.kill()
         client.wait(30)

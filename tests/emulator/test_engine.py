@@ -33,6 +33,11 @@ def make_engine(tmp_path):
         engine.close()
 
 
+def until(engine, look, **options):
+    """Waits for what can be seen while nobody changes the machine."""
+    wait_until(lambda: engine.read(lambda _: look()), **options)
+
+
 def states(engine):
     return engine.call(lambda m: [node.state for node in m.pool("pool").nodes.values()])
 
@@ -48,11 +53,11 @@ def test_time_is_the_clocks(make_engine):
     wait_until(lambda: states(engine) == ["creating"] * 2)
     clock.advance(180)
     task = engine.call(lambda m: m.task("job", "task"))
-    wait_until(lambda: task.state == "completed")
+    until(engine, lambda: task.state == "completed")
     assert task.execution.end == clock.now(), "the task took no time on this clock"
     assert task.files == "kept"
     clock.advance(3600)
-    wait_until(lambda: task.files == "cleaned")
+    until(engine, lambda: task.files == "cleaned")
 
 
 class BrokenRunner:
@@ -93,7 +98,7 @@ def test_a_defect_in_a_runner_loses_no_task(make_engine):
     for name, line in (("bad", "x"), ("good", "true")):
         engine.call(lambda m, n=name, c=line: tasks.create(m, m.job("job"), task_body(n, commandLine=c)))
     job = engine.call(lambda m: m.job("job"))
-    wait_until(lambda: job.counts["completed"] == 2)
+    until(engine, lambda: job.counts["completed"] == 2)
     failure = job.tasks["bad"].execution.failure
     assert (failure.category, failure.code) == ("ServerError", "InternalError")
     assert failure.details == (("Message", "RuntimeError: a defect"),)
@@ -105,7 +110,7 @@ def test_files_that_can_not_be_removed_hold_nothing_up(make_engine, monkeypatch)
     engine.call(pools.create, pool_body(targetDedicatedNodes=1))
     job = engine.call(jobs.create, job_body())
     engine.call(lambda m: tasks.create(m, m.job("job"), task_body("t", commandLine="true")))
-    wait_until(lambda: job.counts["completed"] == 1)
+    until(engine, lambda: job.counts["completed"] == 1)
 
     def full(path):
         raise OSError(28, "No space left on device")
@@ -152,9 +157,9 @@ def test_a_node_that_is_preempted_while_it_boots(make_engine):
     wait_until(lambda: runner.boots == 1)
     (node,) = pool.nodes.values()
     engine.call(faults.preempt, node)
-    wait_until(lambda: node.state == "starting")
+    until(engine, lambda: node.state == "starting")
     runner.gate.set()
-    wait_until(lambda: node.state == "idle")
+    until(engine, lambda: node.state == "idle")
     assert (runner.boots, runner.most) == (2, 1), "its starts don't get into each other's way"
 
 
@@ -180,7 +185,7 @@ def test_a_defect_while_a_node_is_taken_down(make_engine):
     pool = engine.call(pools.create, pool_body(targetDedicatedNodes=1))
     wait_until(lambda: states(engine) == ["idle"])
     engine.call(pools.resize, pool, {"targetDedicatedNodes": 0})
-    wait_until(lambda: pool.allocation.state == "steady")
+    until(engine, lambda: pool.allocation.state == "steady")
     assert not pool.nodes
 
 
@@ -193,7 +198,7 @@ def test_a_defect_in_an_upload(make_engine, monkeypatch):
     engine.call(pools.create, pool_body(targetDedicatedNodes=1))
     engine.call(jobs.create, job_body())
     task = engine.call(lambda m: tasks.create(m, m.job("job"), task_body(outputFiles=[OUTPUT])))
-    wait_until(lambda: task.state == "completed")
+    until(engine, lambda: task.state == "completed")
     assert (task.execution.failure.code, task.execution.exit_code) == ("InternalError", 0)
 
 
@@ -202,7 +207,7 @@ def test_what_a_runner_knows_of_an_end(make_engine):
     engine.call(pools.create, pool_body(targetDedicatedNodes=1))
     engine.call(jobs.create, job_body())
     task = engine.call(lambda m: tasks.create(m, m.job("job"), task_body(commandLine="oom")))
-    wait_until(lambda: task.state == "completed")
+    until(engine, lambda: task.state == "completed")
     details = views.execution(task.execution, "completed")["failureInfo"]["details"]
     assert {"name": "OutOfMemory", "value": "2 slots are 64 MiB"} in details
     assert {"name": "AdditionalErrorCode", "value": "FailureExitCode"} in details

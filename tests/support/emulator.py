@@ -134,6 +134,7 @@ def running_emulator(**options: object) -> Iterator[RunningEmulator]:
             process.kill()
             process.wait()
         reader.join(timeout=5)
+    assert not any("a defect of the emulator" in line for line in output), "".join(output)[-5000:]
 
 
 @pytest.fixture(scope="session")
