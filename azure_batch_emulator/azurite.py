@@ -129,8 +129,10 @@ class Azurite:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", self.port))
-            except OSError:
-                raise AzuriteError(f"Port {self.port} is taken; choose another with --blob-port.") from None
+            except OSError as error:
+                raise AzuriteError(
+                    f"Port {self.port} can't be used for Azurite ({error.strerror}); choose another with --blob-port."
+                ) from None
         self._directory.mkdir(parents=True, exist_ok=True)
         command = Path(executable).name.removesuffix(".cmd")
         blob_only = command == "azurite-blob"
@@ -151,14 +153,19 @@ class Azurite:
         # (A file, not a pipe: it goes on writing when this process has been killed.)
         said = self._directory / "azurite.log"
         with said.open("wb") as output:
-            self._process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=os.environ | {MARK: str(self._directory)},
-                start_new_session=True,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | {MARK: str(self._directory)},
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise AzuriteError(
+                    f"Azurite can't be started as {executable} ({error.strerror}); AZURITE names another one."
+                ) from None
         self.port = self._listens(said)
 
     def _listens(self, said: Path) -> int:

@@ -1,6 +1,7 @@
 """The command `azure-batch-emulator`: `start` serves until it is told to stop, `env` prints a client's settings."""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -27,7 +28,10 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_start_options(start: argparse.ArgumentParser) -> None:
     start.add_argument(
-        "--port", type=_port, default=DEFAULT_PORT, help="port of the Batch service; 0 takes a free one"
+        "--port",
+        type=_port,
+        default=DEFAULT_PORT,
+        help="port of the Batch service; 0 takes a free one (default: %(default)s)",
     )
     start.add_argument(
         "--host",
@@ -54,7 +58,9 @@ def _add_start_options(start: argparse.ArgumentParser) -> None:
 
 def _add_service_options(start: argparse.ArgumentParser) -> None:
     start.add_argument(
-        "--profile", default="fast", help="delays, quotas and faults: fast, realistic, chaos, or a JSON file"
+        "--profile",
+        default="fast",
+        help="delays, quotas and faults: fast (the default), realistic, chaos, or a JSON file",
     )
     start.add_argument(
         "--seed",
@@ -62,7 +68,12 @@ def _add_service_options(start: argparse.ArgumentParser) -> None:
         metavar="N",
         help="make ids, delays and faults from this number (default: a random one)",
     )
-    start.add_argument("--runner", choices=RUNNERS, default="process", help="what carries out the tasks")
+    start.add_argument(
+        "--runner",
+        choices=RUNNERS,
+        default="process",
+        help="what carries out the tasks (default: %(default)s)",
+    )
     start.add_argument(
         "--applications",
         type=Path,
@@ -70,7 +81,11 @@ def _add_service_options(start: argparse.ArgumentParser) -> None:
         help="application packages of the account: DIR/NAME/VERSION.zip",
     )
     start.add_argument(
-        "--time-scale", type=_scale, default=1.0, metavar="N", help="run the service's clock N times as fast"
+        "--time-scale",
+        type=_scale,
+        default=1.0,
+        metavar="N",
+        help="run the service's clock N times as fast; tasks take as long as ever",
     )
     start.add_argument(
         "--cert", type=Path, metavar="PEM", help="serve https with this certificate (needs --key)"
@@ -86,19 +101,26 @@ def _add_service_options(start: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="append a line of JSON for each request to this file; - is stderr",
     )
-    start.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
+    start.add_argument(
+        "--log-level",
+        default="warning",
+        choices=["debug", "info", "warning", "error"],
+        help="how much of its own log is printed, on stderr (default: %(default)s)",
+    )
 
 
 def _add_env_options(env: argparse.ArgumentParser) -> None:
-    env.add_argument("--port", type=_port, default=DEFAULT_PORT)
-    env.add_argument("--blob-port", type=_port, default=DEFAULT_BLOB_PORT)
+    env.add_argument("--port", type=_port, default=DEFAULT_PORT, help="its port (default: %(default)s)")
+    env.add_argument(
+        "--blob-port", type=_port, default=DEFAULT_BLOB_PORT, help="Azurite's port (default: %(default)s)"
+    )
     env.add_argument("--host", type=_host, default=LOOPBACK, help="where the emulator listens")
     env.add_argument(
         "--shell", choices=SHELLS, default="bash", help="whose words to use; bash's are zsh's, too"
     )
     env.add_argument(
         "--ca",
-        type=Path,
+        type=_authority,
         metavar="PEM",
         help="https: the authority to trust (or the self-signed certificate)",
     )
@@ -112,17 +134,24 @@ def _host(text: str) -> str:
 
 
 def _scale(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("the time scale is a positive number")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(text)) < float("inf"):
+            return value
+    raise argparse.ArgumentTypeError(f"the time scale is a positive number, not {text!r}")
 
 
 def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 65535:
-        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 <= (value := int(text)) <= 65535:
+            return value
+    raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
+
+
+def _authority(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text}")
+    return path
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -66,6 +66,6 @@ def hint(port: int, blob_port: int | None, host: str, ca: Path | None) -> str:
     if host != LOOPBACK:
         options.append(f"--host {host}")
     if ca is not None:
-        options.append(f"--ca {shlex.quote(str(ca))}")
+        options.append(f"--ca {shlex.quote(str(ca.absolute()))}")
     command = " ".join(["azure-batch-emulator env", *options])
     return f'For the SDK, the az CLI and Snakemake, in another terminal: eval "$({command})"'

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import logging
 import signal
 import sys
@@ -91,8 +92,9 @@ def _set_up(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> tuple
     try:
         emulator.start()
     except OSError as error:
+        other = "address with --host" if error.errno == errno.EADDRNOTAVAIL else "port with --port"
         raise StartError(
-            f"Port {options.port} of {host} can't be used ({error.strerror}); choose another with --port."
+            f"Port {options.port} of {host} can't be used ({error.strerror}); choose another {other}."
         ) from None
     cleanup.callback(emulator.stop)
     return emulator, blobs

@@ -109,7 +109,8 @@ class BatchRun:
                 self.batch.create_pool(plan.options(nodes))
                 self.say(
                     f"Azure Batch: created the pool {plan.id} ({plan.vm_size}, {plan.slots} task slots per node, "
-                    f"{nodes} of at most {plan.max_nodes} nodes, {plan.os_image.sku}, image {plan.image})."
+                    f"{nodes} of at most {plan.max_nodes} nodes, {plan.os_image.offer} {plan.os_image.sku}, image "
+                    f"{plan.image})."
                 )
                 queue = self._new_queue(plan.id, plan)
                 queue.requested = nodes

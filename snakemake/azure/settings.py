@@ -258,10 +258,10 @@ def validate(settings: ExecutorSettings) -> None:
         raise SettingsError(f"{e} Set --az-batch-vm-size.") from None
     most = vm_sizes.most_slots(vm)
     _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {vm.name}")
-    _bounds(settings.nodes, 1, None, "nodes", "a pool needs")
-    _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "is sensible")
-    _bounds(settings.node_timeout, 1, None, "node-timeout", "a node needs")
-    _bounds(settings.sas_hours, 1, None, "sas-hours", "a run needs")
+    _bounds(settings.nodes, 1, None, "nodes", "give")
+    _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
+    _bounds(settings.node_timeout, 1, None, "node-timeout", "give")
+    _bounds(settings.sas_hours, 1, None, "sas-hours", "give")
     if settings.pool_id is not None and not batch_ids.is_valid(settings.pool_id):
         raise SettingsError(
             f"--az-batch-pool-id {settings.pool_id!r} is not an id of a pool: Batch allows 1 to 64 letters, "

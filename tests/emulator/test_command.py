@@ -14,7 +14,7 @@ import requests
 from support.emulator import running_emulator, wait_until
 
 from azure_batch_emulator import __version__
-from azure_batch_emulator.environment import lines
+from azure_batch_emulator.environment import hint, lines
 from azure_batch_emulator.profile_files import (
     ENTRIES,
     HTTP_FAULTS,
@@ -98,7 +98,7 @@ def test_time_scales_that_are_none(scale):
     done = subprocess.run(
         [*COMMAND, "start", f"--time-scale={scale}"], capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 2 and "--time-scale" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "--time-scale: the time scale is a positive number" in done.stderr
 
 
 def refusal(*arguments, **environment):
@@ -127,7 +127,19 @@ def test_ports_that_are_taken():
 @pytest.mark.parametrize("port", ["-1", "65536", "x"])
 def test_ports_that_are_none(port):
     done = subprocess.run([*COMMAND, "start", f"--port={port}"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and "--port" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "--port: a port is a number from 0 to 65535" in done.stderr
+
+
+def test_an_authority_that_is_not_there(tmp_path):
+    done = subprocess.run(
+        [*COMMAND, "env", "--ca", str(tmp_path / "ca.pem")], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2 and f"--ca: there is no file {tmp_path}/ca.pem" in done.stderr
+
+
+def test_the_hint_holds_in_other_directories(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert f"--ca {tmp_path}/ca.pem" in hint(1, 2, "127.0.0.1", Path("ca.pem"))
 
 
 def test_a_location_that_can_not_be_written(tmp_path):
@@ -137,6 +149,21 @@ def test_a_location_that_can_not_be_written(tmp_path):
         assert "--location" in message and "port" not in message
     assert "--location" in refusal("--port", "0", "--location", str(tmp_path / "file"))
     assert "--location" in refusal("--port", "0", "--location", "/proc/here")
+
+
+def test_an_address_of_another_machine():
+    message = refusal("--port", "0", "--host", "192.0.2.1", "--allow-remote")
+    assert "192.0.2.1" in message and "another address with --host" in message
+
+
+def test_an_azurite_that_can_not_be_started(tmp_path):
+    nothing = str(tmp_path / "azurite")
+    assert nothing in (message := refusal("--port", "0", "--blob-port", "0", AZURITE=nothing))
+    assert "AZURITE" in message
+    Path(nothing).write_text("#!/bin/sh\necho no node here >&2\nexit 9\n")
+    Path(nothing).chmod(0o755)
+    message = refusal("--port", "0", "--blob-port", "0", AZURITE=nothing)
+    assert "exit code 9" in message and "no node here" in message
 
 
 def test_a_runner_without_its_engine(tmp_path):
