@@ -36,7 +36,7 @@ class HttpFaults:
     dropped_before: float = 0.0
     dropped_after: float = 0.0
     slow: float = 0.0
-    slowness: Span = NONE
+    slowness: Span = (1.0, 1.0)
     retry_after: Span = (1.0, 1.0)
 
 

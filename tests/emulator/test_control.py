@@ -146,7 +146,7 @@ def test_connections_that_are_cut(emulator, plan, kind):
 
 def test_the_client_gets_over_it(emulator, plan):
     client = emulator.client(retry_backoff_factor=0)
-    plan(requests=["busy", "failed", "droppedBefore", "slow"])
+    plan(requests=["busy", "failed", "droppedBefore"])
     assert list(client.list_pools()) == []
     client = emulator.client(retry_total=0)
     plan(requests=["droppedBefore"])
@@ -156,6 +156,12 @@ def test_the_client_gets_over_it(emulator, plan):
     with pytest.raises(HttpResponseError) as caught:
         client.get_job("job")
     assert caught.value.status_code == 429
+
+
+def test_an_answer_that_is_late(emulator, plan):
+    plan(requests=["slow"])
+    late = send(emulator, "GET", "/pools")
+    assert late.status_code == 200 and late.elapsed.total_seconds() >= 1, "without a word in the profile"
 
 
 def test_rates_and_seeds():
