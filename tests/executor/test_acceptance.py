@@ -7,6 +7,7 @@ import pytest
 import snakemake.common.tests
 import snakemake.settings.types
 from snakemake_interface_common.plugin_registry.plugin import TaggedSettings
+from support.emulator import wait_until
 
 from snakemake_executor_plugin_az_batch import ExecutorSettings
 from snakemake_storage_plugin_azblob import StorageProviderSettings
@@ -48,4 +49,4 @@ class TestAcceptance(snakemake.common.tests.TestWorkflowsBase):
         )
 
     def cleanup_test(self) -> None:
-        assert list(self.emulator.client().list_jobs()) == []
+        wait_until(lambda: not list(self.emulator.client().list_jobs()))

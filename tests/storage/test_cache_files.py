@@ -55,6 +55,14 @@ class TestEviction:
         self.get(small, tmp_path, "e", 50)
         assert self.held(small) == "de"
 
+    def test_uses_are_in_order_however_close_they_are(self, shared):
+        folders = [shared / str(n) for n in range(50)]
+        for folder in folders:
+            with locked(folder, 1.0) as slot:
+                slot.used()
+        times = [(folder / "lock").stat().st_mtime_ns for folder in folders]
+        assert times == sorted(set(times))
+
     def test_what_never_fits_evicts_all_that_is_unused_and_is_not_kept(self, small, tmp_path):
         self.get(small, tmp_path, "a", 25)
         self.get(small, tmp_path, "z", 81)

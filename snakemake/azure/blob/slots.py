@@ -65,7 +65,8 @@ class Slot:
         return [p for p in self.folder.iterdir() if "~" in p.name]
 
     def used(self) -> None:
-        os.utime(self._lock.fileno())
+        now = time.time_ns()  # the file system's own clock ticks every few milliseconds only
+        os.utime(self._lock.fileno(), ns=(now, now))
 
     def enter(self, etag: str, mtime: float) -> Entry:
         """Makes `part` the entry, in place of what was there."""
