@@ -1,5 +1,9 @@
-"""Files of nodes and tasks: listing, properties, reading a range, deleting. Never outside their root."""
+"""Files of nodes and tasks: listing, properties, reading a range, deleting. Never outside their root.
 
+Tasks go on meanwhile: whatever was seen may be gone, or be something else, by the next look.
+"""
+
+import errno
 import mimetypes
 import shutil
 from collections import deque
@@ -7,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import BatchError
 from .wire import file_name
@@ -65,12 +70,27 @@ def walk(root: Path, recursive: bool) -> Iterator[Entry]:
     """What is in a directory, breadth first; symbolic links to directories are not followed."""
     waiting = deque([root])
     while waiting:
-        for path in sorted(waiting.popleft().iterdir()):
+        for path in _inside(waiting.popleft()):
             if (found := entry(root, path)) is None:
                 continue
             yield found
             if recursive and found.is_directory and not path.is_symlink():
                 waiting.append(path)
+
+
+def _inside(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def open_for_reading(found: Entry) -> BinaryIO:
+    """FileNotFound if it went since it was found."""
+    try:
+        return found.path.open("rb")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise BatchError("FileNotFound") from None
 
 
 def parse_range(text: str | None, size: int) -> tuple[int, int]:
@@ -98,10 +118,15 @@ def delete(found: Entry, recursive: bool) -> None:
         found.path.unlink(missing_ok=True)
     elif recursive:
         shutil.rmtree(found.path, ignore_errors=True)
-    elif any(found.path.iterdir()):
-        raise BatchError(
-            "OperationInvalidForCurrentState",
-            [("Reason", "The directory is not empty, and recursive is not set to true.")],
-        )
     else:
-        found.path.rmdir()
+        try:
+            found.path.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            raise BatchError(
+                "OperationInvalidForCurrentState",
+                [("Reason", "The directory is not empty, and recursive is not set to true.")],
+            ) from None

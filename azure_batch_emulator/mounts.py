@@ -58,7 +58,9 @@ class _Mount:
     @property
     def pending(self) -> bool:
         """Whether something written has still to be uploaded."""
-        return any(_dirty(file) for file in (self.scratch / "vfsMeta").rglob("*") if file.is_file())
+        # (Not rglob, which breaks where a directory goes meanwhile.)
+        records = os.walk(self.scratch / "vfsMeta")
+        return any(_dirty(Path(folder, name)) for folder, _, names in records for name in names)
 
 
 class MountError(Exception):
@@ -291,7 +293,7 @@ def _settle(mounts: list[_Mount]) -> None:
 def _unmount(mounts: list[_Mount]) -> None:
     _settle(mounts)
     for mount in mounts:
-        if mount.path.is_mount():
+        if below(mount.path):  # the table is true of one whose server has died, too
             _take_off(mount.path)
         else:  # it has not come that far
             mount.process.terminate()

@@ -4,6 +4,7 @@ https://learn.microsoft.com/azure/batch/resource-files, https://learn.microsoft.
 """
 
 import http.client
+import os
 import re
 import shutil
 import urllib.error
@@ -201,7 +202,9 @@ def match(task_dir: Path, pattern: str, path: str | None) -> Iterator[tuple[Path
             yield base, path or file_name(base.name)
         return
     expression = _regex("/".join(parts))
-    for file in sorted(base.rglob("*")) if base.is_dir() else ():
+    # (Not rglob, which breaks where a directory goes meanwhile; what several tasks share may.)
+    found = [Path(folder, name) for folder, _, names in os.walk(base) for name in names]
+    for file in sorted(found):
         name = file_name(file.relative_to(base).as_posix())
         if file.is_file() and expression.fullmatch(name):
             yield file, f"{path.rstrip('/')}/{name}" if path else name

@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -177,7 +177,8 @@ def _give(directory: Path, user: tuple[int, int]) -> None:
     """Makes a directory, with all in it, a user's."""
     for parent, directories, names in os.walk(directory):
         for path in (parent, *(os.path.join(parent, name) for name in (*directories, *names))):  # noqa: PTH118
-            os.chown(path, *user, follow_symlinks=False)
+            with suppress(FileNotFoundError):  # what coordination left running goes on meanwhile
+                os.chown(path, *user, follow_symlinks=False)
 
 
 def _kill(container) -> None:

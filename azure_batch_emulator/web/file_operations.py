@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 from .. import files
@@ -118,13 +119,14 @@ def _content(find_root):
         start, length = files.parse_range(
             call.headers.get("ocp-range") or call.headers.get("range"), entry.size
         )
-        return Reply(None, _headers(entry, url, length), _read(entry.path, start, length))
+        file = await asyncio.to_thread(files.open_for_reading, entry)
+        return Reply(None, _headers(entry, url, length), _read(file, start, length))
 
     return handler
 
 
-async def _read(path: Path, start: int, length: int) -> AsyncIterator[bytes]:
-    with await asyncio.to_thread(path.open, "rb") as file:
+async def _read(file: BinaryIO, start: int, length: int) -> AsyncIterator[bytes]:
+    with file:
         file.seek(start)
         while length > 0:
             chunk = await asyncio.to_thread(file.read, min(CHUNK, length))
