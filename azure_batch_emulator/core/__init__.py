@@ -23,6 +23,6 @@ Where to look (tests/test_architecture.py holds this list against the folder):
 - jobs: `jobs`, `job_schedules`, `auxiliaries` (start, preparation and release tasks)
 - tasks: `tasks` (requests), `outcomes` (states, counts, dependencies), `id_ranges`, `task_index` (order of lists),
   `retention`
-- tasks on nodes: `dispatch`, `scheduler`, `free_nodes` (index), `runs` (a command on a node), `gangs`
-  (multi-instance tasks)
+- tasks on nodes: `dispatch`, `scheduler`, `free_nodes` (index), `preemption` (by jobs of a higher priority), `runs` (a
+  command on a node), `gangs` (multi-instance tasks)
 """

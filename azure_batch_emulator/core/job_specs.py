@@ -33,7 +33,7 @@ def job_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
     is the caller's matter."""
     check_display_name(body)
     check_storage(body, catalogue)
-    refuse(body, "networkConfiguration", "allowTaskPreemption")
+    refuse(body, "networkConfiguration")
     spec = {
         "priority": 0,
         "maxParallelTasks": -1,

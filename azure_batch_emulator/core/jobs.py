@@ -80,13 +80,14 @@ def check_not_ending(job: Job, *, completed: bool = True) -> None:
 def change(m: Machine, job: Job, body: dict, *, replace: bool) -> None:
     """PATCH (each property given replaces the job's, as a whole) or PUT (what is not given is reset)."""
     check_not_ending(job, completed=replace)
-    refuse(body, "networkConfiguration", "allowTaskPreemption")
+    refuse(body, "networkConfiguration")
     info = _changed_pool(m, job, body["poolInfo"]) if "poolInfo" in body else job.spec["poolInfo"]
     spec = dict(job.spec)
     if replace:
         spec |= {
             "priority": 0,
             "maxParallelTasks": -1,
+            "allowTaskPreemption": False,
             "onAllTasksComplete": "noaction",
             "constraints": job_constraints({}),
         }

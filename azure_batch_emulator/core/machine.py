@@ -14,7 +14,7 @@ from .catalogue import Catalogue
 from .entities import Account, Job, JobSchedule, Node, Plan, Pool, Run, Spec, Task, Usage
 from .free_nodes import FreeNodes
 from .instructions import Instruction, SetTimer
-from .scheduler import JobLine
+from .scheduler import ORDINARY, PARTICULAR, JobLine, LineEntry
 
 T = TypeVar("T")
 
@@ -28,7 +28,22 @@ class Machine:
     """
 
     TRANSIENT: ClassVar[frozenset[str]] = frozenset(
-        {"profile", "catalogue", "_given", "random", "now", "dirty", "lines", "_jobs_on", "_jobs_of", "_out"}
+        {
+            "profile",
+            "catalogue",
+            "_given",
+            "random",
+            "now",
+            "dirty",
+            "holding",
+            "pressing",
+            "making_room",
+            "lines",
+            "_jobs_on",
+            "_jobs_of",
+            "_yielding",
+            "_out",
+        }
     )
 
     epoch: datetime
@@ -57,20 +72,30 @@ class Machine:
         self.runs = {}
         self.usage = {}
         self.dirty: set[str] = set()
+        self.holding: set[str] = set()
+        self.pressing: set[str] = set()
+        self.making_room: dict[str, dict[str, int]] = {}
         self.lines: dict[str, JobLine] = {}
         self._jobs_on: dict[str, dict[str, Job]] = {}
         self._jobs_of: dict[str, dict[str, Job]] = {}
+        self._yielding: dict[str, dict[str, Job]] = {}
         self._out: list[Instruction] = []
         self._seq = 0
 
     def apply(self, now: datetime, stimulus: Callable[..., T], *args: Any) -> tuple[T, list[Instruction]]:
         """Runs a stimulus at a time, schedules what it made possible, and hands over the instructions."""
         from .dispatch import dispatch
+        from .preemption import make_room
 
         self.now = max(now, self.now)
         result = stimulus(self, *args)
+        self.dirty |= self.holding
         while self.dirty:
-            dispatch(self, self.dirty.pop())
+            pool = self.dirty.pop()
+            dispatch(self, pool)
+            if pool in self.pressing:
+                self.pressing.discard(pool)
+                make_room(self, pool)
         instructions, self._out = self._out, []
         return result, instructions
 
@@ -124,7 +149,8 @@ class Machine:
         pool = self.pools.get(pool_key)
         return pool.nodes.get(node_id) if pool else None
 
-    # Indexes: jobs by pool and by schedule, those of them that may have something to run, and each pool's free nodes.
+    # Indexes: jobs by pool and by schedule, those of them that may have something to run, those whose tasks make room
+    # for others, and each pool's free nodes.
 
     def add_job(self, job: Job) -> None:
         self.jobs[job.key] = job
@@ -134,6 +160,10 @@ class Machine:
         self._jobs_on.setdefault(job.pool, {})[job.key] = job
         if job.schedule is not None:
             self._jobs_of.setdefault(job.schedule, {})[job.key] = job
+        if job.spec["allowTaskPreemption"]:
+            self._yielding.setdefault(job.pool, {})[job.key] = job
+            self.pressing.add(job.pool)
+            self.dirty.add(job.pool)
         self.line_up(job)
 
     def remove_job(self, job: Job) -> None:
@@ -158,8 +188,10 @@ class Machine:
     def _leave_pool(self, job: Job, pool_key: str) -> None:
         here = self._jobs_on[pool_key]
         del here[job.key]
+        self._yielding.get(pool_key, {}).pop(job.key, None)
         if not here:
             del self._jobs_on[pool_key]
+            self._yielding.pop(pool_key, None)
             self.lines.pop(pool_key, None)
 
     def jobs_on(self, pool_key: str) -> list[Job]:
@@ -171,8 +203,15 @@ class Machine:
     def line_up(self, job: Job) -> None:
         """The job may have a task to place on its pool."""
         if job.waiting and job.state == "active":
-            self.lines.setdefault(job.pool, JobLine()).add(self.line_entry(job))
+            line = self.lines.setdefault(job.pool, JobLine())
+            if job.picky:
+                line.add(self.line_entry(job, PARTICULAR))
+            if job.ready:
+                line.add(self.line_entry(job, ORDINARY))
             self.dirty.add(job.pool)
+            lower = self._yielding.get(job.pool, {}).values()
+            if any(other.spec["priority"] < job.spec["priority"] for other in lower):
+                self.pressing.add(job.pool)
 
     def offer(self, node: Node) -> None:
         """The node's room may have changed: its pool's index is told."""
@@ -183,7 +222,7 @@ class Machine:
     def reindex(self) -> None:
         """Makes the indexes anew from the entities."""
         self.catalogue = self._offer_applications()
-        self.lines, self._jobs_on, self._jobs_of = {}, {}, {}
+        self.lines, self._jobs_on, self._jobs_of, self._yielding = {}, {}, {}, {}
         for pool in self.pools.values():
             pool.free = FreeNodes()
             for node in pool.nodes.values():
@@ -196,8 +235,8 @@ class Machine:
         return replace(self._given, applications=both)
 
     @staticmethod
-    def line_entry(job: Job) -> tuple[int, int, str]:
-        return -job.spec["priority"], job.seq, job.key
+    def line_entry(job: Job, kind: int) -> LineEntry:
+        return -job.spec["priority"], kind, job.seq, job.key
 
 
 def _found(entity: T | None, code: str) -> T:

@@ -1,13 +1,14 @@
 """Which waiting task goes to which node. Pure: queues and free slots in, one placement at a time out.
 
-Jobs go by priority, then by age; tasks of a job by age. A task that needs more slots than any node has free is passed
+Jobs go by priority, then by age; tasks of a job by age. Of all jobs of one priority, tasks that are particular about
+their nodes go first. A task that needs more slots than any node has free is passed
 by, so that it does not hold up smaller ones. `spread` takes the node with the most free slots, `pack` the one
 with the fewest that still fit; a task's affinity wins when that node has room.
 https://learn.microsoft.com/azure/batch/batch-parallel-node-tasks
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -34,6 +35,10 @@ class ReadyQueue:
 
     def __contains__(self, key: str) -> bool:
         return key in self._members
+
+    def __iter__(self) -> Iterator[Waiting]:
+        """In the order in which they came."""
+        return iter(self._members.values())
 
     def add(self, waiting: Waiting) -> None:
         if waiting.key not in self._members:
@@ -81,20 +86,24 @@ def place_together(count: int, suitable: Iterable[tuple[int, int, str]], fill: s
     return [node for _, _, node in found[:count]] if len(found) >= count else []
 
 
+LineEntry = tuple[int, int, int, str]
+"""Negative priority, which of the job's tasks (PARTICULAR or ORDINARY), sequence number and key of a job."""
+PARTICULAR, ORDINARY = 0, 1
+
+
 @dataclass
 class JobLine:
     """Jobs that may have tasks to place on one pool, by priority and then by age. Whoever finds that a job has
     none takes it out; entries whose job has got another priority are found that way, too."""
 
-    entries: list[tuple[int, int, str]] = field(default_factory=list)
-    """Negative priority, sequence number and key of each job."""
+    entries: list[LineEntry] = field(default_factory=list)
 
-    def add(self, entry: tuple[int, int, str]) -> None:
+    def add(self, entry: LineEntry) -> None:
         at = bisect_left(self.entries, entry)
         if at == len(self.entries) or self.entries[at] != entry:
             self.entries.insert(at, entry)
 
-    def remove(self, entry: tuple[int, int, str]) -> None:
+    def remove(self, entry: LineEntry) -> None:
         at = bisect_left(self.entries, entry)
         if at < len(self.entries) and self.entries[at] == entry:
             del self.entries[at]

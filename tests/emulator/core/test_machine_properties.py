@@ -163,9 +163,11 @@ class Service(RuleBasedStateMachine):
         self.machine.plan.allocations = codes
 
     @rule(job=JOBS, pool=POOLS, prep=st.booleans(), most=st.sampled_from([-1, 1, 2]), ends=st.booleans(),
-          actions=st.booleans(), manager=st.none() | st.booleans())  # fmt: skip
-    def create_job(self, job, pool, prep, most, ends, actions, manager):
+          actions=st.booleans(), manager=st.none() | st.booleans(), yields=st.booleans(),
+          priority=st.sampled_from([0, 0, 1, 2]))  # fmt: skip
+    def create_job(self, job, pool, prep, most, ends, actions, manager, yields=False, priority=0):
         more = {"maxParallelTasks": most, "usesTaskDependencies": True}
+        more |= {"allowTaskPreemption": yields, "priority": priority}
         if prep:
             more |= {"jobPreparationTask": {"commandLine": "p"}, "jobReleaseTask": {"commandLine": "r"}}
         if manager is not None:
@@ -350,6 +352,24 @@ class Service(RuleBasedStateMachine):
                 since = {t.key: t.lifecycle.since for t in job.tasks.values() if t.state == state}
                 assert keys == since and list(keys.values()) == sorted(since.values())
 
+    def room_is_for(self, pool):
+        """The priority that room is being made for: nobody below it begins."""
+        making = self.machine.making_room.get(pool.key, {})
+        return max((priority for run, priority in making.items() if run in self.machine.runs), default=-1001)
+
+    def held_for(self, pool):
+        """The priority of the multi-instance task that free nodes are kept for: nobody else up to it begins. It has to
+        be there, and enough nodes for it."""
+        if pool.key not in self.machine.holding:
+            return -1001
+        usable = [node for node in pool.nodes.values() if node.usable]
+        return max(
+            job.spec["priority"]
+            for job in self.machine.jobs_on(pool.key)
+            for task in map(job.tasks.__getitem__, job.picky)
+            if job.state == "active" and not task.manager and task.instances <= len(usable)
+        )
+
     @invariant()
     def no_task_waits_beside_a_free_slot(self):
         m = self.machine
@@ -359,6 +379,10 @@ class Service(RuleBasedStateMachine):
             for job in m.jobs_on(pool.key):
                 most = job.spec["maxParallelTasks"]
                 if job.state != "active" or (most != -1 and len(job.runs) >= most):
+                    continue
+                if job.spec["priority"] < self.room_is_for(pool) or job.spec["priority"] <= self.held_for(
+                    pool
+                ):
                     continue
                 room = [n.free for n in pool.nodes.values() if n.usable and not prep_failed(job, n)]
                 assert not job.ready.peek(max(room, default=0))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azure_batch_emulator.core.free_nodes import FreeNodes
-from azure_batch_emulator.core.scheduler import JobLine, ReadyQueue, Waiting, place
+from azure_batch_emulator.core.scheduler import ORDINARY, JobLine, ReadyQueue, Waiting, place
 
 
 def queue(*slots, affinity=None):
@@ -106,7 +106,7 @@ def test_the_index_finds_what_a_scan_finds(changes, slots, fill, affinity, banne
 def test_the_line_is_sorted_and_has_each_entry_once(changes):
     line, expected = JobLine(), set()
     for add, priority, seq in changes:
-        entry = (priority, seq, f"job-{seq}")
+        entry = (priority, ORDINARY, seq, f"job-{seq}")
         (line.add if add else line.remove)(entry)
         (expected.add if add else expected.discard)(entry)
         assert line.entries == sorted(expected)
