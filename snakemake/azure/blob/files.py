@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
@@ -147,12 +147,29 @@ def in_parallel(work: Callable[[T], object], jobs: Sequence[T]) -> None:
         for job in jobs:
             work(job)
         return
+    coming, lock, failed = iter(jobs), threading.Lock(), threading.Event()
+
+    def some() -> None:
+        while not failed.is_set():
+            with lock:
+                job = next(coming, done)
+            if job is done:
+                return
+            try:
+                work(job)  # type: ignore[arg-type]
+            except BaseException:
+                failed.set()
+                raise
+
+    done = object()
     pool = _threads(TRANSFERS, "azblob-files")
-    futures = [pool.submit(copy_context().run, work, job) for job in jobs]
+    # Not a future for each job: they would take more memory than the transfers.
+    futures = [pool.submit(copy_context().run, some) for _ in range(min(TRANSFERS, len(jobs)))]
     try:
-        for future in futures:
+        for future in as_completed(futures):
             future.result()
     finally:
+        failed.set()
         wait([future for future in futures if not future.cancel()])
 
 
