@@ -183,6 +183,10 @@ class Azurite:
         self.stop()
         raise AzuriteError(f"Azurite did not listen within {START_SECONDS} seconds.")
 
+    def ended(self) -> int | None:
+        """The exit code of an Azurite that has ended by itself; None while it runs."""
+        return self._process.poll() if self._process is not None else None
+
     def stop(self) -> None:
         if self._process is None or self._process.poll() is not None:
             return

@@ -25,6 +25,8 @@ from .profile_files import ProfileError, load_profile
 from .runners import check_runner
 from .server import Emulator
 
+LOOK_SECONDS = 1.0
+
 
 class StartError(Exception):
     """Why there is nothing to serve, in one sentence."""
@@ -50,8 +52,21 @@ def start(options: argparse.Namespace) -> int:
             print(f"azure-batch-emulator: {error}", file=sys.stderr)
             return 1
         _tell(options, emulator, blobs)
-        stop.wait()
+        _serve(stop, blobs)
     return 0
+
+
+def _serve(stop: threading.Event, blobs: Azurite | None) -> None:
+    """Until `stop`; says so when Azurite ends before that, as clients only see refused connections."""
+    while blobs is not None and not stop.wait(LOOK_SECONDS):
+        if (code := blobs.ended()) is not None:
+            print(
+                f"azure-batch-emulator: Azurite has ended with exit code {code}, and nobody answers at {blobs.url} any "
+                "more; stop the emulator and start it again.",
+                file=sys.stderr,
+            )
+            break
+    stop.wait()
 
 
 def _set_up(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> tuple[Emulator, Azurite | None]:

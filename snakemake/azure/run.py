@@ -255,8 +255,8 @@ class BatchRun:
                     existed = item.delete()
                 except WorkflowError as e:
                     self.warn(
-                        f"Azure Batch: the {item.what} {item.name} could not be deleted ({e}). It may go on to cost "
-                        f"money; delete it by hand{_by_hand(item)}."
+                        f"Azure Batch: the {item.what} {item.name} could not be deleted ({str(e).rstrip('.')}). It may "
+                        f"go on to cost money; delete it by hand{_by_hand(item)}."
                     )
                     self._made.pop()
                 else:

@@ -220,6 +220,19 @@ def test_a_scaled_clock_and_a_profile_of_ones_own(tmp_path):
         assert 1200 <= (node.last_boot_time - node.allocation_time).total_seconds() < 12_000
 
 
+def test_an_azurite_that_ends_by_itself(azurite):
+    """`azurite` is only asked for so that there is one."""
+    with running_emulator(blob_port=0, runner="none") as emulator:
+        (child,) = (
+            Path(f"/proc/{emulator.process.pid}/task/{emulator.process.pid}/children").read_text().split()
+        )
+        os.kill(int(child), signal.SIGKILL)
+        (said,) = wait_until(lambda: [line for line in emulator.output if "Azurite has ended" in line])
+        assert "exit code -9" in said and emulator.blob_url.partition("?")[0] in said
+        assert list(emulator.client().list_pools()) == [], "the Batch service goes on"
+        assert emulator.stop() == 0
+
+
 def test_azurite_beside_it(azurite):
     """`azurite` is only asked for so that there is one; the command starts its own."""
     with running_emulator(blob_port=0) as emulator:
