@@ -1,5 +1,7 @@
 """The logs of nodes: which files cover a time, and how they grow."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -65,3 +67,26 @@ def test_the_oldest_go(logs, monkeypatch):
         logs.write("n", str(number))
     found = {file.read_text().split()[-1] for file in logs.files("n", START, None)}
     assert found == {str(number) for number in range(5, node_logs.KEEP_FILES + 5)}
+
+
+def test_asking_while_others_write_and_remove(tmp_path, monkeypatch):
+    """A line is never seen by half, nor a file that has just gone."""
+    monkeypatch.setattr(node_logs, "BUFFER_CHARACTERS", 20_000)  # more than is written at a time
+    logs = NodeLogs(tmp_path, lambda: START)
+    asked = threading.Event()
+
+    def work(number):
+        while not asked.is_set():
+            for _ in range(30):
+                logs.write("n", "x" * 1000)
+            if number == 0:
+                logs.remove("n")
+
+    with ThreadPoolExecutor() as pool:
+        working = [pool.submit(work, number) for number in range(2)]
+        try:
+            for _ in range(400):
+                logs.files("n", START, None)
+        finally:
+            asked.set()
+        assert [done.result() for done in working] == [None] * 2

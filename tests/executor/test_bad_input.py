@@ -112,7 +112,7 @@ def test_refused(site, name):
     site.put("in.txt")
     before = site.blobs()
     prepare(site)
-    result = site.run(timeout=60, **changes)
+    result = site.run(**changes)
     assert result.code == 1, result.output
     assert "Traceback" not in result.output and not re.search(r'^\s+File "', result.output, re.M), (
         result.output
@@ -140,7 +140,7 @@ def test_a_job_that_fits_nowhere_fails_alone(site, resources, says):
             '    shell: "touch {output}"\nrule small:\n    output: "b"\n    shell: "touch {output}"\n'
         }
     )
-    result = site.run("--keep-going", timeout=60)
+    result = site.run("--keep-going")
     assert result.code == 1, result.output
     assert says in result.output and "Traceback" not in result.output, result.output
     assert "b" in site.blobs()
