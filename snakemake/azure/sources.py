@@ -81,6 +81,8 @@ def _members(files: Iterable[str | os.PathLike[str]], workdir: Path) -> tuple[di
         given = file if (workdir / file).exists() else _unquoted(file)
         name = os.path.normpath(os.path.relpath(os.path.join(workdir, given), workdir))  # noqa: PTH118
         parts = Path(name).parts
+        if _NEVER.intersection(parts):
+            continue
         if parts[:1] == ("..",):
             raise SourcesError(
                 f"The workflow's file {file} lies outside the working directory {workdir}, so that it cannot be "
@@ -88,8 +90,6 @@ def _members(files: Iterable[str | os.PathLike[str]], workdir: Path) -> tuple[di
                 "--directory (or the workflow's own workdir) to one."
             )
         path = workdir / name
-        if _NEVER.intersection(parts):
-            continue
         if path.is_file():
             members[name] = path
         elif path.is_symlink() and path.is_dir():

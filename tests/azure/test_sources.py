@@ -59,6 +59,12 @@ def test_same_content_same_digest(workflow):
     assert pack(FILES, workflow).sha256 != first.sha256
 
 
+def test_snakemakes_own_files_are_no_sources_wherever_they_are(workflow):
+    """With the workflow's own `workdir`, the log of the run lies above it."""
+    archive = pack(["Snakefile", "../.snakemake/log/run.log", ".snakemake/log/run.log"], workflow)
+    assert archive == pack(["Snakefile"], workflow)
+
+
 @pytest.mark.parametrize("outside", ["../Snakefile", "/etc/hostname", "config/../../x"])
 def test_outside_is_refused(workflow, outside):
     with pytest.raises(SourcesError, match="outside the working directory.*--directory"):
