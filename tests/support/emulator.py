@@ -21,7 +21,7 @@ START_SECONDS = 60
 STOP_SECONDS = 20
 
 
-def wait_until(predicate: Callable[[], T], timeout: float = 30.0, interval: float = 0.05) -> T:
+def wait_until(predicate: Callable[[], T], timeout: float = 120.0, interval: float = 0.05) -> T:
     """The predicate's first true value; an AssertionError when there is none within `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not (value := predicate()):
