@@ -1,8 +1,10 @@
 """A machine written out and read in again is the same machine; what can't be read is refused."""
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
+from pathlib import Path
 from random import Random
 from typing import get_type_hints
 
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import many
 
-from azure_batch_emulator.core import jobs, pools, snapshot, tasks
+from azure_batch_emulator.core import jobs, pools, restart, snapshot, tasks
 from azure_batch_emulator.core.entities import Entity
 from azure_batch_emulator.core.machine import Machine
 from azure_batch_emulator.core.states import TABLES, Table
@@ -210,3 +212,35 @@ def test_what_can_not_be_read(busy, spoil, said):
     with pytest.raises(snapshot.SnapshotError, match=said):
         snapshot.load(again, spoil(snapshot.dump(busy.machine, ())))
     assert not again.pools and not again.jobs and again.random.getstate() == before
+
+
+def test_a_file_that_an_earlier_version_wrote():
+    """A change of the format has to keep reading it. It was written while a multi-instance task and another one ran, a
+    pool scaled by formula and a schedule had made a job."""
+    data = gzip.decompress((Path(__file__).parent / "state-format-1.msgpack.gz").read_bytes())
+    driver = Driver()
+    pending = snapshot.load(driver.machine, data)
+    driver.timers = [(at, number, key) for number, (at, key) in enumerate(pending)]
+    driver.now = driver.machine.now
+    machine = driver.machine
+    assert driver.now == START + timedelta(seconds=1890) and pending
+    job = machine.jobs["work"]
+    assert {task.id: task.state for task in job.tasks.values()} == {
+        "done": "completed", "after": "active", "gang": "preparing", "busy": "preparing",
+    }  # fmt: skip
+    assert job.tasks["gang"].gang is not None and len(machine.runs) == 3 and job.spec["priority"] == 5
+    assert len(machine.pools["pool"].nodes) == 3 and len(machine.pools["scaled"].nodes) == 1
+    assert machine.pools["scaled"].scaling.history.samples
+    assert machine.job_schedules["nightly"].made == 1 and "nightly:job-1" in machine.jobs
+    assert (machine.applications, machine.account.keys) == ({}, {}), "what it did not have yet"
+    check(machine)
+
+    driver.do(restart.resume)
+    driver.advance(60)
+    for _ in range(6):  # preparation tasks, the coordination of two, commands, and what waited for them
+        for run in list(driver.started):
+            if run in driver.started:
+                driver.end(run)
+    assert {task.state for task in job.tasks.values()} == {"completed"}
+    driver.advance(3600)
+    assert machine.job_schedules["nightly"].last_made is not None
