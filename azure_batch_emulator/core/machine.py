@@ -38,6 +38,7 @@ class Machine:
             "holding",
             "pressing",
             "making_room",
+            "kept_data",
             "lines",
             "_jobs_on",
             "_jobs_of",
@@ -75,6 +76,7 @@ class Machine:
         self.holding: set[str] = set()
         self.pressing: set[str] = set()
         self.making_room: dict[str, dict[str, int]] = {}
+        self.kept_data: dict[str, tuple[int, list[Task]]] = {}
         self.lines: dict[str, JobLine] = {}
         self._jobs_on: dict[str, dict[str, Job]] = {}
         self._jobs_of: dict[str, dict[str, Job]] = {}

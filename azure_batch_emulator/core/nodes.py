@@ -4,7 +4,7 @@ https://learn.microsoft.com/azure/batch/nodes-and-pools
 """
 
 from . import auxiliaries, endpoints, faults, jobs, pools, runs, usage
-from .entities import Auxiliary, Failed, Goal, Node, Pool
+from .entities import Auxiliary, Failed, Goal, Node, Pool, Task
 from .instructions import BootNode, RemoveNode
 from .machine import Machine
 from .states import NODE, Stateful
@@ -137,6 +137,7 @@ def proceed(m: Machine, node: Node) -> None:
     if node.goal != "leave":
         timer, delay = _STEPS[node.goal]
         node.goal, node.retaining = None, False
+        m.kept_data.pop(node.id, None)
         m.set_timer(m.profile.delay(delay, m.random), timer, node.pool, node.id, node.boot)
         return
     move(m, node, "leavingpool")
@@ -154,7 +155,34 @@ _STEPS = {
 
 
 def _holds_data(m: Machine, node: Node) -> bool:
-    return any(node.holds(task) for job in m.jobs_on(node.pool) for task in job.tasks.values())
+    """Whether files of tasks are kept on a node that nothing runs on. As these only become fewer there, they are sought
+    once, for all such nodes of the pool, and not among all tasks again whenever one of them goes."""
+    known = m.kept_data.get(node.id)
+    if known is None or known[0] != node.total_run:
+        _seek_data(m, m.pools[node.pool])
+    kept = m.kept_data[node.id][1]
+    while kept and not _is_kept(m, node, kept[-1]):
+        kept.pop()
+    return bool(kept)
+
+
+def _is_kept(m: Machine, node: Node, task: Task) -> bool:
+    job = m.jobs.get(task.job)
+    return job is not None and job.tasks.get(task.key) is task and node.holds(task)
+
+
+def _seek_data(m: Machine, pool: Pool) -> None:
+    found: dict[str, list[Task]] = {}
+    for node in pool.nodes.values():
+        if not node.runs:  # also those that nobody has asked about yet: many are given up together
+            found[node.id] = []
+            m.kept_data[node.id] = node.total_run, found[node.id]
+    for job in m.jobs_on(pool.key):
+        for task in job.tasks.values():
+            if task.files == "kept":
+                for _, name in task.places:
+                    if name in found and pool.nodes[name].holds(task):
+                        found[name].append(task)
 
 
 def take_down(m: Machine, pool_key: str, node_id: str) -> None:
@@ -168,6 +196,7 @@ def removed(m: Machine, pool_key: str, node_id: str) -> None:
     node = pool.nodes.pop(node_id, None) if pool else None
     if pool is None or node is None:
         return
+    m.kept_data.pop(node_id, None)
     usage.stop_metering(m, pool, node)
     pool.free.set(node.id, node.number, 0)
     for job in m.jobs_on(pool_key):

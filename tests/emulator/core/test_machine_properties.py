@@ -393,6 +393,14 @@ class Service(RuleBasedStateMachine):
                     assert len(suitable) < task.instances
 
     @invariant()
+    def nodes_wait_for_no_data_but_what_they_hold(self):
+        for pool in self.machine.pools.values():
+            every = [task for job in self.machine.jobs_on(pool.key) for task in job.tasks.values()]
+            for node in pool.nodes.values():
+                if node.retaining and not node.runs and node.state in ("idle", "offline", "running"):
+                    assert any(node.holds(task) for task in every)
+
+    @invariant()
     def all_is_shown_as_the_client_expects(self):
         m = self.machine
         shown = [models.BatchPool(views.pool(pool, BASE)) for pool in m.pools.values()]

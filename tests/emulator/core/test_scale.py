@@ -182,6 +182,39 @@ def test_many_jobs_share_a_pool():
     assert [job.counts["succeeded"] for job in many] == [6] * 50
 
 
+def test_nodes_that_wait_for_the_end_of_retention():
+    """A pool is given up with `retaineddata`: the files of all its tasks are sought once, not whenever some go."""
+
+    def wait(n):
+        driver = Driver()
+        pool = driver.pool(nodes=n // 10)
+        job = driver.job()
+        for first in range(0, n, 100):
+            bodies = [task_body(str(i)) for i in range(first, first + 100)]
+            driver.do(tasks.create_collection, job, bodies)
+        while driver.started:
+            driver.end(next(iter(driver.started)))
+            driver.now += timedelta(seconds=1)
+
+        def resize():
+            body = {"targetDedicatedNodes": 0, "nodeDeallocationOption": "retaineddata"}
+            driver.do(pools.resize, pool, body)
+
+        def expire():
+            for _ in range(n):
+                driver.now += timedelta(hours=1)
+                driver.do(timers.fire, "retention", "job", job.seq)
+
+        driver.timers.clear()
+        driver.now += timedelta(days=6, hours=23)
+        done = (steps(resize) + steps(expire)) / n
+        assert {node.state for node in pool.nodes.values()} == {"leavingpool"}
+        return done
+
+    small, large = wait(200), wait(1000)
+    assert large <= small * 1.25 + 50, f"{small:.0f} steps a task with 200 tasks, {large:.0f} with 1,000"
+
+
 def test_a_large_job_is_deleted_task_by_task_and_as_a_whole():
     driver = Driver()
     pool = driver.pool(nodes=2000, slots=1)
