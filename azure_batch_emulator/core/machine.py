@@ -204,16 +204,20 @@ class Machine:
 
     def line_up(self, job: Job) -> None:
         """The job may have a task to place on its pool."""
-        if job.waiting and job.state == "active":
-            line = self.lines.setdefault(job.pool, JobLine())
-            if job.picky:
-                line.add(self.line_entry(job, PARTICULAR))
-            if job.ready:
-                line.add(self.line_entry(job, ORDINARY))
-            self.dirty.add(job.pool)
-            lower = self._yielding.get(job.pool, {}).values()
-            if any(other.spec["priority"] < job.spec["priority"] for other in lower):
-                self.pressing.add(job.pool)
+        ready = len(job.ready)
+        if job.state != "active" or not (ready or job.picky):
+            return
+        pool = job.pool
+        if (line := self.lines.get(pool)) is None:
+            line = self.lines[pool] = JobLine()
+        if job.picky:
+            line.add(self.line_entry(job, PARTICULAR))
+        if ready:
+            line.add(self.line_entry(job, ORDINARY))
+        self.dirty.add(pool)
+        yielding = self._yielding.get(pool)
+        if yielding and any(other.spec["priority"] < job.spec["priority"] for other in yielding.values()):
+            self.pressing.add(pool)
 
     def offer(self, node: Node) -> None:
         """The node's room may have changed: its pool's index is told."""
