@@ -114,6 +114,26 @@ EDITS = [
         "                    self.max_checksum_file_size\n                ):\n",
     ),
     Edit(
+        # Notes on an output lie under its name in base64, which may be longer than a path can be.
+        "notes-on-long-names",
+        "snakemake/persistence/file.py",
+        "        b64id = urlsafe_b64encode(id.encode()).decode()\n",
+        "        b64id = urlsafe_b64encode(id.encode()).decode()\n"
+        "        if len(b64id) > 3600:\n"
+        "            from hashlib import sha256\n\n"
+        '            b64id = f"long-{sha256(id.encode()).hexdigest()}"\n',
+    ),
+    Edit(
+        # Files are looked at by groups of coroutines; what one of them could not do is said without its group.
+        "errors-in-groups",
+        "snakemake/exceptions.py",
+        "    origin = get_exception_origin(ex, linemaps) if linemaps is not None else None\n",
+        "    if isinstance(ex, ExceptionGroup):\n"
+        "        each = [format_exception_to_string(e, linemaps) for e in ex.exceptions]\n"
+        '        return "\\n".join(dict.fromkeys(each))\n\n'
+        "    origin = get_exception_origin(ex, linemaps) if linemaps is not None else None\n",
+    ),
+    Edit(
         # Error messages leave out Snakemake's own frames; through a link, ours would not count as such.
         "frames-of-links",
         "snakemake/exceptions.py",

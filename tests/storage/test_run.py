@@ -3,6 +3,7 @@
 import re
 import socket
 import subprocess
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -97,9 +98,15 @@ class TestFaults:
         shown = self.message(workflow.run(AZ_BLOB_ACCOUNT_URL=azurite.url, AZ_BLOB_ACCOUNT_KEY="d3Jvbmc="))
         assert "the account key was refused" in shown and "d3Jvbmc=" not in shown
 
-    def test_an_expired_sas_even_when_verbose(self, azurite, workflow):
-        from datetime import timedelta
+    def test_an_output_that_cannot_be_looked_at(self, azurite, workflow):
+        """Its age is asked for in a group of coroutines."""
+        workflow.write('rule:\n    output: "a", "b"\n    shell: "touch {output}"\n')
+        done = workflow.run("-n", AZ_BLOB_ACCOUNT_URL=azurite.sas_url(expiry=timedelta(hours=-1)))
+        shown = done.stdout + done.stderr
+        assert done.returncode == 1 and "expired at" in shown
+        assert "Traceback" not in shown and "TaskGroup" not in shown
 
+    def test_an_expired_sas_even_when_verbose(self, azurite, workflow):
         done = workflow.run("--verbose", AZ_BLOB_ACCOUNT_URL=azurite.sas_url(expiry=timedelta(days=-1)))
         shown = done.stdout + done.stderr
         assert done.returncode == 1 and "expired at" in shown

@@ -107,6 +107,39 @@ def test_a_name_of_1024_characters_and_an_output_that_is_a_link(workflow, contai
         assert container.download_blob(f"runs/one/{made}").readall() == b"content"
 
 
+def test_an_output_with_a_name_of_3700_bytes(workflow, container):
+    """Snakemake's note of it would have a longer path than there can be."""
+    name = "/".join("𝒳" * 56 + f"{n:02}" for n in range(16))
+    workflow.write(f'rule:\n    output: "{name}"\n    shell: "echo 1 > {{output}}"\n')
+    done = workflow.run()
+    assert done.returncode == 0, done.stderr
+    assert container.download_blob(f"runs/one/{name}").readall() == b"1\n"
+    again = workflow.run("-n")
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+@pytest.mark.parametrize(
+    ("snakefile", "options", "named"),
+    [
+        ('rule:\n    input: "LONG"\n    output: "x"\n    shell: "cp {input} {output}"\n', [], "LONG"),
+        ('rule:\n    output: "LONG"\n    shell: "touch {output}"\n', ["-n"], "LONG"),
+        ('rule:\n    input: "dir"\n    output: "x"\n    shell: "ls {input} > {output}"\n', [], "dir/LONG"),
+    ],
+)
+def test_a_local_path_that_cannot_be_is_one_sentence(workflow, container, snakefile, options, named):
+    long = "/".join([c * 120 for c in "abcdef"])
+    for name in (long, f"dir/{long}"):
+        container.upload_blob(f"runs/one/{name}", b"1")
+    workflow.write(snakefile.replace("LONG", long))
+    done = workflow.run(
+        *options, "--local-storage-prefix", "/".join([str(workflow.folder), *["p" * 80] * 41])
+    )
+    shown = done.stdout + done.stderr
+    assert done.returncode == 1 and "Traceback" not in shown
+    assert f"{workflow.prefix}/{named.replace('LONG', long)}: the path of its local copy" in shown
+    assert "shorten --local-storage-prefix" in shown
+
+
 @pytest.mark.parametrize(("name", "reason"), [("folder./x", "ends with a dot"), ("ü" * 128, "256 bytes")])
 def test_a_name_that_cannot_be_is_one_sentence(workflow, name, reason):
     workflow.write(f'rule:\n    output: "{name}"\n    shell: "touch {{output}}"\n')

@@ -44,6 +44,10 @@ CHUNKS = 6
 
 room = threading.BoundedSemaphore(CHUNKS)
 
+# Bytes that a path can have, the one that ends it left out: 4,095 on Linux, 1,023 on macOS.
+LONGEST_PATH = os.pathconf("/", "PC_PATH_MAX") - 1
+LONGEST_BESIDE = 40  # bytes of a temporary name
+
 
 class TransferCancelled(Exception):
     """Whoever waited for the transfer is gone; it stopped at the next chunk."""
@@ -242,6 +246,21 @@ _ours, _numbers = secrets.token_hex(6), itertools.count()
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".azblob-{_ours}-{os.getpid():x}-{next(_numbers):x}")
+
+
+def fits(path: Path) -> bool:
+    """Whether the path, and a temporary name in its place, are no longer than the system allows."""
+    name = max(len(os.fsencode(path.name)), LONGEST_BESIDE)
+    return len(os.fsencode(path.parent)) + 1 + name <= LONGEST_PATH
+
+
+def too_long(what: str) -> BlobError:
+    """The error for a local copy with a path that cannot be; `what` is the blob's query."""
+    return BlobError(
+        f"{what}: the path of its local copy, or a part of it, is longer than the system allows (here "
+        f"{LONGEST_PATH:,} bytes, and 255 for a part on most file systems); shorten --local-storage-prefix or "
+        "--default-storage-prefix, or rename the blob."
+    )
 
 
 def _discard(path: Path) -> None:

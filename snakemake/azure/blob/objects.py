@@ -14,6 +14,7 @@ from snakemake_interface_storage_plugins.storage_object import (
 
 from snakemake.azure.blob.entries import Blob
 from snakemake.azure.blob.errors import BlobError
+from snakemake.azure.blob.files import fits, too_long
 from snakemake.azure.blob.inventory import MAX_PAGES, Listing, lineage, parent_of
 from snakemake.azure.blob.names import SCHEME, split_query
 from snakemake.azure.blob.store import BlobStore
@@ -108,6 +109,7 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         `create_inventory` down), and file by file for the rest. Once it has asked for one, and while its cache is
         in use, the first such question about a directory is answered by an inventory too.
         """
+        self._check_path()
         cache: Any = self.provider.cache
         if cache is not None and cache.active and not self._overwrite_local_path:
             await self.inventory(cache)
@@ -156,7 +158,13 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         if self.provider.wait_for_free_local_storage is not None:
             await super().wait_for_free_space()
 
+    def _check_path(self) -> None:
+        """Raises BlobError when there can be no local copy. This comes first of all, and so before any job runs."""
+        if self.retrieve and not fits(self.local_path()):
+            raise too_long(self.print_query)
+
     async def managed_retrieve(self) -> None:
+        self._check_path()
         await self.provider.off_loop(super().managed_retrieve)
 
     async def managed_store(self) -> None:

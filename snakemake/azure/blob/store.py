@@ -23,9 +23,11 @@ from snakemake.azure.blob.entries import FOLDER, Blob, bare, blob_of, inside
 from snakemake.azure.blob.errors import BlobError, error_code, explained
 from snakemake.azure.blob.files import (
     CONCURRENCY,
+    fits,
     in_parallel,
     plain,
     replacing,
+    too_long,
     walk,
 )
 from snakemake.azure.blob.inventory import Crowd, parent_of
@@ -217,6 +219,8 @@ class BlobStore:
                     mtime = self._download_directory(container, name, partial)
                 os.utime(partial, (mtime, mtime))
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise too_long(f"{SCHEME}{container}/{name}") from None
             if error.errno != errno.ENOSPC:
                 raise
             raise BlobError(
@@ -255,6 +259,8 @@ class BlobStore:
         for blob in self.below(container, name):
             newest = max(newest, blob.mtime)
             target = path / inside(container, name, blob)
+            if not fits(target):
+                raise too_long(f"{SCHEME}{container}/{blob.name}")
             if blob.is_folder:
                 target.mkdir(parents=True, exist_ok=True)
             else:
