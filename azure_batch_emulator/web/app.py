@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -79,6 +79,8 @@ class Application:
             response = await self._answer(request, raw_path, request_id)
         except BatchError as error:
             response = error_response(request, error, request_id)
+        except ClientDisconnect:
+            return  # before all of the body came: nothing has happened, and nobody is there to be told
         except Exception as error:  # noqa: BLE001 - a defect becomes the service's own 500, and is logged
             log.exception("a defect of the emulator in %s %s", request.method, raw_path, exc_info=error)
             response = error_response(request, BatchError("InternalError"), request_id)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -69,6 +69,8 @@ class Management:
                     f'Bearer authorization_uri="{base}/{directory.TENANT}", error="invalid_token", '
                     'error_description="The access token is missing or not valid."'
                 )
+        except ClientDisconnect:
+            return Response(None, 400)  # which nobody gets
         except Exception as error:  # noqa: BLE001 - a defect becomes a 500 of the usual form, and is logged
             log.exception(
                 "a defect of the emulator in %s %s", request.method, request.url.path, exc_info=error

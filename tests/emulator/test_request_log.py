@@ -1,7 +1,9 @@
 """The log of requests: one line of JSON each, complete, and without secrets."""
 
 import json
+import socket
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -65,6 +67,17 @@ def test_refused_before_it_is_known(logged):
     line = entry(read, path="/jobs/unsigned")
     assert (line["status"], line["errorCode"]) == (401, "AuthenticationFailed")
     assert line["operation"] is None and line["account"] is None
+
+
+@pytest.mark.parametrize(("path", "status"), [("/jobs/gone", None), ("/subscriptions/gone", 400)])
+def test_a_client_that_leaves_before_its_body_has_come(logged, path, status):
+    emulator, read = logged
+    address = urlsplit(emulator.url)
+    with socket.create_connection((address.hostname, address.port)) as client:
+        client.sendall(f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc".encode())
+    assert entry(read, path=path)["status"] == status, (
+        "it is no defect of the emulator, and not logged as one"
+    )
 
 
 def test_no_secrets(logged):
