@@ -57,8 +57,13 @@ class Management:
             "x-ms-correlation-request-id": request_id,
         }
         try:
-            # In another thread, because handlers may wait for the storage account.
-            answer = await run_in_threadpool(self._handle, request, await read_body(request), base)
+            raw = await read_body(request)
+            if (
+                self._engine.catalogue.auto_storage
+            ):  # in another thread, because handlers may wait for the account
+                answer = await run_in_threadpool(self._handle, request, raw, base)
+            else:
+                answer = self._handle(request, raw, base)
             body = answer.body
             headers |= dict(answer.headers)
             status = answer.status
