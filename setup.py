@@ -114,6 +114,45 @@ EDITS = [
         "                    self.max_checksum_file_size\n                ):\n",
     ),
     Edit(
+        # A storage object that can refuse changes does so for protected output, and is asked before a run.
+        "protect-in-storage",
+        "snakemake/io/__init__.py",
+        "            await self.storage_object.managed_store()\n",
+        "            await self.storage_object.managed_store()\n"
+        '            if is_flagged(self, "protected") and hasattr(self.storage_object, "protect"):\n'
+        "                self.storage_object.protect()\n",
+    ),
+    Edit(
+        "protected-in-storage",
+        "snakemake/io/__init__.py",
+        "    async def protected(self):\n",
+        "    def protected_in_storage(self):\n"
+        '        """Whether storage refuses changes of output that is marked as protected."""\n'
+        "        return (\n"
+        "            self.is_storage\n"
+        '            and is_flagged(self, "protected")\n'
+        '            and hasattr(self.storage_object, "is_protected")\n'
+        "            and self.storage_object.is_protected()\n"
+        "        )\n\n"
+        "    async def protected(self):\n",
+    ),
+    Edit(
+        "check-protected-in-storage",
+        "snakemake/jobs.py",
+        "        protected = [f for f, task in zip(self.output, tasks) if task.result()]\n",
+        "        protected = [\n"
+        "            f\n"
+        "            for f, task in zip(self.output, tasks)\n"
+        "            if task.result() or f.protected_in_storage()\n"
+        "        ]\n",
+    ),
+    Edit(
+        "keep-protected-in-storage",
+        "snakemake/dag.py",
+        "                        if await f.protected():\n",
+        "                        if await f.protected() or f.protected_in_storage():\n",
+    ),
+    Edit(
         # Notes on an output lie under its name in base64, which may be longer than a path can be.
         "notes-on-long-names",
         "snakemake/persistence/file.py",

@@ -94,9 +94,14 @@ def test_a_pool_that_is_born_with_a_formula(client):
     pool = client.get_pool("pool")
     assert (pool.auto_scale_formula, pool.target_dedicated_nodes) == (formula, 0)
     make_job(client)
-    for i in range(3):
-        client.create_task("job", task(f"t{i}"))
-    wait_until(lambda: client.get_pool("pool").auto_scale_run.results.startswith(RECORDED.format(2) + ";n="))
+    # All at once: an evaluation that saw one of them alone would ask for one node.
+    client.create_task_collection("job", models.BatchTaskGroup(task_values=[task(f"t{i}") for i in range(3)]))
+
+    def evaluated() -> bool:
+        run = client.get_pool("pool").auto_scale_run
+        return run is not None and run.results.startswith(RECORDED.format(2) + ";n=")
+
+    wait_until(evaluated)
     wait_until(lambda: {t.state for t in client.list_tasks("job")} == {"completed"})
     wait_until(lambda: targets(client) == (0, 0, "steady"))
     (found,) = client.list_pools(filter="enableAutoScale eq true")

@@ -235,5 +235,5 @@ def test_azurite_takes_the_same_tokens(secure):
     with BlobServiceClient(url, credential(secure)) as service:
         service.create_container("tokens")
         service.get_blob_client("tokens", "a").upload_blob(b"1")
-        assert [c.name for c in service.list_containers()] == ["tokens"]
+        assert "tokens" in [c.name for c in service.list_containers()]
         service.delete_container("tokens")

@@ -171,6 +171,8 @@ def test_odd_but_legal(site):
     assert {name: site.read(name) for name in expected} == expected
     assert site.read("bench.tsv").startswith("s\t")
     assert not {"piped.txt", "served.txt"} & site.blobs()
+    leased = [b.name for b in site.container.list_blobs() if b.lease.status == "locked"]
+    assert leased == ["run/protected.txt"]
     assert "The hook ran." in result.output and "not sent to the nodes" not in result.output
     site.assert_clean()
 

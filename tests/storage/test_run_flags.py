@@ -2,6 +2,10 @@
 
 import hashlib
 
+import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobLeaseClient
+
 from .test_store import wait_for_next_second
 
 MARKS = """
@@ -50,10 +54,44 @@ def test_temp_protected_ancient_ensure_touch(workflow, container, data):
     replace_later(container, "data/old.txt", b"newer", than="out/last")
     again = workflow.run("-n")
     assert "Nothing to be done" in again.stdout + again.stderr, again.stdout
-    # What a rule makes can be removed through Snakemake.
+    # What a rule makes can be removed through Snakemake, unless it is protected.
     gone = workflow.run("--delete-all-output")
     assert gone.returncode == 0, gone.stderr
-    assert names(container) == ["data/a.txt", "data/old.txt"]
+    assert names(container) == ["data/a.txt", "data/old.txt", "out/kept"]
+    assert "Skipping write-protected file" in gone.stderr
+
+
+def test_nothing_changes_what_is_protected(workflow, container):
+    """Neither Snakemake nor another program, until the lease is broken; its age stays what it was."""
+    rule = 'rule:\n    output: OUTPUT\n    shell: "mkdir -p {output[1]} && date +%N | tee {output[0]} > {output[1]}/x"\n'
+    marked = rule.replace("OUTPUT", 'protected("file"), protected(directory("dir"))')
+    workflow.write(marked)
+    done = workflow.run()
+    assert done.returncode == 0, done.stderr
+    assert names(container) == ["dir", "dir/x", "file"]
+    made = container.download_blob("runs/one/file").readall()
+    assert "Nothing to be done" in workflow.run("-n").stdout
+    # A look at what would be done is as in a local directory.
+    for options in (["-n"], []):
+        refused = workflow.run("--forceall", *options)
+        assert refused.returncode == 1
+        assert "Write-protected output files" in refused.stderr + refused.stdout
+        assert "Traceback" not in refused.stderr
+    # The mark is in storage, whatever the rule says now.
+    workflow.write(rule.replace("OUTPUT", '"file", directory("dir")'))
+    refused = workflow.run("--forceall")
+    assert refused.returncode == 1
+    assert "there is a lease on the blob, as protected() takes one" in refused.stderr
+    for name in ("file", "dir", "dir/x"):
+        with pytest.raises(HttpResponseError, match="LeaseIdMissing"):
+            container.delete_blob(f"runs/one/{name}")
+    assert container.download_blob("runs/one/file").readall() == made
+    for name in names(container):
+        BlobLeaseClient(container.get_blob_client(f"runs/one/{name}")).break_lease()
+    workflow.write(marked)
+    again = workflow.run("--forceall")
+    assert again.returncode == 0, again.stderr
+    assert container.download_blob("runs/one/file").readall() != made
 
 
 def test_an_output_that_is_not_as_ensured_is_no_blob(workflow, container):

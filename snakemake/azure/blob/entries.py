@@ -20,6 +20,7 @@ class Blob:
     is_folder: bool = False
     md5: str | None = None
     etag: str = ""
+    leased: bool = False
 
 
 def blob_of(properties: Any, size: int | None = None) -> Blob:
@@ -36,6 +37,7 @@ def blob_of(properties: Any, size: int | None = None) -> Blob:
         is_folder=str(metadata.get("hdi_isfolder", "")).lower() == "true",
         md5=bytes(md5).hex() if md5 else None,
         etag=bare(properties.etag),
+        leased=properties.lease.status == "locked",
     )
 
 

@@ -174,7 +174,10 @@ _NO_CREDENTIAL = (
 )
 _BAD_NAME = "Azure refuses the name of the container or blob; correct the query or --default-storage-prefix."
 _ARCHIVED = "the blob lies in the archive tier; set its tier to hot or cool and wait until it is there."
-_LEASED = "someone holds a lease on the blob; break it, or wait for it to end."
+_LEASED = (
+    "there is a lease on the blob, as protected() takes one: nobody may change it. If it is to be changed, break the "
+    "lease: `az storage blob lease break`."
+)
 _BUSY = "the storage account {account} is too busy ({code}, after retries); start again with fewer --jobs."
 
 _SENTENCES = {
@@ -199,6 +202,7 @@ _SENTENCES = {
     "container.",
     "LeaseIdMissing": _LEASED,
     "LeaseLost": _LEASED,
+    "LeaseAlreadyPresent": _LEASED,
     "InvalidBlobType": "there is an append or page blob of that name, which cannot be replaced; remove it.",
     "ServerBusy": _BUSY,
     "OperationTimedOut": _BUSY,

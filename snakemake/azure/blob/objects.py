@@ -192,6 +192,14 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
     def touch(self) -> None:
         self.store.touch(self.container, self.name)
 
+    def protect(self) -> None:
+        """What `protected()` asks for; no part of the interface, see setup.py."""
+        self.store.protect(self.container, self.name)
+
+    def is_protected(self) -> bool:
+        blob = self._head()
+        return blob is not None and blob.leased
+
     def list_candidate_matches(self) -> Iterable[str]:
         """Queries of all files and directories that start like this one up to its first wildcard."""
         container, _, prefix = get_constant_prefix(self.query).removeprefix(SCHEME).partition("/")

@@ -13,6 +13,7 @@ import os
 import shutil
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -365,6 +366,29 @@ class BlobStore:
                 if not self.has_below(container, name):
                     raise
         self.mark_folder(container, name)
+
+    def protect(self, container: str, name: str) -> None:
+        """Nobody can change or remove the file or directory any more, until its lease is broken. Its mtime and ETag
+        stay as they are. Once more does no harm.
+
+        A lease that never ends is what the service has for that: https://learn.microsoft.com/rest/api/storageservices/lease-blob
+        """
+        blob = self.head(container, name)
+        names = [] if blob is None else [name]
+        if blob is None or blob.is_folder:
+            names += [each.name for each in self.below(container, name)]
+        if not names:
+            raise self.missing(container, name)
+        in_parallel(lambda each: self._lease(container, each), names)
+
+    def _lease(self, container: str, name: str) -> None:
+        from azure.storage.blob import BlobLeaseClient
+
+        # Always the same for a blob: whoever has this lease may ask for it again.
+        ours = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{SCHEME}{container}/{name}"))
+        self._forget(container, name)
+        with explained(self.account, f"{SCHEME}{container}/{name}"):
+            BlobLeaseClient(self._blob(container, name), ours).acquire(lease_duration=-1)
 
     def delete(self, container: str, name: str) -> None:
         """Removes the blob with its snapshots; one that isn't there is fine."""
