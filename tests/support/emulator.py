@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -61,6 +61,7 @@ class RunningEmulator:
 
     def clean(self) -> None:
         """Deletes all schedules, jobs and pools, and waits until they are gone."""
+        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
         from azure.core.rest import HttpRequest
 
         client = self.client()
@@ -73,9 +74,9 @@ class RunningEmulator:
             for item in items():
                 # Without the client's poller: its thread would still ask when the next test has begun.
                 url = f"{self.url}/{name}/{item.id}?api-version=2025-06-01"
-                answer = client.send_request(HttpRequest("DELETE", url))
-                if answer.status_code not in (404, 409):  # it is gone, or on its way out already
-                    answer.raise_for_status()
+                # It may be gone, or on its way out already.
+                with suppress(ResourceNotFoundError, ResourceExistsError):
+                    client.send_request(HttpRequest("DELETE", url)).raise_for_status()
         wait_until(lambda: not any(list(items()) for items in lists.values()))
 
     def stop(self) -> int:
