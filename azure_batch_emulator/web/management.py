@@ -58,9 +58,8 @@ class Management:
         }
         try:
             raw = await read_body(request)
-            if (
-                self._engine.catalogue.auto_storage
-            ):  # in another thread, because handlers may wait for the account
+            # Handlers may wait for the linked storage account.
+            if self._engine.catalogue.auto_storage:
                 answer = await run_in_threadpool(self._handle, request, raw, base)
             else:
                 answer = self._handle(request, raw, base)

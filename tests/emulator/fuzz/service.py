@@ -17,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from random import Random
-from unittest import mock
 from urllib.parse import parse_qsl
 
 import jwt
@@ -113,11 +112,6 @@ class EndlessRunner:
             self.kill(run_id)
 
 
-async def at_once(work, *args):
-    """In place of a thread: that would wait for the machine, which `Service._serve` holds."""
-    return work(*args)
-
-
 class Service:
     def __init__(self, location: Path) -> None:
         self._location = location
@@ -129,8 +123,6 @@ class Service:
         self._changed = False
 
     def start(self) -> None:
-        self._threadless = mock.patch("azure_batch_emulator.web.management.run_in_threadpool", at_once)
-        self._threadless.start()
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
@@ -145,7 +137,6 @@ class Service:
             self.engine.close()
         self._server.should_exit = True
         self._thread.join(timeout=10)
-        self._threadless.stop()
 
     async def _serve(self, scope, receive, send) -> None:
         """While a request is in the application, nothing else may change the machine."""

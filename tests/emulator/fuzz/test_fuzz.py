@@ -28,21 +28,21 @@ def service(tmp_path_factory):
 @many(40)
 @given(st.lists(requests(), min_size=40, max_size=60))
 def test_odd_requests(service, wanted):
-    service.refresh()
-    for request in wanted:
-        request = service.filled_in(request)
-        wrong = is_an_answer_of_the_service(request, service.send(request))
-        assert wrong is None, f"{request}: {wrong}"
+    send_all(service, wanted, is_an_answer_of_the_service)
 
 
 @many(25)
 @given(st.lists(neighbours(), min_size=40, max_size=60))
 def test_odd_requests_to_the_neighbours(service, wanted):
     """Resource Manager, sign-in, managed identities and control."""
+    send_all(service, wanted, wrong_with)
+
+
+def send_all(service, wanted, fault_of) -> None:
     service.refresh()
     for request in wanted:
         request = service.filled_in(request)
-        wrong = wrong_with(request, service.send(request))
+        wrong = fault_of(request, service.send(request))
         assert wrong is None, f"{request}: {wrong}"
 
 
