@@ -173,6 +173,55 @@ EDITS = [
         "    origin = get_exception_origin(ex, linemaps) if linemaps is not None else None\n",
     ),
     Edit(
+        # Functions of a workflow, which the DAG's event loop calls, ask for sizes and existence, each in a loop of
+        # its own: in another thread, since a thread has one.
+        "coroutines-of-functions",
+        "snakemake/common/__init__.py",
+        "    Raises\n    ------\n    WorkflowError\n        If called from within an already running event loop.\n"
+        '    """\n    with async_runner() as runner:\n',
+        "    If called from within a running event loop, that loop waits for a thread with a loop of its own.\n"
+        '    """\n'
+        "    if asyncio.events._get_running_loop() is not None:\n"
+        "        from concurrent.futures import ThreadPoolExecutor\n\n"
+        "        with ThreadPoolExecutor(max_workers=1) as executor:\n"
+        "            return executor.submit(async_run, coroutine).result()\n\n"
+        "    with async_runner() as runner:\n",
+    ),
+    Edit(
+        # Jobs have their input as plain strings, which know no size: it is that of the local file, and before there
+        # is one that of the file that the string stands for.
+        "sizes-of-plain-input",
+        "snakemake/iocontainers.py",
+        "                    return await f.size()\n"
+        "                return None\n\n"
+        "            sizes = await asyncio.gather(*map(get_size, self))\n",
+        "                    if isinstance(f, _IOFile):\n"
+        "                        return await f.size()\n"
+        "                    return os.path.getsize(f)\n"
+        "                return None\n\n"
+        "            sizes = await asyncio.gather(*map(get_size, self._iofiles or self))\n",
+    ),
+    Edit(
+        "sized-plain-input",
+        "snakemake/iocontainers.py",
+        "class InputFiles(Namedlist):\n",
+        "class InputFiles(Namedlist):\n"
+        "    _iofiles = None\n\n"
+        "    def _sized_plainstrings(self):\n"
+        '        """Plain strings with the sizes of the files, which do not have to be local."""\n'
+        "        plain = self._plainstrings()\n"
+        "        plain._iofiles = self\n"
+        "        return plain\n\n"
+        "    def __getstate__(self):\n"
+        '        return {k: v for k, v in self.__dict__.items() if k != "_iofiles"}\n\n',
+    ),
+    Edit(
+        "sized-input-of-params",
+        "snakemake/rules.py",
+        '                    "input": input._plainstrings(),\n',
+        '                    "input": input._sized_plainstrings(),\n',
+    ),
+    Edit(
         # Error messages leave out Snakemake's own frames; through a link, ours would not count as such.
         "frames-of-links",
         "snakemake/exceptions.py",

@@ -17,6 +17,7 @@ code runs in the task's process gets the real ones.
 
 import gc
 import hashlib
+import os
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -102,7 +103,7 @@ def own_files() -> None:
     stored_size, stored_checksum = _IOFile.size, _IOFile.checksum
 
     async def is_here(file: Any) -> bool:
-        return file.is_storage and not file.is_directory and await file.exists_local()
+        return file.is_storage and await file.exists_local() and not os.path.isdir(file.file)  # noqa: PTH112
 
     async def size(file: Any) -> int:
         return await (file.size_local() if await is_here(file) else stored_size(file))

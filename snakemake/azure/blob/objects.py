@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from snakemake_interface_storage_plugins.exceptions import FileOrDirectoryNotFoundError
 from snakemake_interface_storage_plugins.io import IOCacheStorageInterface, Mtime, get_constant_prefix
 from snakemake_interface_storage_plugins.storage_object import (
     StorageObjectGlob,
@@ -116,6 +117,15 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
             if self.get_inventory_parent() in cache.exists_in_storage.has_inventory:
                 return cache.exists_in_storage[self.cache_key()]
         return await super().managed_exists()
+
+    async def managed_size(self) -> int:
+        """A size that an inventory does not have is not asked for where it has seen that there is nothing: functions
+        of a workflow ask for sizes of what is yet to be made.
+        """
+        cache: Any = self.provider.cache
+        if cache is not None and cache.active and not await self.managed_exists():
+            raise FileOrDirectoryNotFoundError(self.print_query, self.local_path())
+        return await super().managed_size()
 
     def exists(self) -> bool:
         return self.store.exists(self.container, self.name)
