@@ -222,6 +222,75 @@ EDITS = [
         '                    "input": input._sized_plainstrings(),\n',
     ),
     Edit(
+        # All logs are shown, not those before the first that is missing or empty.
+        "show-each-failed-log",
+        "snakemake/logging.py",
+        '            yield f"Logfile {f} not found."\n            return\n'
+        "        except UnicodeDecodeError:\n"
+        '            yield f"Logfile {f} is not a text file."\n            return\n'
+        "        lines = content.splitlines()\n"
+        '        logfile_header = f"Logfile {f}:"\n'
+        "        if not lines:\n"
+        '            logfile_header += " empty file"\n'
+        "            yield logfile_header\n            return\n",
+        '            yield f"Logfile {f} not found."\n            continue\n'
+        "        except UnicodeDecodeError:\n"
+        '            yield f"Logfile {f} is not a text file."\n            continue\n'
+        "        lines = content.splitlines()\n"
+        '        logfile_header = f"Logfile {f}:"\n'
+        "        if not lines:\n"
+        '            logfile_header += " empty file"\n'
+        "            yield logfile_header\n            continue\n",
+    ),
+    Edit(
+        # Logs are shown from local paths; `log` has names for people, which in storage are no paths.
+        "show-local-logs",
+        "snakemake/logging.py",
+        '        if self.show_failed_logs and msg["log"]:\n'
+        '            output.extend(show_logs(msg["log"]))\n',
+        '        if self.show_failed_logs and msg["log_files"]:\n'
+        '            output.extend(show_logs(msg["log_files"]))\n',
+    ),
+    Edit(
+        # The errors of a group's jobs follow that of the group, each with its logs.
+        "show-logs-of-groups-once",
+        "snakemake/logging.py",
+        '        logs = msg["aux_logs"] + [\n'
+        '            f for info in msg["job_error_info"] for f in info["log"]\n'
+        "        ]\n",
+        '        logs = msg["aux_logs"]\n',
+    ),
+    Edit(
+        "logs-to-show",
+        "snakemake/jobs.py",
+        '            f"Error in rule {self.rule.name}, jobid: {self.dag.jobid(self)}",\n'
+        "            extra=self.get_log_error_info(msg, indent, aux_logs, **kwargs),\n"
+        "        )\n",
+        '            f"Error in rule {self.rule.name}, jobid: {self.dag.jobid(self)}",\n'
+        "            extra=dict(\n"
+        "                log_files=[*map(self.log_to_show, self.log), *(aux_logs or [])],\n"
+        "                **self.get_log_error_info(msg, indent, aux_logs, **kwargs),\n"
+        "            ),\n"
+        "        )\n\n"
+        "    def log_to_show(self, f):\n"
+        '        """The path of a log file, which a remote job without a shared disk has left in storage."""\n'
+        "        workflow = self.dag.workflow\n"
+        "        if (\n"
+        "            f.is_storage\n"
+        "            and workflow.output_settings.show_failed_logs\n"
+        "            and not (workflow.local_exec or self.is_local)\n"
+        "            and SharedFSUsage.STORAGE_LOCAL_COPIES\n"
+        "            not in workflow.storage_settings.shared_fs_usage\n"
+        "        ):\n"
+        "            from snakemake.common import async_run\n\n"
+        "            try:\n"
+        "                async_run(f.storage_object.managed_retrieve())\n"
+        "            except WorkflowError as e:\n"
+        "                logger.warning(str(e))\n"
+        "                return fmt_iofile(f)\n"
+        "        return str(f)\n",
+    ),
+    Edit(
         # Error messages leave out Snakemake's own frames; through a link, ours would not count as such.
         "frames-of-links",
         "snakemake/exceptions.py",

@@ -340,7 +340,9 @@ class AzBatchExecutor(RemoteExecutor):
     def _report_failure(self, job: AzBatchJob, reason: str) -> None:
         assert job.queue is not None and job.external_jobid is not None
         logs = task_logs.fetch(self.run, job.queue, job.external_jobid, LOGS)
-        message = f"{reason} {task_logs.excerpt(logs)}"
+        # With --show-failed-logs, Snakemake shows all of them.
+        shown = self.workflow.output_settings.show_failed_logs and "stderr.txt" in logs
+        message = f"{reason} {'' if shown else task_logs.excerpt(logs)}"
         if job.job.is_group():
             # Snakemake prints no message with a group's error, only with a single job's.
             self.logger.error(f"Error in group {job.job.name}: {message}")
