@@ -14,7 +14,7 @@ import json, re, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from snakemake.azure.blob.account import BlobAccount
-from snakemake.azure.blob.files import TRANSFERS
+from snakemake.azure.blob.parallel import TRANSFERS
 from snakemake.azure.blob.store import BlobStore
 
 def peak():  # ru_maxrss would be that of the process which started this one, if that was larger

@@ -13,23 +13,15 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from snakemake.azure.blob import service
 from snakemake.azure.blob.entries import Blob, blob_of
 from snakemake.azure.blob.errors import BlobError, error_code
-from snakemake.azure.blob.files import (
-    CHUNK,
-    SMALL,
-    Source,
-    Unchanged,
-    in_order,
-    pause,
-    progress_hook,
-)
+from snakemake.azure.blob.files import CHUNK, SMALL, Source, Unchanged, pause, progress_hook
+from snakemake.azure.blob.parallel import in_chunks
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient
@@ -120,29 +112,28 @@ class Download:
         """Writes it all; the MD5 of what was written, if asked for."""
         md5 = hashlib.md5(usedforsecurity=False)
         size = 0
-        with path.open("wb", buffering=0) as file, closing(self._pieces(blob, kept)) as pieces:
-            for piece in pieces:
-                if hashed:
-                    md5.update(piece)
-                _write_all(file, piece)
-                size += len(piece)
-                del piece  # not held in memory while the next one is waited for
-        if size != blob.size:
-            raise BlobError(f"{self._what}: {size:,} of {blob.size:,} bytes arrived; start again.")
-        return md5.hexdigest() if hashed else ""
-
-    def _pieces(self, blob: Blob, kept: list[bytes]) -> Generator[bytes, None, None]:
-        starts = range(len(kept[0]) if kept else 0, blob.size, CHUNK)
-        if kept:
-            yield kept.pop()
         cancelled = progress_hook()
 
         def get(start: int) -> bytes:
             cancelled()
             return self._range(start, min(start + CHUNK, blob.size), blob.etag)
 
-        if starts:
-            yield from in_order(get, starts, min(self._concurrency, len(starts)))
+        with path.open("wb", buffering=0) as file:
+
+            def put(piece: bytes) -> None:
+                nonlocal size
+                if hashed:
+                    md5.update(piece)
+                _write_all(file, piece)
+                size += len(piece)
+
+            if kept:
+                put(kept.pop())
+            if starts := range(size, blob.size, CHUNK):
+                in_chunks(get, starts, min(self._concurrency, len(starts)), put)
+        if size != blob.size:
+            raise BlobError(f"{self._what}: {size:,} of {blob.size:,} bytes arrived; start again.")
+        return md5.hexdigest() if hashed else ""
 
     def _range(self, start: int, end: int, etag: str) -> bytes:
         from azure.core import MatchConditions

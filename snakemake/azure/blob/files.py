@@ -1,4 +1,4 @@
-"""The local side of transfers: folders, names that change hands, threads, and sizes of blocks. No requests."""
+"""The local side of transfers: folders, names that change hands, and sizes of blocks. No requests."""
 
 import errno
 import itertools
@@ -8,13 +8,10 @@ import secrets
 import shutil
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,16 +30,6 @@ LOCAL_ONLY = ".snakemake_timestamp"
 # https://learn.microsoft.com/azure/storage/blobs/scalability-targets
 MAX_BLOCKS = 50_000
 MAX_BLOCK_SIZE = 4000 * MIB
-
-# Files in transfer at once, most of them small: it takes that many to hide the time that a request is on its way.
-TRANSFERS = 16
-# Requests at once for one large file.
-CONCURRENCY = 4
-# Chunks that all transfers of this process together hold in memory. Whoever holds none waits for one; more are
-# taken only while they are free, so that nobody who waits is waited for.
-CHUNKS = 6
-
-room = threading.BoundedSemaphore(CHUNKS)
 
 # Bytes that a path can have, the one that ends it left out: 4,095 on Linux, 1,023 on macOS.
 LONGEST_PATH = os.pathconf("/", "PC_PATH_MAX") - 1
@@ -132,78 +119,6 @@ def walk(root: Path) -> tuple[list[str], list[str]]:
 
     visit(root, "", ())
     return files, empty
-
-
-@cache
-def _threads(count: int, name: str) -> ThreadPoolExecutor:
-    """One set of threads for all that goes on at once, made with the first use. The memory allocator keeps some of
-    what a thread has freed for that thread, so that threads of each file's own would cost as much as the chunks.
-    """
-    return ThreadPoolExecutor(count, thread_name_prefix=name)
-
-
-def in_parallel(work: Callable[[T], object], jobs: Sequence[T]) -> None:
-    """Runs `work` for each job, TRANSFERS at once; the first failure ends it and is raised.
-
-    `work` must not call this itself.
-    """
-    if len(jobs) < 2:
-        for job in jobs:
-            work(job)
-        return
-    coming, lock, failed = iter(jobs), threading.Lock(), threading.Event()
-
-    def some() -> None:
-        while not failed.is_set():
-            with lock:
-                job = next(coming, done)
-            if job is done:
-                return
-            try:
-                work(job)  # type: ignore[arg-type]
-            except BaseException:
-                failed.set()
-                raise
-
-    done = object()
-    pool = _threads(TRANSFERS, "azblob-files")
-    # Not a future for each job: they would take more memory than the transfers.
-    futures = [pool.submit(copy_context().run, some) for _ in range(min(TRANSFERS, len(jobs)))]
-    try:
-        for future in as_completed(futures):
-            future.result()
-    finally:
-        failed.set()
-        wait([future for future in futures if not future.cancel()])
-
-
-def in_order(work: Callable[[S], T], jobs: Iterable[S], concurrency: int) -> Generator[T, None, None]:
-    """The results of `work`, a chunk each, in the order of the jobs. Up to `concurrency` are worked at, wait for
-    their turn, or are with the caller, if there is `room` for as many.
-
-    Jobs are taken from their iterator in the caller's thread, no earlier than needed.
-    """
-    coming = iter(jobs)
-    pool = _threads(CHUNKS, "azblob-chunks")
-    running: deque[Future[T]] = deque()
-    more, held = True, 0
-    try:
-        while True:
-            while more and held < concurrency and room.acquire(blocking=not held):
-                held += 1
-                more = False
-                for job in itertools.islice(coming, 1):
-                    more = True
-                    running.append(pool.submit(copy_context().run, work, job))
-            if not running:
-                return
-            yield running.popleft().result()
-            room.release()
-            held -= 1
-    finally:
-        wait([future for future in running if not future.cancel()])
-        for _ in range(held):
-            room.release()
 
 
 @contextmanager

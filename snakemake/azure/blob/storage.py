@@ -25,10 +25,11 @@ from snakemake_interface_storage_plugins.storage_provider import (
 )
 
 from snakemake.azure.blob.account import BlobAccount
-from snakemake.azure.blob.files import TRANSFERS, cancellable
+from snakemake.azure.blob.files import cancellable
 from snakemake.azure.blob.inventory import ListingPlan
 from snakemake.azure.blob.names import query_fault, without_secret
 from snakemake.azure.blob.objects import StorageObject
+from snakemake.azure.blob.parallel import TRANSFERS
 from snakemake.azure.blob.store import BlobStore
 from snakemake.azure.blob.workers import Workers
 

@@ -22,17 +22,10 @@ from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.download import Download
 from snakemake.azure.blob.entries import FOLDER, Blob, bare, blob_of, inside
 from snakemake.azure.blob.errors import BlobError, error_code, explained
-from snakemake.azure.blob.files import (
-    CONCURRENCY,
-    fits,
-    in_parallel,
-    plain,
-    replacing,
-    too_long,
-    walk,
-)
+from snakemake.azure.blob.files import fits, plain, replacing, too_long, walk
 from snakemake.azure.blob.inventory import Crowd, parent_of
 from snakemake.azure.blob.names import SCHEME, blob_name_fault
+from snakemake.azure.blob.parallel import CONCURRENCY, in_parallel
 from snakemake.azure.blob.upload import Upload
 
 if TYPE_CHECKING:

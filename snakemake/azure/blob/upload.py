@@ -9,21 +9,13 @@ import hashlib
 import io
 import os
 import secrets
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from snakemake.azure.blob.errors import BlobError, error_code
-from snakemake.azure.blob.files import (
-    CHUNK,
-    MIB,
-    SMALL,
-    block_size,
-    content_type,
-    in_order,
-    progress_hook,
-)
+from snakemake.azure.blob.files import CHUNK, MIB, SMALL, block_size, content_type, progress_hook
+from snakemake.azure.blob.parallel import in_chunks
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient
@@ -52,8 +44,9 @@ class Upload:
             if size <= SMALL:
                 return self._whole(file, size)
             if size <= CHUNK:
-                with closing(in_order(lambda size: self._whole(file, size), [size], 1)) as sent:
-                    return next(sent)
+                answers: list[dict[str, Any]] = []
+                in_chunks(lambda size: self._whole(file, size), [size], 1, answers.append)
+                return answers[0]
             return self._blocks(file, size)
 
     def _whole(self, file: io.FileIO, size: int) -> dict[str, Any]:
@@ -75,11 +68,17 @@ class Upload:
         md5 = hashlib.md5(usedforsecurity=False)
         cancelled = progress_hook()
 
-        def send(start: int) -> tuple[BlobBlock, int, bytes | None]:
-            length = min(step, size - start)
-            data = self._read(file, start, length) if step <= BUFFERED else None
-            # All ids of a blob must have the same length, and no two uploads of it may use the same.
-            name = secrets.token_hex(5)[:9]
+        blocks: list[BlobBlock] = []
+
+        def parts() -> Iterator[tuple[str, int, int, bytes | None]]:
+            for start in range(0, size, step):
+                length = min(step, size - start)
+                # All ids of a blob must have the same length, and no two uploads of it may use the same.
+                blocks.append(BlobBlock(secrets.token_hex(5)[:9]))
+                yield blocks[-1].id, start, length, self._hashed(md5, file, start, length)
+
+        def send(part: tuple[str, int, int, bytes | None]) -> None:
+            name, start, length, data = part
 
             def put() -> None:
                 cancelled()
@@ -87,15 +86,9 @@ class Upload:
                 self._client.stage_block(name, body, length=length, validate_content=True)
 
             self._intact(put)
-            return BlobBlock(name), start, data
 
-        blocks: list[BlobBlock] = []
-        starts = range(0, size, step)
-        with closing(in_order(send, starts, self._concurrency)) as sent:
-            for block, start, data in sent:
-                blocks.append(block)
-                self._add(md5, file, start, min(step, size - start), data)
-                del data  # not held in memory while the next one is waited for
+        # One part is hashed while others are on their way.
+        in_chunks(send, parts(), self._concurrency)
         cancelled()
         settings = ContentSettings(
             content_type=content_type(self._client.blob_name), content_md5=bytearray(md5.digest())
@@ -104,13 +97,15 @@ class Upload:
             lambda: self._client.commit_block_list(blocks, content_settings=settings, validate_content=True)
         )
 
-    def _add(self, md5: Any, file: io.FileIO, start: int, length: int, data: bytes | None) -> None:
-        """Puts a block into the file's MD5; one that was not kept is read again."""
-        if data is not None:
+    def _hashed(self, md5: Any, file: io.FileIO, start: int, length: int) -> bytes | None:
+        """Puts a part into the file's MD5; its content, unless that is to be read again."""
+        if length <= BUFFERED:
+            data = self._read(file, start, length)
             md5.update(data)
-            return
+            return data
         for place in range(start, start + length, MIB):
             md5.update(self._read(file, place, min(MIB, start + length - place)))
+        return None
 
     def _read(self, file: io.FileIO, start: int, length: int) -> bytes:
         data = os.pread(file.fileno(), length, start)

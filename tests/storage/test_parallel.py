@@ -1,0 +1,151 @@
+"""Chunks of large files in threads: in order, within the room, and without an end only of their own."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from snakemake.azure.blob import parallel
+from snakemake.azure.blob.parallel import Room, in_chunks
+from tests.support.emulator import wait_until
+
+DEADLINE = 20  # seconds, for what ends by itself
+
+
+@pytest.fixture
+def room(monkeypatch):
+    room = Room(4)
+    monkeypatch.setattr(parallel, "room", room)
+    return room
+
+
+def free(room: Room) -> int:
+    """How many chunks there is room for, with nobody in it."""
+    taken = 0
+    while room.enter_if_spare():
+        taken += 1
+    for _ in range(taken):
+        room.leave()
+    return taken
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 3, 9])
+def test_results_come_once_and_in_order_whoever_is_done_first(room, concurrency):
+    """Of each group of chunks that are worked at together, the first is done last."""
+    at_once = min(concurrency, 4)
+    ends = [threading.Event() for _ in range(12)]
+    results = []
+
+    def work(number: int) -> int:
+        last_of_group = number % at_once == at_once - 1
+        if not last_of_group:
+            assert ends[number + 1].wait(DEADLINE)
+        ends[number].set()
+        return number
+
+    in_chunks(work, range(12), concurrency, results.append)
+    assert results == list(range(12))
+    assert free(room) == 4
+
+
+def test_a_job_is_done_by_one_thread_from_its_beginning_to_its_end(room):
+    def work(number: int) -> tuple[int, int]:
+        return number, threading.get_ident()
+
+    seen = []
+    in_chunks(work, range(50), 3, lambda made: seen.append((made, threading.get_ident())))
+    assert all(maker == user for (_, maker), user in seen)
+    assert [number for (number, _), _ in seen] == list(range(50))
+
+
+def test_jobs_are_taken_no_earlier_than_needed(room):
+    done, ahead = [], []
+
+    def jobs():
+        for number in range(30):
+            ahead.append(number + 1 - len(done))
+            yield number
+
+    in_chunks(lambda number: number, jobs(), 3, done.append)
+    assert len(done) == 30
+    assert max(ahead) <= 3
+
+
+@pytest.mark.parametrize("where", ["jobs", "work", "then"])
+def test_the_first_failure_is_raised_and_nothing_stays_behind(room, where):
+    class Refused(Exception):
+        pass
+
+    results = []
+
+    def jobs():
+        for number in range(100):
+            if where == "jobs" and number == 7:
+                raise Refused
+            yield number
+
+    def work(number: int) -> int:
+        if where == "work" and number == 7:
+            raise Refused
+        return number
+
+    def then(number: int) -> None:
+        if where == "then" and number == 7:
+            raise Refused
+        results.append(number)
+
+    with pytest.raises(Refused):
+        in_chunks(work, jobs(), 3, then)
+    assert results == list(range(len(results)))
+    assert len(results) <= 7
+    assert free(room) == 4
+
+
+def test_nothing_to_do(room):
+    in_chunks(pytest.fail, [], 3)
+    assert free(room) == 4
+
+
+def test_a_large_file_makes_room_for_another(room):
+    """Alone it has all the room. As soon as another one waits, its next chunk that ends makes room for that."""
+    all_in, other_done, go_on = threading.Barrier(4), threading.Event(), threading.Event()
+    after = []
+
+    def large(number: int) -> int:
+        if number < 4:
+            all_in.wait(DEADLINE)
+            if number == 0:
+                go_on.set()
+            wait_until(lambda: room.wanted or other_done.is_set(), DEADLINE, 0.001)
+        elif not other_done.is_set():
+            after.append(number)
+            assert other_done.wait(DEADLINE)
+        return number
+
+    with ThreadPoolExecutor(2) as files:
+        first = files.submit(in_chunks, large, range(40), 4)
+        assert go_on.wait(DEADLINE)
+        files.submit(in_chunks, lambda _: other_done.set(), [0], 1).result(DEADLINE)
+        first.result(DEADLINE)
+    assert len(after) <= 3  # by the threads that kept their room
+    assert free(room) == 4
+
+
+def test_transfers_together_stay_within_the_room(room):
+    holding, most, lock = [0], [0], threading.Lock()
+
+    def change(by: int) -> None:
+        with lock:
+            holding[0] += by
+            most[0] = max(most[0], holding[0])
+
+    def work(_: int) -> int:
+        change(1)
+        return 1
+
+    with ThreadPoolExecutor(8) as files:
+        transfers = [files.submit(in_chunks, work, range(40), 3, lambda _: change(-1)) for _ in range(8)]
+        for transfer in transfers:
+            transfer.result(DEADLINE)
+    assert 1 <= most[0] <= 4
+    assert free(room) == 4
