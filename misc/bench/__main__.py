@@ -12,7 +12,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "requests": lambda _: batch_requests.run(),
     "copies": lambda _: copies.run(),
     "cache": lambda o: cache.run(o.cache_mb * 1_000_000),
-    "transfers": lambda o: transfers.run(o.mb, o.files, o.rounds, o.disk),
+    "transfers": lambda o: transfers.run(o.mb, o.files, o.rounds, o.memory),
     "dryrun": lambda o: dryrun.run(o.inputs, o.plugin_inputs),
     "emulator": lambda _: emulator.run(),
 }
@@ -26,8 +26,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--cache-mb", type=int, default=50, help="cache: size of the file (%(default)s)")
     made.add_argument("--mb", type=int, default=100, help="transfers: size of the large file (%(default)s)")
     made.add_argument("--files", type=int, default=500, help="transfers: small files (%(default)s)")
-    made.add_argument("--rounds", type=int, default=3, help="transfers: of ours and the SDK (%(default)s)")
-    made.add_argument("--disk", action="store_true", help="transfers: Azurite keeps blobs on disk")
+    made.add_argument("--rounds", type=int, default=4, help="transfers: of ours and the SDK (%(default)s)")
+    made.add_argument("--memory", action="store_true", help="transfers: Azurite keeps blobs in memory")
     made.add_argument("--inputs", type=int, default=500, help="dryrun: inputs (%(default)s)")
     made.add_argument(
         "--plugin-inputs", type=int, default=1000, help="dryrun: the plugin's inputs at most (%(default)s)"

@@ -166,13 +166,13 @@ def emulator_command(runner: str, *more: str) -> list[str]:
 
 
 @contextmanager
-def azurite(folder: Path, disk: bool = False) -> Iterator["BlobAccount"]:
+def azurite(folder: Path, memory: bool = True) -> Iterator["BlobAccount"]:
     """Azurite on a free port with its log `folder/blob.log`, which keeps blobs in memory or below `folder`."""
     from azure_batch_emulator.azurite import find
     from snakemake.azure.blob.account import BlobAccount
 
     command = [find(), "--blobPort", "0", "--queuePort", "0", "--tablePort", "0"]
-    command += ["--location", str(folder / "blobs")] if disk else ["--inMemoryPersistence"]
+    command += ["--inMemoryPersistence"] if memory else ["--location", str(folder / "blobs")]
     command += ["--skipApiVersionCheck", "--disableTelemetry"]
     listening = r"Blob service is successfully listening at (http://\S+)"
     with server("Azurite", command, folder / "blob.log", listening, folder) as found:

@@ -17,16 +17,16 @@ NAMES = {"azblob": "ours", "sdk": "the bare SDK", "azure": "the plugin"}
 DEADLINE = 900  # seconds
 
 
-def run(megabytes: int, files: int, rounds: int, disk: bool) -> None:
-    where = "on disk" if disk else "in memory"
+def run(megabytes: int, files: int, rounds: int, memory: bool) -> None:
+    where = "in memory" if memory else "on disk"
     say(
         f"transfers: {megabytes:,} MB in one file, and {files:,} files of {SMALL // 1000} kB; Azurite {where}, "
         f"{rounds} rounds"
     )
     before = report.conditions()
     with tempfile.TemporaryDirectory(prefix="azbatch-bench.", dir=scratch()) as name:
-        large = measure(Path(name) / "large", 1, megabytes * 1_000_000, rounds, disk)
-        small = measure(Path(name) / "small", files, SMALL, rounds, disk)
+        large = measure(Path(name) / "large", 1, megabytes * 1_000_000, rounds, memory)
+        small = measure(Path(name) / "small", files, SMALL, rounds, memory)
     result = {
         "azurite": where,
         "large": {"bytes": megabytes * 1_000_000, **summarize(large)},
@@ -44,12 +44,12 @@ def scratch() -> Path:
 
 
 def measure(
-    folder: Path, count: int, size: int, rounds: int, disk: bool
+    folder: Path, count: int, size: int, rounds: int, memory: bool
 ) -> dict[tuple[str, str], list[dict[str, float]]]:
     """Results by side and way, one of each round; the plugin, which is slow, has one round."""
     folder.mkdir()
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
-    with azurite(folder, disk) as account:
+    with azurite(folder, memory) as account:
         for number in range(rounds):
             # Whoever goes second finds the machine as the first has left it: they take turns.
             pair = ("sdk", "azblob") if number % 2 else ("azblob", "sdk")

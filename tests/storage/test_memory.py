@@ -48,9 +48,9 @@ def sparse(path, size):
     return path
 
 
-@pytest.mark.parametrize(("count", "size", "grows"), [(1, 300 * MIB, 100 * MIB), (16, 33 * MIB, 130 * MIB)])
+@pytest.mark.parametrize(("count", "size", "grows"), [(1, 300 * MIB, 64 * MIB), (16, 33 * MIB, 110 * MIB)])
 def test_up_and_down(azurite, container, tmp_path, count, size, grows):
-    """4 chunks of 8 MiB for one file, 6 for all together, and what the allocator keeps for the threads."""
+    """6 chunks of 8 MiB for one file, 8 for all together, and what the allocator keeps for the threads."""
 
     def run(verb, path):
         arguments = [verb, container.container_name, str(path), str(count)]
