@@ -167,6 +167,21 @@ NodeCache(Path(sys.argv[1]), sys.argv[2], 0).get(
         assert [p.read_bytes() for p in entries(cache)] == [b"half of the data"]
         assert list(cache.root.glob("*/part")) == []
 
+    @pytest.mark.parametrize("mode", [0o644, 0o444])
+    def test_what_a_killed_task_left_is_not_written_to(self, task, cache, container, box, tmp_path, mode):
+        """It was about to make its output the entry, of which `part` was then another name."""
+        container.upload_blob("in/x", b"of the blob")
+        output = tmp_path / "output"
+        output.write_bytes(b"of the task")
+        output.chmod(mode)
+        task().fetch(box, "in/x", tmp_path / "first")  # makes the folder
+        [entry] = entries(cache)
+        entry.unlink()
+        os.link(output, entry.with_name("part"))
+        task().fetch(box, "in/x", tmp_path / "second")
+        assert (tmp_path / "second").read_bytes() == b"of the blob"
+        assert output.read_bytes() == b"of the task"
+
     def test_nobody_waits_for_ever_for_one_that_is_stuck(
         self, task, cache, container, box, tmp_path, monkeypatch
     ):

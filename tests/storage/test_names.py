@@ -37,7 +37,8 @@ def test_container_names_that_azure_refuses(name, reason):
 
 
 @pytest.mark.parametrize(
-    "name", ["a", "a/b", "a b#c%20+?&=.txt", "日本/ü.txt", ".hidden", "a..b", "/".join(["x" * 255] * 4)]
+    "name",
+    ["a", "a/b", "a b#c%20+?&=.txt", "sig=1/x", "日本/ü.txt", ".hidden", "a..b", "/".join(["x" * 255] * 4)],
 )
 def test_blob_names_that_work(name):
     assert blob_name_fault(name) is None
@@ -61,6 +62,7 @@ def test_blob_names_that_work(name):
         ("/".join("a" * 255), "255 path segments"),
         ("a\\b", "backslash"),
         ("a\nb", "control character"),
+        ("a\udcffb", "not UTF-8"),
     ],
 )
 def test_blob_names_that_do_not(name, reason):
@@ -73,6 +75,7 @@ def test_blob_names_that_do_not(name, reason):
         ("az://abc/x", ("abc", "x")),
         ("az://abc/x/y.txt", ("abc", "x/y.txt")),
         ("az://abc/dir/", ("abc", "dir")),
+        ("az://abc/sig=0.05/x", ("abc", "sig=0.05/x")),
         ("az://abc/a b#c%20+?.txt", ("abc", "a b#c%20+?.txt")),
         ("az://$web/index.html", ("$web", "index.html")),
         ("az://abc/{sample}/{n,[0-9]+}.txt", ("abc", "{sample}/{n,[0-9]+}.txt")),
@@ -96,6 +99,7 @@ def test_queries(query, parsed):
         ("az://Abc/x", "lower-case"),
         ("az://abc/x//y", "empty path segment"),
         ("az://abc/x?sv=2023&sig=abc%3D", "SAS"),
+        ("az://abc/x?sig=abc%3D&sv=2023", "SAS"),
     ],
 )
 def test_queries_that_name_no_blob(query, reason):

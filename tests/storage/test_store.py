@@ -231,6 +231,32 @@ class TestDirectories:
             store.fetch(box, "dir", tmp_path / "copy")
         assert content(tmp_path) == {}
 
+    @pytest.mark.parametrize("metadata", [FOLDER, None])
+    def test_markers_that_end_with_a_slash(self, store, box, container, tmp_path, metadata):
+        """As rclone makes them, and what copies from other clouds."""
+        for name in ("dir/", "dir/none/", "dir/some/"):
+            container.upload_blob(name, b"", metadata=metadata)
+        container.upload_blob("dir/some/x", b"1")
+        store.fetch(box, "dir", tmp_path / "copy")
+        assert content(tmp_path / "copy") == {"none/": "", "some/x": "1"}
+        store.remove(box, "dir")
+        assert names(store, box) == []
+
+    def test_directories_around_what_is_stored_stay(self, store, box, container, tree):
+        """With a hierarchical namespace each is a blob with the metadata, which cannot be removed before its content."""
+        for name in ("dir", "dir/a", "dir/a/b", "dir/old", "dir/old/c"):
+            store.mark_folder(box, name)
+        container.upload_blob("dir/file", b"that was none")
+        store.upload_directory(box, "dir", tree("in", {"a/b/x": "1", "file/y": "2"}))
+        assert names(store, box) == ["dir", "dir/a", "dir/a/b", "dir/a/b/x", "dir/file/y"]
+
+    @pytest.mark.parametrize("entry", ["a./", "a\\b/", "\udcff", "\udcff/"])
+    def test_names_that_azure_would_change(self, store, box, tree, entry):
+        root = tree("in", {"a": "1", entry: ""})
+        with pytest.raises(BlobError, match=r"dot|backslash|not UTF-8"):
+            store.upload_directory(box, "dir", root)
+        assert names(store, box) == []
+
     def test_remove_takes_all_and_no_more(self, store, box, container, tree):
         store.upload_directory(box, "out/dir", tree("in", self.FILES))
         container.upload_blob("out/dir.txt", b"")
@@ -366,6 +392,47 @@ class TestSeen:
         store.remove(box, "x")
         assert store.head(box, "x") is None
 
+    @pytest.mark.parametrize("change", ["upload", "touch", "remove"])
+    def test_answers_older_than_an_own_change_do_not_count(
+        self, account, box, container, tmp_path, monkeypatch, change
+    ):
+        """Another thread's listing is on its way while the blob is changed."""
+        store = BlobStore(account)
+        (tmp_path / "in").write_text("22")
+        changes = {
+            "upload": lambda: store.upload(box, "x", tmp_path / "in"),
+            "touch": lambda: store.touch(box, "x"),
+            "remove": lambda: store.remove(box, "x"),
+        }
+        container.upload_blob("x", b"1")
+        answered = store_module.blob_of
+
+        def late(properties):
+            with monkeypatch.context() as patch:
+                patch.setattr(store_module, "blob_of", answered)
+                changes[change]()
+            return answered(properties)
+
+        monkeypatch.setattr(store_module, "blob_of", late)
+        old = seen(store, box, "x")
+        monkeypatch.undo()
+        new = store.head(box, "x")
+        assert (new is None) if change == "remove" else (new is not None and new.etag != old.etag)
+
+    def test_nor_do_those_that_there_was_nothing(self, account, box, tmp_path, monkeypatch):
+        store = BlobStore(account)
+        (tmp_path / "in").write_text("1")
+        looks = store.has_below
+
+        def late(container: str, name: str) -> bool:
+            found = looks(container, name)
+            store.upload(container, name, tmp_path / "in")
+            return found
+
+        monkeypatch.setattr(store, "has_below", late)
+        assert not store.exists(box, "x")
+        assert store.exists(box, "x")
+
     def test_absence_is_asked_for_each_time(self, account, box, container):
         store = BlobStore(account, clock=lambda: 0.0)
         assert store.head(box, "x") is None
@@ -382,6 +449,15 @@ def test_what_has_a_content_encoding_comes_as_it_is_stored(store, box, container
     container.upload_blob("x", data, content_settings=settings)
     store.fetch(box, "x", tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == data
+
+
+def test_a_file_in_the_place_of_a_directory(store, box, container, tmp_path):
+    container.upload_blob("a/b/c", b"1")
+    (tmp_path / "a").write_text("an older copy")
+    for path in ("a/c", "a/b/c"):
+        with pytest.raises(BlobError, match="would lie below a file"):
+            store.fetch(box, "a/b/c", tmp_path / path)
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_cancelled_transfer_stops_and_leaves_nothing(azurite, store, box, tmp_path):

@@ -4,7 +4,7 @@ It lives in the directory that all tasks of a node share (AZ_BATCH_NODE_SHARED_D
 
     snakemake-azblob-UID/KEY/lock              held (flock) by whoever changes the folder; its mtime is the last use
     snakemake-azblob-UID/KEY/ETAG~SIZE~MTIME   the content; its name says what it must look like
-    snakemake-azblob-UID/KEY/part              a download or output on its way in; left over, it is overwritten
+    snakemake-azblob-UID/KEY/part              a download or output on its way in; left over, it is removed
 
 KEY is a digest of account, container and name. A lock ends with its process, however that ends. Whoever got a
 lock looks whether the file is still the one under that name: eviction removes folders with their locks.
@@ -136,6 +136,8 @@ class NodeCache:
             return entry, None
         if source is None or not self._room(source.size * (2 if self._copies else 1)):
             return None, source
+        # One that a killed task left may be read-only, or another name of its output.
+        slot.part.unlink(missing_ok=True)
         try:
             source.write(slot.part)
             slot.part.chmod(READ_ONLY)

@@ -26,7 +26,8 @@ class Blob:
 def blob_of(properties: Any, size: int | None = None) -> Blob:
     """From what the SDK returns for a blob of a listing, of a download, or for a blob's properties.
 
-    A download of a part says the part's size: then the blob's is given as `size`.
+    A download of a part says the part's size: then the blob's is given as `size`. What ends with a slash is a directory
+    as well: other tools mark them so.
     """
     metadata = {k.lower(): v for k, v in (properties.metadata or {}).items()}
     md5 = properties.content_settings.content_md5
@@ -34,7 +35,7 @@ def blob_of(properties: Any, size: int | None = None) -> Blob:
         name=properties.name,
         size=properties.size or 0 if size is None else size,
         mtime=properties.last_modified.timestamp(),
-        is_folder=str(metadata.get("hdi_isfolder", "")).lower() == "true",
+        is_folder=str(metadata.get("hdi_isfolder", "")).lower() == "true" or properties.name.endswith("/"),
         md5=bytes(md5).hex() if md5 else None,
         etag=bare(properties.etag),
         leased=properties.lease.status == "locked",

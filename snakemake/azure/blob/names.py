@@ -20,6 +20,7 @@ PATH_SEGMENTS = 254
 SEGMENT_BYTES = 255  # of a local file's name, NAME_MAX of Linux's and macOS's file systems
 
 _SECRET = re.compile(r"([?&]?sig=)[^&\s]*", re.IGNORECASE)
+_SAS = re.compile(r"[?&]sig=", re.IGNORECASE)
 
 
 def container_name_fault(name: str) -> str | None:
@@ -58,6 +59,8 @@ def blob_name_fault(name: str) -> str | None:
         return "the blob name has a backslash, which Azure turns into a slash"
     if any(ord(c) < 0x20 or ord(c) in (0x7F, 0xFFFE, 0xFFFF) for c in name):
         return "the blob name has a control character"
+    if any(0xD800 <= ord(c) <= 0xDFFF for c in name):  # what Python makes of bytes that it cannot decode
+        return "the blob name has bytes that are not UTF-8"
     return None
 
 
@@ -76,7 +79,7 @@ def query_fault(query: str) -> str | None:
     """Why the query does not name a blob, in a clause, or None. Wildcards count as any good text."""
     if not query.startswith(SCHEME):
         return f"it must start with {SCHEME}, as in az://container/path"
-    if _SECRET.search(query):
+    if _SAS.search(query):
         return "it has a SAS in it, which belongs into AZ_BLOB_ACCOUNT_URL"
     container, blob = split_query(WILDCARD_REGEX.sub("xxx", query))
     if not blob:

@@ -23,9 +23,10 @@ from snakemake.azure.blob.download import Download
 from snakemake.azure.blob.entries import FOLDER, Blob, bare, blob_of, inside
 from snakemake.azure.blob.errors import BlobError, error_code, explained
 from snakemake.azure.blob.files import fits, plain, replacing, too_long, walk
-from snakemake.azure.blob.inventory import Crowd, parent_of
+from snakemake.azure.blob.inventory import Crowd, lineage, parent_of
 from snakemake.azure.blob.names import SCHEME, blob_name_fault
 from snakemake.azure.blob.parallel import CONCURRENCY, in_parallel
+from snakemake.azure.blob.seen import SEEN_SECONDS, Seen
 from snakemake.azure.blob.upload import Upload
 
 if TYPE_CHECKING:
@@ -35,11 +36,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# How long `head` remembers; Last-Modified has whole seconds.
-SEEN_SECONDS = 1.0
-# How long `exists` remembers that there is nothing: Snakemake asks about a missing output twice in a row.
-ABSENT_SECONDS = 0.25
-SEEN_BLOBS = 20_000
 PAGE = 5000  # entries of a listing in one answer
 
 
@@ -63,8 +59,7 @@ class BlobStore:
         self._clock = clock
         self._service: BlobServiceClient | None = None
         self._lock = threading.Lock()
-        self._seen: dict[tuple[str, str], tuple[float, Blob]] = {}
-        self._absent: dict[tuple[str, str], float] = {}
+        self._seen = Seen()
         self._crowd = Crowd(SEEN_SECONDS)
 
     @property
@@ -85,37 +80,34 @@ class BlobStore:
     def head(self, container: str, name: str) -> Blob | None:
         """The properties of the blob, or None when it or its container does not exist. At most one request.
 
-        Snakemake asks for existence, age and size in separate calls; what was seen within the last second,
-        and not changed through this object since, is not asked for again. When many blobs of one directory are
-        asked for, one listing a second answers for all of them.
+        What was seen within the last second, and not changed through this object since, is not asked for again.
+        When many blobs of one directory are asked for, one listing a second answers for all of them.
         """
         from azure.core.exceptions import ResourceNotFoundError
 
         asked = self._clock()
-        if (seen := self._recent(container, name, asked)) is not None:
+        if (seen := self._seen.recent(container, name, asked)) is not None:
             return seen
         if self._crowd.asks(container, parent_of(name), asked):
             self._look_around(container, parent_of(name), asked)
-            if (seen := self._recent(container, name, asked)) is not None:
+            if (seen := self._seen.recent(container, name, asked)) is not None:
                 return seen
         with explained(self.account, f"{SCHEME}{container}/{name}"):
             try:
                 blob = blob_of(self._blob(container, name).get_blob_properties())
             except ResourceNotFoundError:
                 return None
-        self._remember(container, asked, [blob])
+        self._seen.remember(container, asked, [blob])
         return blob
 
     def exists(self, container: str, name: str) -> bool:
         """Whether there is such a file or directory. That there was none a moment ago is not asked again."""
         asked = self._clock()
-        if asked - self._absent.get((container, name), -ABSENT_SECONDS) < ABSENT_SECONDS:
+        if self._seen.is_absent(container, name, asked):
             return False
         if self.head(container, name) is not None or self.has_below(container, name):
             return True
-        if len(self._absent) > SEEN_BLOBS:
-            self._absent.clear()
-        self._absent[container, name] = asked
+        self._seen.remember_absence(container, asked, name)
         return False
 
     def missing(self, container: str, name: str) -> BlobError:
@@ -126,15 +118,6 @@ class BlobStore:
             404,
             "BlobNotFound",
         )
-
-    def _recent(self, container: str, name: str, now: float) -> Blob | None:
-        when, blob = self._seen.get((container, name), (0.0, None))
-        return blob if blob is not None and now - when < SEEN_SECONDS else None
-
-    def _remember(self, container: str, when: float, blobs: list[Blob]) -> None:
-        if len(self._seen) > SEEN_BLOBS:
-            self._seen.clear()
-        self._seen.update({(container, blob.name): (when, blob) for blob in blobs})
 
     def _look_around(self, container: str, directory: str, when: float) -> None:
         """Remembers what the first page of the directory's listing says."""
@@ -147,11 +130,10 @@ class BlobStore:
         blobs, folders = page or ([], [])
         if page is None or len(blobs) + len(folders) >= PAGE:
             self._crowd.give_up(container, directory)
-        self._remember(container, when, blobs)
+        self._seen.remember(container, when, blobs)
 
     def _forget(self, container: str, name: str) -> None:
-        self._seen.pop((container, name), None)
-        self._absent.pop((container, name), None)
+        self._seen.changed(container, name, self._clock())
 
     def pages(
         self, container: str, prefix: str, recursive: bool = True
@@ -205,7 +187,7 @@ class BlobStore:
 
         A file takes one request for its first 8 MiB, and none to find out what it is.
         """
-        seen = self._recent(container, name, self._clock())
+        seen = self._seen.recent(container, name, self._clock())
         try:
             with replacing(path) as partial:
                 mtime = self._download(container, name, partial, etag=seen.etag if seen else None)
@@ -215,6 +197,11 @@ class BlobStore:
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise too_long(f"{SCHEME}{container}/{name}") from None
+            if error.errno in (errno.EEXIST, errno.ENOTDIR):
+                raise BlobError(
+                    f"{SCHEME}{container}/{name}: its local copy {path} would lie below a file; remove that file, "
+                    "or the blob that it is a copy of, if there is one."
+                ) from None
             if error.errno != errno.ENOSPC:
                 raise
             raise BlobError(
@@ -252,6 +239,8 @@ class BlobStore:
         files: list[tuple[Blob, Path]] = []
         for blob in self.below(container, name):
             newest = max(newest, blob.mtime)
+            if blob.name == f"{name}/":
+                continue
             target = path / inside(container, name, blob)
             if not fits(target):
                 raise too_long(f"{SCHEME}{container}/{blob.name}")
@@ -300,14 +289,17 @@ class BlobStore:
         """
         files, empty = walk(path)
         jobs = [(f"{name}/{relative}", path / relative) for relative in files]
-        if blocked := next((n for n, _ in jobs if blob_name_fault(n)), None):
-            raise BlobError(f"{SCHEME}{container}/{blocked}: {blob_name_fault(blocked)}; rename the file.")
         folders = [f"{name}/{relative}" for relative in empty]
+        made = {n for n, _ in jobs} | set(folders)
+        if blocked := next((n for n in sorted(made) if blob_name_fault(n)), None):
+            raise BlobError(f"{SCHEME}{container}/{blocked}: {blob_name_fault(blocked)}; rename the file.")
         each = max(1, CONCURRENCY // max(1, len(jobs)))
         in_parallel(lambda job: self.upload(container, job[0], job[1], each), jobs)
         in_parallel(lambda folder: self.mark_folder(container, folder), folders)
-        kept = {n for n, _ in jobs} | set(folders)
-        self.delete_all(container, [b.name for b in self.below(container, name) if b.name not in kept])
+        # With a hierarchical namespace, every directory is a blob that cannot go before what is in it.
+        around = {above for n in made for above in lineage(n)}
+        old = [b for b in self.below(container, name) if b.name not in made]
+        self.delete_all(container, [b.name for b in old if not (b.is_folder and b.name in around)])
         self.mark_folder(container, name)
 
     def mark_folder(self, container: str, name: str) -> None:
@@ -350,7 +342,6 @@ class BlobStore:
         from azure.core.exceptions import ResourceNotFoundError
 
         client = self._blob(container, name)
-        self._forget(container, name)
         with explained(self.account, f"{SCHEME}{container}/{name}"):
             try:
                 client.set_blob_metadata(client.get_blob_properties().metadata or {})
@@ -358,6 +349,8 @@ class BlobStore:
             except ResourceNotFoundError:
                 if not self.has_below(container, name):
                     raise
+            finally:
+                self._forget(container, name)
         self.mark_folder(container, name)
 
     def protect(self, container: str, name: str) -> None:
@@ -379,15 +372,16 @@ class BlobStore:
 
         # Always the same for a blob: whoever has this lease may ask for it again.
         ours = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{SCHEME}{container}/{name}"))
-        self._forget(container, name)
-        with explained(self.account, f"{SCHEME}{container}/{name}"):
-            BlobLeaseClient(self._blob(container, name), ours).acquire(lease_duration=-1)
+        try:
+            with explained(self.account, f"{SCHEME}{container}/{name}"):
+                BlobLeaseClient(self._blob(container, name), ours).acquire(lease_duration=-1)
+        finally:
+            self._forget(container, name)
 
     def delete(self, container: str, name: str) -> None:
         """Removes the blob with its snapshots; one that isn't there is fine."""
         from azure.core.exceptions import ResourceNotFoundError
 
-        self._forget(container, name)
         if self._cache is not None:
             self._cache.drop(container, name)
         with explained(self.account, f"{SCHEME}{container}/{name}"):
@@ -395,6 +389,8 @@ class BlobStore:
                 self.container(container).delete_blob(name, delete_snapshots="include")
             except ResourceNotFoundError:
                 return
+            finally:
+                self._forget(container, name)
 
     def delete_all(self, container: str, names: Iterable[str]) -> None:
         """Removes the blobs, the deepest first: with a hierarchical namespace a directory must be empty by then."""
