@@ -153,6 +153,16 @@ EDITS = [
         "                        if await f.protected() or f.protected_in_storage():\n",
     ),
     Edit(
+        # Upstream takes a backup of what is to be updated, which only storage may have.
+        "retrieve-what-is-updated",
+        "snakemake/jobs.py",
+        "                    self.rule.workflow.persistence.backup_output(Path(f))\n",
+        "                    if f.is_storage:\n"
+        "                        f.storage_object.local_copy_is_changed = True\n"
+        "                        await f.retrieve_from_storage()\n"
+        "                    self.rule.workflow.persistence.backup_output(Path(f))\n",
+    ),
+    Edit(
         # Notes on an output lie under its name in base64, which may be longer than a path can be.
         "notes-on-long-names",
         "snakemake/persistence/file.py",

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -100,6 +101,19 @@ for target in sys.argv[3:]:
         for n in range(2):
             assert task().fetch(box, "x", tmp_path / str(n)) == modified
             assert (tmp_path / str(n)).stat().st_mtime == modified
+
+    def test_a_copy_of_its_own_for_a_job_that_changes_it(self, azurite, task, cache, box, tree, tmp_path):
+        """As update() asks for: no link, whoever the task is."""
+        store = task()
+        store.upload_directory(box, "in", tree("made", {"x": "1", "y/z": "2"}))
+        mark = azurite.mark()
+        store.fetch(box, "in", tmp_path / "copy", shared=False)
+        assert gets(azurite, mark, "in/x") == 1
+        shares = {p.stat().st_ino for p in entries(cache)}
+        found = [p for p in (tmp_path / "copy").rglob("*") if p.is_file()]
+        assert content(tmp_path / "copy") == {"x": "1", "y/z": "2"} and len(shares) == 2
+        assert all(p.stat().st_nlink == 1 and p.stat().st_ino not in shares for p in found)
+        assert all(stat.S_IMODE(p.stat().st_mode) & stat.S_IWUSR for p in found)
 
     def test_a_directory_file_by_file(self, azurite, task, tree, box, tmp_path):
         files = {"a": "1", "deep/b": "2", "empty/": ""}

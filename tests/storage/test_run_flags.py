@@ -1,6 +1,7 @@
 """What Snakemake's marks on files mean for blobs, by the real command line."""
 
 import hashlib
+import shutil
 
 import pytest
 from azure.core.exceptions import HttpResponseError
@@ -92,6 +93,27 @@ def test_nothing_changes_what_is_protected(workflow, container):
     again = workflow.run("--forceall")
     assert again.returncode == 0, again.stderr
     assert container.download_blob("runs/one/file").readall() != made
+
+
+UPDATE = """
+rule:
+    input: "data/a.txt"
+    output: update("log"), update(directory("parts"))
+    shell: "cat {input} >> {output[0]}; mkdir -p {output[1]}; cp {input} {output[1]}/$(ls {output[1]} | wc -l); EXIT"
+"""
+
+
+def test_what_is_updated_comes_from_storage_first(workflow, container, data):
+    """And stays there as it was when the job fails."""
+    data(["a.txt"])
+    for end, code in (("true", 0), ("true", 0), ("false", 1)):
+        workflow.write(UPDATE.replace("EXIT", end))
+        done = workflow.run("--forceall")
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        shutil.rmtree(workflow.folder / ".snakemake/storage", ignore_errors=True)
+    assert names(container) == ["data/a.txt", "log", "parts", "parts/0", "parts/1"]
+    assert container.download_blob("runs/one/log").readall() == b"a.txta.txt"
 
 
 def test_an_output_that_is_not_as_ensured_is_no_blob(workflow, container):

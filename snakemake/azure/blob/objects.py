@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, StorageObjectTouch):
     provider: "StorageProvider"
+    # Whether the job changes its local copy in place, as with update(); no part of the interface, see setup.py.
+    local_copy_is_changed = False
 
     def __post_init__(self) -> None:
         self.container, self.name = split_query(self.query)
@@ -181,7 +183,7 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         await self.provider.off_loop(super().managed_store)
 
     def retrieve_object(self) -> None:
-        self.store.fetch(self.container, self.name, self.local_path())
+        self.store.fetch(self.container, self.name, self.local_path(), shared=not self.local_copy_is_changed)
 
     def store_object(self) -> None:
         path = self.local_path()

@@ -182,17 +182,20 @@ class BlobStore:
 
     # -- down ------------------------------------------------------------------------------------------------
 
-    def fetch(self, container: str, name: str, path: Path) -> float:
+    def fetch(self, container: str, name: str, path: Path, shared: bool = True) -> float:
         """Writes the blob or directory to `path`, gives it its mtime in storage, and returns that.
+
+        Not `shared`, it comes past the node cache, which may hand out files that nobody may write to.
 
         A file takes one request for its first 8 MiB, and none to find out what it is.
         """
         seen = self._seen.recent(container, name, self._clock())
+        cache = self._cache if shared else None
         try:
             with replacing(path) as partial:
-                mtime = self._download(container, name, partial, etag=seen.etag if seen else None)
+                mtime = self._download(container, name, partial, cache, etag=seen.etag if seen else None)
                 if mtime is None:
-                    mtime = self._download_directory(container, name, partial)
+                    mtime = self._download_directory(container, name, partial, cache)
                 os.utime(partial, (mtime, mtime))
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
@@ -216,22 +219,22 @@ class BlobStore:
         container: str,
         name: str,
         path: Path,
+        cache: "NodeCache | None",
         concurrency: int = CONCURRENCY,
         etag: str | None = None,
     ) -> float | None:
         """The blob's mtime after its content is at `path`; None when it is no file.
 
-        Where there is a node cache, the content comes from there; `etag` is what the blob was last seen to have.
+        With a node cache, the content comes from there; `etag` is what the blob was last seen to have.
         """
-
         what = f"{SCHEME}{container}/{name}"
         with explained(self.account, what):
             ask = Download(self._blob(container, name), what, concurrency, self._patience).begin
-            if self._cache is None:
+            if cache is None:
                 return plain(ask, path)
-            return self._cache.get(container, name, path, etag, ask)
+            return cache.get(container, name, path, etag, ask)
 
-    def _download_directory(self, container: str, name: str, path: Path) -> float:
+    def _download_directory(self, container: str, name: str, path: Path, cache: "NodeCache | None") -> float:
         """Makes the directory `path` of all blobs below `name`; the newest mtime among them and the marker."""
         marker = self.head(container, name)
         newest = marker.mtime if marker else 0.0
@@ -260,7 +263,7 @@ class BlobStore:
 
         def get(job: tuple[Blob, Path]) -> None:
             blob, target = job
-            mtime = self._download(container, blob.name, target, each, blob.etag)
+            mtime = self._download(container, blob.name, target, cache, each, blob.etag)
             if mtime is None:
                 raise BlobError(
                     f"{SCHEME}{container}/{blob.name}: the blob was removed meanwhile; start again."
