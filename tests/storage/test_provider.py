@@ -216,10 +216,11 @@ class TestInventory:
             container.container_name, "p/marked", tree("in", {"x": "1", "sub/": ""})
         )
         container.upload_blob("p/plain/x", b"123")
+        container.upload_blob("p/slash/", b"")
         container.upload_blob("p/file", b"12")
         for whole in (False, True):
             cache = IOCache(max_wait_time=60)
-            names = ["p/file", "p/marked", "p/plain", "p/marked/sub", "p/none"]
+            names = ["p/file", "p/marked", "p/plain", "p/slash", "p/marked/sub", "p/none"]
             if whole:
                 names += ["p/a/x", "p/b/x", "p/c/x"]
             for name in names:

@@ -70,6 +70,19 @@ def test_read_write_delete_list_in_one_container_are_rights_enough(azurite, work
     assert of_the_container and all(r.method == "GET" and r.is_list for r in of_the_container)
 
 
+def test_read_is_right_enough_for_inputs_that_are_files(azurite, workflow, data):
+    data(["a.txt", "b.txt"])
+    one = f'storage("{workflow.prefix}/data/{{n}}.txt")'
+    workflow.write(
+        f'rule all:\n    input: local(expand("{{n}}", n="ab"))\n'
+        f'rule copy:\n    input: {one}\n    output: local("{{n}}")\n    shell: "cp {{input}} {{output}}"\n'
+    )
+    url = azurite.sas_url(container=workflow.container, permission="r")
+    done = workflow.run(AZ_BLOB_ACCOUNT_URL=url)
+    assert done.returncode == 0, done.stderr
+    assert [(workflow.folder / n).read_text() for n in "ab"] == ["a.txt", "b.txt"]
+
+
 class TestFaults:
     @pytest.fixture(autouse=True)
     def one_rule(self, workflow):

@@ -70,14 +70,18 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         blobs: list[Blob] = []
         directories: set[str] = set()
         complete = True
-        for number, (found, folders) in enumerate(
-            self.store.pages(listing.container, listing.prefix, listing.recursive)
-        ):
-            if number == MAX_PAGES or (number and budget.spent):
-                complete = False
-                break
-            blobs += found
-            directories.update(folders)
+        pages = self.store.pages(listing.container, listing.prefix, listing.recursive)
+        try:
+            for number, (found, folders) in enumerate(pages):
+                if number == MAX_PAGES or (number and budget.spent):
+                    complete = False
+                    break
+                blobs += found
+                directories.update(folders)
+        except BlobError as error:
+            if error.status != 403:  # without the permission to list, each blob is asked for
+                raise
+            complete = False
         newest: dict[str, float] = {}
         for blob in blobs:
             name = blob.name.removesuffix("/")
