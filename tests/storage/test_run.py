@@ -74,7 +74,7 @@ def test_read_is_right_enough_for_inputs_that_are_files(azurite, workflow, data)
     data(["a.txt", "b.txt"])
     one = f'storage("{workflow.prefix}/data/{{n}}.txt")'
     workflow.write(
-        f'rule all:\n    input: local(expand("{{n}}", n="ab"))\n'
+        f'rule all:\n    input: local(expand("{{n}}", n=["a", "b"]))\n'
         f'rule copy:\n    input: {one}\n    output: local("{{n}}")\n    shell: "cp {{input}} {{output}}"\n'
     )
     url = azurite.sas_url(container=workflow.container, permission="r")
