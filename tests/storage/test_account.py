@@ -135,6 +135,17 @@ def resolve(environ=None, **settings) -> BlobAccount:
         ),
         pytest.param(
             {
+                "AZ_BLOB_CONNECTION_STRING": "UseDevelopmentStorage=True;DevelopmentStorageProxyUri=http://azurite:1/;"
+            },
+            {},
+            "http://azurite:10000/devstoreaccount1",
+            "devstoreaccount1",
+            AZURITE_KEY,
+            None,
+            id="development storage on another host",
+        ),
+        pytest.param(
+            {
                 "AZ_BLOB_CONNECTION_STRING": f"AccountName=acme2;AccountKey={KEY};BlobEndpoint=https://data.acme.org"
             },
             {},
@@ -246,6 +257,11 @@ def test_resolution(environ, settings, url, name, key, sas):
         ({"AZ_BLOB_ACCOUNT_URL": CLOUD, "AZ_BLOB_ACCOUNT_KEY": "not base64!"}, {}, "AZ_BLOB_ACCOUNT_KEY"),
         ({"AZ_BLOB_ACCOUNT_URL": CLOUD, "AZ_BLOB_CREDENTIAL": "not base64!"}, {}, "AZ_BLOB_CREDENTIAL"),
         ({"AZ_BLOB_CONNECTION_STRING": "nonsense"}, {}, "AZ_BLOB_CONNECTION_STRING"),
+        (
+            {"AZ_BLOB_CONNECTION_STRING": "UseDevelopmentStorage=true;DevelopmentStorageProxyUri=azurite"},
+            {},
+            "DevelopmentStorageProxyUri in AZ_BLOB_CONNECTION_STRING",
+        ),
         ({"AZ_BLOB_CONNECTION_STRING": "AccountName=acme2"}, {}, "AZ_BLOB_CONNECTION_STRING"),
         ({"AZ_BLOB_CONNECTION_STRING": f"AccountName=a2;AccountKey={KEY}!"}, {}, "AZ_BLOB_CONNECTION_STRING"),
         ({}, {"account_url": "acme1"}, "--storage-azblob-account-url"),

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakemake.azure.blob.inventory import Crowd, Listing, ListingPlan, lineage, parent_of
+from snakemake.azure.blob.inventory import MAX_PAGES, Crowd, Listing, ListingPlan, lineage, parent_of
 
 
 def listed(plan: ListingPlan, directory: str, too_large: tuple[Listing, ...] = ()) -> list[tuple[str, bool]]:
@@ -37,6 +37,14 @@ def test_it_climbs_on():
     requests = sum(len(listed(plan, f"p/{a}/{b}")) for a in range(30) for b in range(30))
     assert requests <= 9
     assert plan.root("box", "p/29/29") == "p"
+
+
+def test_a_shared_container_is_not_listed_for_a_few_of_its_directories():
+    plan = ListingPlan()
+    found = sum([listed(plan, f"{top}/{n}") for top in range(MAX_PAGES) for n in range(5)], [])
+    assert len(found) == 3 * MAX_PAGES and ("", True) not in found
+    assert listed(plan, "one more") == [("", True)]
+    assert plan.root("box", "any/other") == ""
 
 
 def test_what_is_too_large_is_asked_for_in_smaller_pieces():

@@ -211,6 +211,19 @@ class TestInventory:
         assert missing.get_inventory_parent() in cache.exists_in_storage.has_inventory
         assert missing.cache_key() not in cache.mtime
 
+    def test_what_others_have_in_the_container_is_not_listed(self, azurite, blob, container):
+        names = [f"{top}/{n}/x" for top in ("data", "logs", "out", "refs") for n in range(4)]
+        for name in [*names, "others/x"]:
+            container.upload_blob(name, b"")
+        cache = IOCache(max_wait_time=60)
+        mark = azurite.mark()
+        for name in names:
+            asyncio.run(blob(name).inventory(cache))
+            assert cache.exists_in_storage[blob(name).cache_key()]
+        requests = azurite.requests(mark)
+        assert len(requests) == 12
+        assert all("prefix=" in r.path and "prefix=others" not in r.path for r in requests)
+
     def test_what_it_says_is_what_the_objects_say(self, blob, container, provider, tree):
         provider.store.upload_directory(
             container.container_name, "p/marked", tree("in", {"x": "1", "sub/": ""})

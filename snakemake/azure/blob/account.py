@@ -287,8 +287,15 @@ def _from_connection_string(text: str, source: str) -> BlobAccount:
     """https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string"""
     pairs = [item.partition("=") for item in text.strip().strip(";").split(";")]
     values = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    if values.get("usedevelopmentstorage") == "true":
-        return BlobAccount(url=AZURITE_URL, name=AZURITE_ACCOUNT, key=AZURITE_KEY, source=source)
+    if values.get("usedevelopmentstorage", "").lower() == "true":
+        # Where another host is named, as in a network of containers, the port is still the usual one.
+        host = re.match(r"https?://[\w.-]+(?=[:/]|$)", values.get("developmentstorageproxyuri", AZURITE_URL))
+        if not host:
+            raise BlobAccountError(
+                f"DevelopmentStorageProxyUri in {source} is not a URL such as http://HOST; correct it."
+            )
+        url = f"{host[0]}:{AZURITE_PORT}/{AZURITE_ACCOUNT}"
+        return BlobAccount(url=url, name=AZURITE_ACCOUNT, key=AZURITE_KEY, source=source)
     name = values.get("accountname", "")
     endpoint = values.get("blobendpoint")
     if not endpoint:

@@ -209,5 +209,11 @@ _SENTENCES = {
     "InternalError": _BUSY,
     "Md5Mismatch": "what the service got does not have the MD5 of what was sent, several times over; look for what "
     "changes data on its way (a proxy, or bad memory).",
+    "InvalidBlockList": "someone else stored the blob during the upload, which makes the service forget what had "
+    "arrived; start again, and let only one job store it.",
+    "InvalidBlobOrBlock": "another program has begun to upload this blob in blocks and has not come to an end, and the "
+    "service takes no others beside them; let it end, or store an empty blob of that name, and start again.",
+    "BlobUsesCustomerSpecifiedEncryption": "it is encrypted with a key that whoever uploaded it keeps to themselves; "
+    "upload it again without a customer-provided key.",
     "ConditionNotMet": "the blob was changed by someone else during the transfer; start again.",
 }

@@ -2,9 +2,10 @@
 
 A directory that a file lies in is listed, not recursively. When a third directory around the same parent is
 asked for (`results/a/`, `results/b/`, `results/c/`), the parent is listed with all that is below it, and so
-on upwards. A listing ends after MAX_PAGES requests: what it saw counts, but nothing is concluded about the
-rest, and files there are asked for one by one. So a workflow on a large shared container lists its own
-corner of it.
+on upwards. Only the container itself, which others may use as well, waits until as many of its directories
+are asked for as its listing may take requests. A listing ends after MAX_PAGES requests: what it saw counts,
+but nothing is concluded about the rest, and files there are asked for one by one. So a workflow on a large
+shared container lists its own corner of it.
 
 Directories are names without slashes at the ends; "" is the container itself.
 """
@@ -56,7 +57,8 @@ class ListingPlan:
         while node:
             parent = parent_of(node)
             wider = Listing(container, parent, recursive=True)
-            if len(self._asked.get((container, parent), set()) | {node}) <= SIBLINGS:
+            apart = SIBLINGS if parent else MAX_PAGES
+            if len(self._asked.get((container, parent), set()) | {node}) <= apart:
                 break
             if wider in self._too_large:
                 break
