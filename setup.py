@@ -301,6 +301,41 @@ EDITS = [
         "        return str(f)\n",
     ),
     Edit(
+        # Ctrl-C ends with a sentence and not with a traceback, whenever it comes.
+        "interrupts",
+        "snakemake/cli.py",
+        "        print_exception(e)\n        sys.exit(1)\n    sys.exit(0 if success else 1)\n",
+        "        print_exception(e)\n        success = False\n"
+        "    except KeyboardInterrupt:\n"
+        "        finish()\n"
+        "        # without the place where it came, which says nothing to users\n"
+        "        print_exception(KeyboardInterrupt())\n"
+        "        success = False\n"
+        "    finish()\n"
+        "    sys.exit(0 if success else 1)\n",
+    ),
+    Edit(
+        "interrupts-at-the-end",
+        "snakemake/cli.py",
+        '    """Main entry point."""\n',
+        '    """Main entry point."""\n    from snakemake.azure.interrupts import finish\n',
+    ),
+    Edit(
+        # When all is done, nobody waits for the next look at what is to be done.
+        "timers-that-nobody-waits-for",
+        "snakemake/scheduling/job_scheduler.py",
+        "        threading.Timer(\n"
+        "            delay,\n"
+        "            lambda: self._open_jobs.release(),\n"
+        "        ).start()\n",
+        "        timer = threading.Timer(\n"
+        "            delay,\n"
+        "            lambda: self._open_jobs.release(),\n"
+        "        )\n"
+        "        timer.daemon = True\n"
+        "        timer.start()\n",
+    ),
+    Edit(
         # Error messages leave out Snakemake's own frames; through a link, ours would not count as such.
         "frames-of-links",
         "snakemake/exceptions.py",

@@ -121,12 +121,11 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    from snakemake.azure.node_exit import cancel_rescheduling, leave
+    from snakemake.azure.node_exit import leave
 
     try:
         main(sys.argv[1:])
     except SystemExit as e:
         if isinstance(e.code, str):
             raise
-        cancel_rescheduling()
         leave(e.code or 0)

@@ -15,7 +15,6 @@ import asyncio
 import atexit
 import math
 import random
-import signal
 import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -35,6 +34,7 @@ from snakemake.azure import batch_ids, preflight, task_logs, vm_sizes
 from snakemake.azure.batch_account import BatchAccount
 from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.client import Batch
+from snakemake.azure.interrupts import hangup_as_interrupt, unfinished, uninterrupted
 from snakemake.azure.monitor import Verdict
 from snakemake.azure.node_arguments import split_arguments, target_arguments, without
 from snakemake.azure.pools import PoolPlan
@@ -198,7 +198,8 @@ class AzBatchExecutor(RemoteExecutor):
             )
             # For ends that Snakemake does not catch; after a shutdown there is nothing left to do.
             atexit.register(self._close)
-            _hangup_as_interrupt()
+            unfinished.append(self._close)
+            hangup_as_interrupt()
         return self._run
 
     def _pool_key(self, job: JobExecutorInterface) -> str:
@@ -367,21 +368,16 @@ class AzBatchExecutor(RemoteExecutor):
             self._close()
 
     def _close(self) -> None:
-        """Deletes what the run made. A second Ctrl-C ends this early; the rest is done when the process exits."""
+        """Deletes what the run made. That costs money as long as it exists, so a second Ctrl-C does not stop it."""
         if self._run is None:
             return
-        for deleted in self._run.close():
-            self.logger.info(f"Azure Batch: deleted the {deleted}.")
+        with uninterrupted():
+            for deleted in self._run.close():
+                self.logger.info(f"Azure Batch: deleted the {deleted}.")
         atexit.unregister(self._close)
+        if self._close in unfinished:
+            unfinished.remove(self._close)
         self.batch.close()
-
-
-def _hangup_as_interrupt() -> None:
-    """A terminal that goes away ends the run as Ctrl-C does, and its pool with it; `nohup` stays what it is."""
-    hangup = getattr(signal, "SIGHUP", None)
-    main = threading.current_thread() is threading.main_thread()
-    if hangup and main and signal.getsignal(hangup) is signal.SIG_DFL:
-        signal.signal(hangup, signal.default_int_handler)
 
 
 def _positive(job: JobExecutorInterface, resource: str) -> int | None:

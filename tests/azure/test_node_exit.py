@@ -24,12 +24,10 @@ from types import SimpleNamespace
 from snakemake.azure.node_startup import lean
 lean()
 import snakemake.cli
-from snakemake.azure.node_exit import cancel_rescheduling
 from snakemake.scheduling.job_scheduler import JobScheduler
 scheduler = SimpleNamespace(_open_jobs=threading.Semaphore(0))
 JobScheduler._schedule_reevalutation(scheduler, {seconds})
 threading.Timer(0.2, lambda: print("of the job", flush=True)).start()
-cancel_rescheduling()
 """
 
 

@@ -325,18 +325,6 @@ def test_without_az_batch_it_is_snakemake_as_ever(site):
     assert site.left() == []
 
 
-def test_an_impatient_user_leaves_nothing_either(site):
-    """Ctrl-C again and again while the run cleans up."""
-    site.write({"Snakefile": MANY.replace("echo {wildcards.i} >", "sleep 600; touch")})
-    with site.running("--config", "jobs=3") as process:
-        wait_until(lambda: site.tasks())
-        process.send_signal(signal.SIGINT)
-        wait_until(lambda: "Terminating processes" in site.output())
-        process.send_signal(signal.SIGINT)
-        assert process.wait(90) != 0
-    site.assert_clean()
-
-
 def test_a_service_that_goes_away_ends_the_run_with_one_message(site, azurite):
     """And the user is told what may be left and how to delete it."""
     with running_emulator() as emulator:

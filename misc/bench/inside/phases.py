@@ -44,7 +44,7 @@ def note(owner, attribute: str, before: str = "", after: str = "") -> None:
 
 def main(file: str, start: str, order: str) -> None:
     from snakemake.azure import node, node_startup
-    from snakemake.azure.node_exit import cancel_rescheduling, leave
+    from snakemake.azure.node_exit import leave
 
     mark("interpreter, first imports")
     note(node_startup, "lean", before="sources laid out")
@@ -74,7 +74,6 @@ def main(file: str, start: str, order: str) -> None:
         times = [float(start), *(t for _, t in marks)]
         parts = {name: after - before for (name, after), before in zip(marks, times, strict=False)}
         Path(file).write_text(json.dumps({"parts": parts, "end": times[-1]}))
-        cancel_rescheduling()
         leave(e.code if isinstance(e.code, int) else 1)
 
 
