@@ -187,7 +187,7 @@ class BlobStore:
 
         Not `shared`, it comes past the node cache, which may hand out files that nobody may write to.
 
-        A file takes one request for its first 8 MiB, and none to find out what it is.
+        A file takes one request for its first MiB, and none to find out what it is.
         """
         seen = self._seen.recent(container, name, self._clock())
         cache = self._cache if shared else None
