@@ -419,6 +419,28 @@ class TestSeen:
         new = store.head(box, "x")
         assert (new is None) if change == "remove" else (new is not None and new.etag != old.etag)
 
+    def test_a_directorys_newest_blob_is_looked_for_once_in_a_moment(
+        self, azurite, account, box, container, tmp_path
+    ):
+        now = [100.0]
+        store = BlobStore(account, clock=lambda: now[0])
+        (tmp_path / "in").write_text("1")
+        container.upload_blob("d/e/x", b"1")
+        mark = azurite.mark()
+        old = store.newest_below(box, "d")
+        assert [store.newest_below(box, "d") for _ in range(3)] == [old] * 3
+        assert store.newest_below(box, "none") == 0.0
+        assert len(azurite.requests(mark)) == 2
+        wait_for_next_second(old)
+        now[0] += 0.1
+        store.upload(box, "d/e/y", tmp_path / "in")
+        new = store.newest_below(box, "d")
+        assert new > old
+        wait_for_next_second(new)
+        container.upload_blob("d/z", b"by someone else")
+        now[0] += 1.0
+        assert store.newest_below(box, "d") > new
+
     def test_nor_do_those_that_there_was_nothing(self, account, box, tmp_path, monkeypatch):
         store = BlobStore(account)
         (tmp_path / "in").write_text("1")

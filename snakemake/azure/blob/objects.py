@@ -141,12 +141,10 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         blob = self._head()
         if blob is not None and not blob.is_folder:
             return blob.mtime
-        ages = [b.mtime for b in self.store.below(self.container, self.name)]
-        if blob is not None:
-            ages.append(blob.mtime)
-        if not ages:
+        newest = max(blob.mtime if blob else 0.0, self.store.newest_below(self.container, self.name))
+        if not newest:
             raise self.store.missing(self.container, self.name)
-        return max(ages)
+        return newest
 
     def size(self) -> int:
         blob = self._head()

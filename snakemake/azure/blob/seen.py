@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable
 
 from snakemake.azure.blob.entries import Blob
+from snakemake.azure.blob.inventory import lineage, parent_of
 
 # How long a blob is remembered; Last-Modified has whole seconds.
 SEEN_SECONDS = 1.0
@@ -24,6 +25,8 @@ class Seen:
         # With the time of the question; without a blob, the time of its last change through us.
         self._blobs: dict[tuple[str, str], tuple[float, Blob | None]] = {}
         self._absent: dict[tuple[str, str], float] = {}
+        # The same for the newest mtime of all below a directory.
+        self._newest: dict[tuple[str, str], tuple[float, float | None]] = {}
 
     def recent(self, container: str, name: str, now: float) -> Blob | None:
         when, blob = self._blobs.get((container, name), (0.0, None))
@@ -31,6 +34,18 @@ class Seen:
 
     def is_absent(self, container: str, name: str, now: float) -> bool:
         return now - self._absent.get((container, name), -ABSENT_SECONDS) < ABSENT_SECONDS
+
+    def newest_below(self, container: str, directory: str, now: float) -> float | None:
+        when, mtime = self._newest.get((container, directory), (0.0, None))
+        return mtime if now - when < SEEN_SECONDS else None
+
+    def remember_newest(self, container: str, asked: float, directory: str, mtime: float) -> None:
+        with self._lock:
+            if len(self._newest) > SEEN_BLOBS:
+                self._newest.clear()
+            when, known = self._newest.get((container, directory), (asked, None))
+            if known is not None or when <= asked:
+                self._newest[container, directory] = (asked, mtime)
 
     def remember(self, container: str, asked: float, blobs: Iterable[Blob]) -> None:
         with self._lock:
@@ -52,6 +67,8 @@ class Seen:
         with self._lock:
             self._blobs[container, name] = (now, None)
             self._absent.pop((container, name), None)
+            for above in lineage(parent_of(name)):
+                self._newest[container, above] = (now, None)
 
     def _changed_since(self, container: str, name: str, asked: float) -> bool:
         when, blob = self._blobs.get((container, name), (asked, None))

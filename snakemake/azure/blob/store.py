@@ -167,6 +167,15 @@ class BlobStore:
         for blobs, _ in self.pages(container, f"{name}/"):
             yield from blobs
 
+    def newest_below(self, container: str, name: str) -> float:
+        """The newest mtime of all blobs of the directory, 0.0 if there are none; remembered for a second, too."""
+        asked = self._clock()
+        newest = self._seen.newest_below(container, name, asked)
+        if newest is None:
+            newest = max((blob.mtime for blob in self.below(container, name)), default=0.0)
+            self._seen.remember_newest(container, asked, name, newest)
+        return newest
+
     def has_below(self, container: str, name: str) -> bool:
         """Whether there is any blob of the directory besides its marker. One request."""
         from azure.core.exceptions import ResourceNotFoundError
