@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from azure.storage.blob import ContentSettings
+from azure.storage.blob import BlobClient, ContentSettings
 
 from snakemake.azure.blob import files as files_module
 from snakemake.azure.blob import store as store_module
@@ -286,6 +286,21 @@ class TestTouch:
         assert after.content_settings.content_type == "text/csv"
         assert blob.download_blob().readall() == b"1"
         assert seen(store, box, "x").mtime == after.last_modified.timestamp()
+
+    def test_what_is_replaced_meanwhile_stays_as_it_is_then(self, store, box, container, monkeypatch):
+        old = container.upload_blob("x", b"", metadata=FOLDER)
+        ask = BlobClient.get_blob_properties
+
+        def late(client, **options):
+            found = ask(client, **options)
+            old.upload_blob(b"a file", overwrite=True)
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(BlobClient, "get_blob_properties", late)
+            store.touch(box, "x")
+        assert old.get_blob_properties().metadata == {}
+        assert old.download_blob().readall() == b"a file"
 
     def test_a_directory_keeps_its_marker(self, store, box, tree):
         store.upload_directory(box, "dir", tree("in", {"a": "1"}))

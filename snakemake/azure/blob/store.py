@@ -351,12 +351,21 @@ class BlobStore:
         """Moves Last-Modified to now. Azure has no such operation: the metadata is written again as it is, which
         leaves content, content type, tags and tier alone. A directory without a marker gets one.
         """
-        from azure.core.exceptions import ResourceNotFoundError
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
         client = self._blob(container, name)
         with explained(self.account, f"{SCHEME}{container}/{name}"):
             try:
-                client.set_blob_metadata(client.get_blob_properties().metadata or {})
+                found = client.get_blob_properties()
+                client.set_blob_metadata(
+                    found.metadata or {}, etag=found.etag, match_condition=MatchConditions.IfNotModified
+                )
+                return
+            except ResourceModifiedError as error:
+                # Changed this moment, it is as new as can be; a lease is another matter.
+                if error_code(error) != "ConditionNotMet":
+                    raise
                 return
             except ResourceNotFoundError:
                 if not self.has_below(container, name):
