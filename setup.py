@@ -163,6 +163,206 @@ EDITS = [
         "                    self.rule.workflow.persistence.backup_output(Path(f))\n",
     ),
     Edit(
+        # What an input function looks into has to be there when it looks: a directory that is missing would be an
+        # empty one to it, without an error. Single files come when they are opened.
+        "checkpoint-directories",
+        "snakemake/checkpoints.py",
+        '    __slots__ = ["rule", "output"]\n\n'
+        '    def __init__(self, rule: "Rule", output):\n'
+        "        self.output = output\n"
+        "        self.rule = rule\n",
+        '    __slots__ = ["rule", "_output"]\n\n'
+        '    def __init__(self, rule: "Rule", output):\n'
+        "        self._output = output\n"
+        "        self.rule = rule\n\n"
+        "    @property\n"
+        "    def output(self):\n"
+        "        for f in self._output:\n"
+        "            if f.is_directory and f.is_storage and not f.is_complete_local_directory:\n"
+        "                # leads to its retrieval and another call of the input function\n"
+        "                raise InputOpenException(f)\n"
+        "        return self._output\n",
+    ),
+    Edit(
+        "checkpoint-directories-exception",
+        "snakemake/checkpoints.py",
+        "from snakemake.exceptions import IncompleteCheckpointException, WorkflowError\n",
+        "from snakemake.exceptions import (\n"
+        "    IncompleteCheckpointException,\n"
+        "    InputOpenException,\n"
+        "    WorkflowError,\n"
+        ")\n",
+    ),
+    Edit(
+        # Retrieving a file makes the directory that it is in, and a directory that is there counted as retrieved.
+        "complete-directories",
+        "snakemake/workflow.py",
+        "        self._checkpoints = Checkpoints()\n",
+        "        self._checkpoints = Checkpoints()\n"
+        "        # directories from storage whose local copies are known to be complete\n"
+        "        self.complete_local_directories = set()\n"
+        "        # local copies that were retrieved for input functions\n"
+        "        self.input_function_copies = set()\n",
+    ),
+    Edit(
+        "complete-directories-retrieved",
+        "snakemake/io/__init__.py",
+        "            async def is_newer_in_storage():\n"
+        "                mtime = await self.mtime()\n"
+        "                return mtime.local() < mtime.storage()\n",
+        "            complete = self.rule.workflow.complete_local_directories\n\n"
+        "            def is_copied_directory():\n"
+        "                return os.path.isdir(self.file) and not os.path.islink(self.file)\n\n"
+        "            async def is_newer_in_storage():\n"
+        "                mtime = await self.mtime()\n"
+        "                if is_copied_directory() and self not in complete:\n"
+        "                    # Retrieving a file creates its directory, which is thereby newer.\n"
+        "                    return mtime.local() != mtime.storage()\n"
+        "                return mtime.local() < mtime.storage()\n",
+    ),
+    Edit(
+        "complete-directories-noted",
+        "snakemake/io/__init__.py",
+        '                logger.info("Finished retrieval.")\n',
+        "                if is_copied_directory():\n"
+        "                    mtime = (await self.mtime()).storage()\n"
+        "                    os.utime(self.file, (mtime, mtime))\n"
+        '                logger.info("Finished retrieval.")\n'
+        "            if os.path.isdir(self.file):\n"
+        "                complete.add(self)\n",
+    ),
+    Edit(
+        "complete-directories-stored",
+        "snakemake/dag.py",
+        "                    f.touch(times=(storage_mtime, storage_mtime))\n",
+        "                    f.touch(times=(storage_mtime, storage_mtime))\n"
+        "                    if f.is_directory:\n"
+        "                        self.workflow.complete_local_directories.add(f)\n",
+    ),
+    Edit(
+        "complete-directories-removed",
+        "snakemake/io/__init__.py",
+        "    async def remove(self, remove_non_empty_dir=False, only_local=False):\n",
+        "    @property\n"
+        "    def is_complete_local_directory(self):\n"
+        "        if self.should_not_be_retrieved_from_storage:\n"
+        "            return True\n"
+        "        workflow = self.rule.workflow\n"
+        "        # in a subprocess, it is the main process that takes care of local copies\n"
+        "        return os.path.isdir(self.file) and (\n"
+        "            workflow.subprocess_exec or self in workflow.complete_local_directories\n"
+        "        )\n\n"
+        "    async def remove(self, remove_non_empty_dir=False, only_local=False):\n"
+        "        if self.rule is not None:\n"
+        "            self.rule.workflow.complete_local_directories.discard(self)\n",
+    ),
+    Edit(
+        # A file that is opened by other means than its own method `open`, which is known to retrieve it.
+        "checkpoint-files",
+        "snakemake/rules.py",
+        "                elif raw_exceptions:\n                    raise e\n",
+        '                elif "input" not in aux_params and (\n'
+        "                    missing := self.workflow.checkpoints.missing_local_copy(e)\n"
+        "                ):\n"
+        "                    raise InputOpenException(missing)\n"
+        "                elif raw_exceptions:\n"
+        "                    raise e\n",
+    ),
+    Edit(
+        "checkpoint-files-found",
+        "snakemake/checkpoints.py",
+        "    def spawn_new_namespace(self):\n",
+        "    def missing_local_copy(self, exception):\n"
+        '        """The output in storage that an input function tried to open."""\n'
+        "        if isinstance(exception, FileNotFoundError):\n"
+        "            for f in self.created_output:\n"
+        "                if f == exception.filename and f.is_storage:\n"
+        "                    return f\n"
+        "        return None\n\n"
+        "    def spawn_new_namespace(self):\n",
+    ),
+    Edit(
+        # Functions of params and resources are called again when the job's input is there.
+        "checkpoints-in-params",
+        "snakemake/rules.py",
+        "            except InputOpenException as e:\n"
+        "                e.rule = self\n"
+        "                raise e\n",
+        "            except InputOpenException as e:\n"
+        '                if "input" not in aux_params:\n'
+        "                    e.rule = self\n"
+        "                    raise e\n"
+        '                if not is_file_not_found_error(e, aux_params["input"]):\n'
+        "                    raise WorkflowError(\n"
+        '                        f"{e.iofile} is in storage only, and not retrieved for a function of "\n'
+        '                        "params or resources unless it is an input of the rule. Please add it "\n'
+        '                        "to the rule inputs.",\n'
+        "                        rule=self,\n"
+        "                    )\n"
+        "                value = TBDString()\n",
+    ),
+    Edit(
+        "checkpoints-in-resources",
+        "snakemake/exceptions.py",
+        "    if isinstance(exc, FileNotFoundError) and exc.filename in considered_files:\n"
+        "        return True\n",
+        "    if isinstance(exc, FileNotFoundError) and exc.filename in considered_files:\n"
+        "        return True\n"
+        "    elif isinstance(exc, InputOpenException):\n"
+        "        return exc.iofile in considered_files\n",
+    ),
+    Edit(
+        # A query that is no storage object would be looked for on the local disk, and nothing be found.
+        "queries-in-glob-wildcards",
+        "snakemake/io/__init__.py",
+        "        pattern = os.path.normpath(pattern)\n",
+        '        if files is None and re.match(r"[a-z][a-z0-9+.-]*://", str(pattern)):\n'
+        "            raise WorkflowError(\n"
+        '                f"glob_wildcards() looks for {pattern} on the local disk. Use "\n'
+        "                f\"glob_wildcards(storage('{pattern}')) to look in storage.\"\n"
+        "            )\n"
+        "        pattern = os.path.normpath(pattern)\n",
+    ),
+    Edit(
+        # What was retrieved for input functions goes at the end, whatever the command was.
+        "input-function-copies",
+        "snakemake/jobs.py",
+        "                        await e.iofile.retrieve_from_storage()\n",
+        "                        await dag.retrieve_for_input_function(e.iofile)\n",
+    ),
+    Edit(
+        "input-function-copies-retrieved",
+        "snakemake/dag.py",
+        "    def update_storage_inputs(self):\n",
+        "    async def retrieve_for_input_function(self, f):\n"
+        '        """Retrieve what an input function looks at, to be removed when the workflow ends."""\n'
+        "        is_new = not os.path.exists(f)\n"
+        "        await f.retrieve_from_storage()\n"
+        "        if (\n"
+        "            is_new\n"
+        "            and not f.should_keep_local\n"
+        "            and (\n"
+        "                self.workflow.is_main_process\n"
+        "                or SharedFSUsage.STORAGE_LOCAL_COPIES\n"
+        "                not in self.workflow.storage_settings.shared_fs_usage\n"
+        "            )\n"
+        "        ):\n"
+        "            self.workflow.input_function_copies.add(os.path.abspath(f))\n\n"
+        "    def update_storage_inputs(self):\n",
+    ),
+    Edit(
+        "input-function-copies-removed",
+        "snakemake/workflow.py",
+        "    def tear_down(self):\n",
+        "    def tear_down(self):\n"
+        "        import shutil\n\n"
+        "        for path in self.input_function_copies:\n"
+        "            if os.path.isdir(path):\n"
+        "                shutil.rmtree(path)\n"
+        "            elif os.path.exists(path):\n"
+        "                os.remove(path)\n",
+    ),
+    Edit(
         # Notes on an output lie under its name in base64, which may be longer than a path can be.
         "notes-on-long-names",
         "snakemake/persistence/file.py",
