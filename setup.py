@@ -536,6 +536,46 @@ EDITS = [
         "        timer.start()\n",
     ),
     Edit(
+        # Records of files in storage have their queries for keys. Messages name them so, too, and Path breaks their //.
+        "metadata-of-storage-files",
+        "snakemake/workflow.py",
+        "            success = self.persistence.cleanup_metadata(IOFile(path))\n",
+        "            success = any(\n"
+        "                self.persistence.cleanup_metadata(IOFile(f))\n"
+        "                for f in (\n"
+        "                    str(path),\n"
+        "                    self.modifier.path_modifier.apply_default_storage(str(path)),\n"
+        "                )\n"
+        "            )\n",
+    ),
+    Edit(
+        "metadata-by-query",
+        "snakemake/cli.py",
+        '        type=Path,\n        help="Cleanup the metadata "\n',
+        '        help="Cleanup the metadata "\n',
+    ),
+    Edit(
+        "archive-storage-inputs",
+        "snakemake/dag.py",
+        "                            # this is an input file that is not created by any job\n",
+        "                            # this is an input file that is not created by any job\n"
+        "                            if f.is_storage:\n"
+        "                                self.workflow.async_run(f.retrieve_from_storage())\n",
+    ),
+    Edit(
+        # A local copy of an earlier run or attempt is in the way of a rule that makes the output's directory.
+        "remove-local-copies-of-output",
+        "snakemake/jobs.py",
+        "                await f.remove(remove_non_empty_dir=False)\n"
+        "            except FileNotFoundError:\n"
+        "                # No file == no problem\n",
+        "                await f.remove(remove_non_empty_dir=False)\n"
+        "                if f.is_storage and await f.exists_local():\n"
+        "                    await f.remove(remove_non_empty_dir=False, only_local=True)\n"
+        "            except FileNotFoundError:\n"
+        "                # No file == no problem\n",
+    ),
+    Edit(
         # Error messages leave out Snakemake's own frames; through a link, ours would not count as such.
         "frames-of-links",
         "snakemake/exceptions.py",
