@@ -4,10 +4,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.emulator import wait_until
 
 from snakemake.azure.blob import parallel
 from snakemake.azure.blob.parallel import Room, in_chunks
-from tests.support.emulator import wait_until
 
 DEADLINE = 20  # seconds, for what ends by itself
 

@@ -9,7 +9,9 @@ import hashlib
 import io
 import os
 import secrets
+from base64 import b64decode
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TRIES = 3  # of a request that arrives changed
+TRIES = 3  # of a request that arrives changed, and of an upload that others interfere with
+ID_BYTES = 9  # of a block's id
 # Blocks up to here are read once and kept until they have arrived; larger ones are read from the file again, so
 # that memory stays bounded. They are needed beyond 780 GiB.
 BUFFERED = 16 * MIB
@@ -47,7 +50,7 @@ class Upload:
                 answers: list[dict[str, Any]] = []
                 in_chunks(lambda size: self._whole(file, size), [size], 1, answers.append)
                 return answers[0]
-            return self._blocks(file, size)
+            return self._in_blocks(file, size)
 
     def _whole(self, file: io.FileIO, size: int) -> dict[str, Any]:
         from azure.storage.blob import ContentSettings
@@ -61,7 +64,36 @@ class Upload:
             )
         )
 
-    def _blocks(self, file: io.FileIO, size: int) -> dict[str, Any]:
+    def _in_blocks(self, file: io.FileIO, size: int) -> dict[str, Any]:
+        """Starts again when others are at the same blob: with a commit the service forgets all blocks that have arrived
+        for it, and until there is one, all must have ids of one length.
+        """
+        from azure.core.exceptions import HttpResponseError
+
+        lengths = self._lengths_of_ids()
+        length = next(lengths)
+        for _ in range(TRIES - 1):
+            try:
+                return self._blocks(file, size, length)
+            except HttpResponseError as error:
+                code = error_code(error)
+                if code == "InvalidBlobOrBlock":
+                    length = next(lengths, length)
+                elif code != "InvalidBlockList":
+                    raise
+        return self._blocks(file, size, length)
+
+    def _lengths_of_ids(self) -> Iterator[int]:
+        """Bytes of our blocks' ids: what is usual, then what the blocks have that another program has left there."""
+        yield ID_BYTES
+        _, left = self._client.get_block_list("uncommitted")
+        for block in left[:1]:
+            lengths = [len(block.id.encode())]
+            with suppress(ValueError):  # what is no text in UTF-8 comes in base64
+                lengths.append(len(b64decode(block.id, validate=True)))
+            yield from (length for length in lengths if length >= ID_BYTES)
+
+    def _blocks(self, file: io.FileIO, size: int, id_bytes: int) -> dict[str, Any]:
         from azure.storage.blob import BlobBlock, ContentSettings
 
         step = block_size(size)
@@ -73,8 +105,8 @@ class Upload:
         def parts() -> Iterator[tuple[str, int, int, bytes | None]]:
             for start in range(0, size, step):
                 length = min(step, size - start)
-                # All ids of a blob must have the same length, and no two uploads of it may use the same.
-                blocks.append(BlobBlock(secrets.token_hex(5)[:9]))
+                # No two uploads of a blob may use the same.
+                blocks.append(BlobBlock(secrets.token_hex(id_bytes)[:id_bytes]))
                 yield blocks[-1].id, start, length, self._hashed(md5, file, start, length)
 
         def send(part: tuple[str, int, int, bytes | None]) -> None:
