@@ -58,6 +58,22 @@ def test_a_job_is_done_by_one_thread_from_its_beginning_to_its_end(room):
     assert [number for (number, _), _ in seen] == list(range(50))
 
 
+def test_steps_go_on_side_by_side(room):
+    """While one result is at its second step, the next one is at its first."""
+    begun, hashed = [threading.Event() for _ in range(6)], []
+
+    def write(number: int) -> None:
+        begun[number].set()
+
+    def add(number: int) -> None:
+        if number < 5:
+            assert begun[number + 1].wait(DEADLINE)
+        hashed.append(number)
+
+    in_chunks(lambda number: number, range(6), 2, write, add)
+    assert hashed == list(range(6))
+
+
 def test_jobs_are_taken_no_earlier_than_needed(room):
     done, ahead = [], []
 

@@ -120,17 +120,20 @@ class Download:
 
         with path.open("wb", buffering=0) as file:
 
-            def put(piece: bytes) -> None:
+            def write(piece: bytes) -> None:
                 nonlocal size
-                if hashed:
-                    md5.update(piece)
                 _write_all(file, piece)
                 size += len(piece)
 
+            # Two steps, so that one piece is hashed while the next one is written.
+            steps = (write, md5.update) if hashed else (write,)
             if kept:
-                put(kept.pop())
+                first = kept.pop()
+                for step in steps:
+                    step(first)
+                del first
             if starts := range(size, blob.size, CHUNK):
-                in_chunks(get, starts, min(self._concurrency, len(starts)), put)
+                in_chunks(get, starts, min(self._concurrency, len(starts)), *steps)
         if size != blob.size:
             raise BlobError(f"{self._what}: {size:,} of {blob.size:,} bytes arrived; start again.")
         return md5.hexdigest() if hashed else ""

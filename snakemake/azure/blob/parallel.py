@@ -104,10 +104,10 @@ room = Room(CHUNKS)
 
 
 def in_chunks(
-    work: Callable[[S], T], jobs: Iterable[S], concurrency: int, then: Callable[[T], object] = lambda _: None
+    work: Callable[[S], T], jobs: Iterable[S], concurrency: int, *then: Callable[[T], object]
 ) -> None:
-    """Runs `work` for each job, which is a chunk: up to `concurrency` at once, as far as there is `room`. `then` gets
-    the results, one at a time and in the order of the jobs. The first failure ends it and is raised.
+    """Runs `work` for each job, which is a chunk: up to `concurrency` at once, as far as there is `room`. Each function
+    of `then` gets the results, one at a time and in the order of the jobs. The first failure ends it and is raised.
 
     A job is taken from the iterator by whichever thread does it, one at a time and no earlier than needed.
     """
@@ -116,7 +116,11 @@ def in_chunks(
 
 class _Chunks(Generic[S, T]):
     def __init__(
-        self, work: Callable[[S], T], jobs: Iterable[S], concurrency: int, then: Callable[[T], object]
+        self,
+        work: Callable[[S], T],
+        jobs: Iterable[S],
+        concurrency: int,
+        then: Sequence[Callable[[T], object]],
     ) -> None:
         self._work, self._then, self._concurrency = work, then, concurrency
         self._coming = iter(jobs)
@@ -124,7 +128,7 @@ class _Chunks(Generic[S, T]):
         self._taken = 0
         self._changed = threading.Condition()  # what follows
         self._threads = 0
-        self._turn = 0  # the number of the job whose result is next
+        self._turns = [0] * len(then)  # for each of `then` the number of the job whose result is next
         self._error: BaseException | None = None
 
     def run(self) -> None:
@@ -183,12 +187,13 @@ class _Chunks(Generic[S, T]):
                 if self._threads < self._concurrency and room.enter_if_spare():
                     self._start(spare=True)
         result = self._work(job)
-        with self._changed:
-            self._changed.wait_for(lambda: self._turn == number or self._error is not None)
-            if self._error is not None:
-                return False
-        self._then(result)
-        with self._changed:
-            self._turn += 1
-            self._changed.notify_all()
+        for stage, then in enumerate(self._then):
+            with self._changed:
+                self._changed.wait_for(lambda: self._turns[stage] == number or self._error is not None)  # noqa: B023
+                if self._error is not None:
+                    return False
+            then(result)
+            with self._changed:
+                self._turns[stage] += 1
+                self._changed.notify_all()
         return True
