@@ -10,7 +10,7 @@ from packaging.specifiers import SpecifierSet
 from .conftest import PYPROJECT, ROOT
 
 # conda's names, where they differ from those on PyPI.
-PYPI_NAMES = {"docker-py": "docker"}
+PYPI_NAMES = {"docker-py": "docker", "python-xxhash": "xxhash"}
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
 TABLES = ("requires", "emulator", "test")
 

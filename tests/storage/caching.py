@@ -17,9 +17,10 @@ def entries(cache: NodeCache) -> list[Path]:
 
 def gets(azurite, mark: str, name: str) -> int:
     """Requests that were answered with content of the blob."""
-    found = azurite.requests(mark)
+    parts = [(r, *r.path.partition("?")[::2]) for r in azurite.requests(mark)]
     return sum(
-        r.method == "GET" and r.path.partition("?")[0].endswith(f"/{name}") and r.status < 300 for r in found
+        r.method == "GET" and path.endswith(f"/{name}") and "comp=" not in query and r.status < 300
+        for r, path, query in parts
     )
 
 

@@ -39,8 +39,9 @@ def fetched(site, mark: str) -> dict[str, int]:  # noqa: F811
     """Requests that were answered with the content of the workflow's files."""
     counts: dict[str, int] = {}
     for request in site.azurite.requests(mark):
-        path = request.path.partition("?")[0].partition("/run/")[2]
-        if request.method == "GET" and request.status < 300 and path.startswith(("data/", "out/")):
+        path, _, query = request.path.partition("/run/")[2].partition("?")
+        content = request.method == "GET" and "comp=" not in query
+        if content and request.status < 300 and path.startswith(("data/", "out/")):
             counts[path] = counts.get(path, 0) + 1
     return counts
 

@@ -1,5 +1,6 @@
 """With faults between the provider and Azurite nothing is lost and nothing is corrupt."""
 
+import hashlib
 import os
 import uuid
 from itertools import count
@@ -145,21 +146,32 @@ class TestResuming:
 
 
 class TestIntegrity:
-    def test_uploads_have_the_md5_of_the_whole_file(self, store, box, data):
-        import hashlib
+    @pytest.mark.parametrize("size", [5, CHUNK, CHUNK + 1])
+    def test_uploads_have_the_md5_of_the_whole_file(self, account, box, tmp_path, size):
+        path = tmp_path / "in"
+        path.write_bytes(os.urandom(size))
+        for asked in (False, True):
+            store = BlobStore(account, content_md5=asked)
+            store.upload(box, "x", path)
+            known = asked or size <= CHUNK
+            assert store.head(box, "x").md5 == (hashlib.md5(path.read_bytes()).hexdigest() if known else None)
 
-        store.upload(box, "x", data)
-        assert store.head(box, "x").md5 == hashlib.md5(data.read_bytes()).hexdigest()
-
-    @pytest.mark.parametrize("size", [5, 2 * CHUNK])
-    def test_a_changed_byte_is_noticed_on_the_way_down(self, faults, faulty, box, store, tmp_path, size):
+    @pytest.mark.parametrize(("size", "md5"), [(5, False), (2 * CHUNK, True), (2 * CHUNK, False)])
+    def test_a_changed_byte_is_noticed_on_the_way_down(
+        self, faults, faulty, box, account, tmp_path, size, md5
+    ):
         (tmp_path / "in").write_bytes(os.urandom(size))
-        store.upload(box, "x", tmp_path / "in")
+        BlobStore(account, content_md5=md5).upload(box, "x", tmp_path / "in")
         faults.plan = once("flip", lambda p: p.is_content)
         faulty.fetch(box, "x", tmp_path / "out")
         assert (tmp_path / "out").read_bytes() == (tmp_path / "in").read_bytes()
         faults.plan = lambda p: "flip" if p.is_content else None
-        with pytest.raises(BlobError, match="does not have the MD5 .* 3 times over; upload the blob again"):
+        what = (
+            "the MD5 that the blob is said to have"
+            if md5 or size == 5
+            else "the XXH128 that the id of its block"
+        )
+        with pytest.raises(BlobError, match=rf"does not have {what} .* 3 times over; upload the blob again"):
             faulty.fetch(box, "x", tmp_path / "never")
         assert not (tmp_path / "never").exists()
 

@@ -7,6 +7,8 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobLeaseClient
 
+from snakemake.azure.blob.files import CHUNK
+
 from .test_store import wait_for_next_second
 
 MARKS = """
@@ -153,3 +155,21 @@ def test_rerun_triggers(workflow, container, data):
     assert "Nothing to be done" in reasons("--rerun-triggers", "mtime")
     workflow.write(rule.replace("PARAM", "2"))
     assert "Params have changed" in reasons()
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_large_files_are_compared_where_they_have_a_checksum(workflow, container, asked):
+    """Made again with the same content, it is a reason for what is made of it, unless its MD5 says that it is the same."""
+    options = ["--storage-azblob-content-md5"] if asked else []
+    workflow.write(
+        'rule last:\n    input: "large"\n    output: "last"\n    shell: "wc -c < {input} > {output}"\n'
+        f'rule first:\n    output: "large"\n    shell: "head -c {CHUNK + 1} /dev/zero > {{output}}"\n'
+    )
+    done = workflow.run(*options)
+    assert done.returncode == 0, done.stderr
+    wait_for_next_second(modified(container, "last"))
+    done = workflow.run(*options, "--force", "large")
+    assert done.returncode == 0, done.stderr
+    assert modified(container, "large") > modified(container, "last")
+    looked = workflow.run("-n")
+    assert ("Nothing to be done" in looked.stdout + looked.stderr) == asked

@@ -3,11 +3,10 @@
 The SDK's own download of a whole blob gives up on a range after three broken connections. Here a range goes on
 from what has arrived of it, in smaller and smaller steps while the connection keeps breaking, until nothing more
 arrives for as long as `service.PATIENCE`. All ranges are of one state of the blob (If-Match). The length is
-checked, and the MD5 where the blob has one.
+checked, and the content by what the service knows of it, see snakemake.azure.blob.digests.
 """
 
 import errno
-import hashlib
 import io
 import os
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from snakemake.azure.blob import service
+from snakemake.azure.blob.digests import BlocksCheck, Check, Md5Check, digest_in
 from snakemake.azure.blob.entries import Blob, blob_of
 from snakemake.azure.blob.errors import BlobError, error_code
 from snakemake.azure.blob.files import CHUNK, SMALL, Source, Unchanged, pause, progress_hook
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SMALLEST = 64 * 1024  # bytes of a range that is asked for while connections break
-TRIES = 3  # of a download whose content is not what the blob's MD5 says
+TRIES = 3  # of a download whose content is not what was stored
 
 
 class Download:
@@ -50,7 +50,7 @@ class Download:
         if unless:
             condition = {"etag": f'"{unless}"', "match_condition": MatchConditions.IfModified}
         try:
-            blob, first, checked = self._first(condition)
+            blob, first, is_block_blob = self._first(condition)
         except ResourceNotFoundError as error:
             if error_code(error) == "ContainerNotFound":
                 raise
@@ -62,10 +62,12 @@ class Download:
         if blob.is_folder:
             return None
         kept = [first]
-        return Source(blob.etag, blob.size, blob.mtime, lambda path: self._write(path, blob, kept, checked))
+        return Source(
+            blob.etag, blob.size, blob.mtime, lambda path: self._write(path, blob, kept, is_block_blob)
+        )
 
     def _first(self, condition: dict[str, Any]) -> tuple[Blob, bytes, bool]:
-        """The blob's properties, its first bytes, and whether its MD5 is to be trusted."""
+        """The blob's properties, its first bytes, and whether it is a block blob, whose MD5 is to be trusted."""
 
         from azure.core.exceptions import HttpResponseError, IncompleteReadError
 
@@ -90,27 +92,33 @@ class Download:
         # As it is stored: a part of what has a Content-Encoding cannot be decoded, nor has it the blob's MD5.
         return self._client.download_blob(offset=start, length=size, decompress=False, **condition)
 
-    def _write(self, path: Path, blob: Blob, kept: list[bytes], checked: bool) -> None:
+    def _write(self, path: Path, blob: Blob, kept: list[bytes], is_block_blob: bool) -> None:
         """`kept` has the first bytes, which are used once and not held any longer."""
         if blob.size > SMALL and shutil.disk_usage(path.parent).free < blob.size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        self._written(path, blob, kept, checked)
-
-    def _written(self, path: Path, blob: Blob, kept: list[bytes], checked: bool) -> None:
-        found = ""
         for _ in range(TRIES):
-            found = self._attempt(path, blob, kept, hashed=checked and blob.md5 is not None)
-            if not checked or blob.md5 in (None, found):
+            check = self._check(blob) if is_block_blob else None
+            self._attempt(path, blob, kept, check)
+            fault = None if check is None else check.fault()
+            if fault is None:
                 return
         raise BlobError(
-            f"{self._what}: what arrives does not have the MD5 that the blob is said to have ({found}, not "
-            f"{blob.md5}), {TRIES} times over; upload the blob again, or look for what changes data on its way "
-            "here (a proxy, or bad memory)."
+            f"{self._what}: what arrives does not have {fault}, {TRIES} times over; upload the blob again, or look "
+            "for what changes data on its way here (a proxy, or bad memory)."
         )
 
-    def _attempt(self, path: Path, blob: Blob, kept: list[bytes], hashed: bool) -> str:
-        """Writes it all; the MD5 of what was written, if asked for."""
-        md5 = hashlib.md5(usedforsecurity=False)
+    def _check(self, blob: Blob) -> Check | None:
+        """What compares the content with the digests that the service has of it, if it has any."""
+        if blob.md5 is not None:
+            return Md5Check(blob.md5)
+        if blob.size <= CHUNK:
+            return None
+        committed, _ = self._client.get_block_list("committed")
+        blocks = [(block.size, block.id) for block in committed]
+        return BlocksCheck(blocks) if any(digest_in(name) for _, name in blocks) else None
+
+    def _attempt(self, path: Path, blob: Blob, kept: list[bytes], check: Check | None) -> None:
+        """Writes it all, and lets `check` see what was written."""
         size = 0
         cancelled = progress_hook()
 
@@ -126,7 +134,7 @@ class Download:
                 size += len(piece)
 
             # Two steps, so that one piece is hashed while the next one is written.
-            steps = (write, md5.update) if hashed else (write,)
+            steps = (write,) if check is None else (write, check.update)
             if kept:
                 first = kept.pop()
                 for step in steps:
@@ -136,7 +144,6 @@ class Download:
                 in_chunks(get, starts, min(self._concurrency, len(starts)), *steps)
         if size != blob.size:
             raise BlobError(f"{self._what}: {size:,} of {blob.size:,} bytes arrived; start again.")
-        return md5.hexdigest() if hashed else ""
 
     def _range(self, start: int, end: int, etag: str) -> bytes:
         from azure.core import MatchConditions

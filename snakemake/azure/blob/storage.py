@@ -75,6 +75,14 @@ class StorageProviderSettings(StorageProviderSettingsBase):
             "env_var": True,
         },
     )
+    content_md5: bool = field(
+        default=False,
+        metadata={
+            "help": "Store the MD5 of all their content with files of more than 8 MiB as well, as Content-MD5: for "
+            "programs that look at it, and so that a newer input with the same content is no reason to run a job "
+            "again. It takes 1.3 seconds of CPU for each gigabyte, stored or fetched.",
+        },
+    )
     no_node_cache: bool = field(
         default=False,
         metadata={
@@ -108,7 +116,9 @@ class StorageProvider(StorageProviderBase):
             if self._store is None:
                 given = self.settings or StorageProviderSettings()
                 account = BlobAccount.resolve(given.account_url, given.account_key, given.connection_string)
-                self._store = BlobStore(account, cache=self._node_cache(account))
+                self._store = BlobStore(
+                    account, cache=self._node_cache(account), content_md5=given.content_md5
+                )
             return self._store
 
     def _node_cache(self, account: BlobAccount) -> "NodeCache | None":

@@ -43,7 +43,7 @@ class BlobStore:
     """The blobs of one account. The client is made with the first request; all methods may be called from threads.
 
     Methods raise BlobError, with the query `az://container/name` in the sentence. What may pass is waited out for
-    `patience` seconds, see snakemake.azure.blob.service.
+    `patience` seconds, see snakemake.azure.blob.service. With `content_md5`, blobs in blocks get a Content-MD5, too.
     """
 
     def __init__(
@@ -52,8 +52,10 @@ class BlobStore:
         clock: Callable[[], float] = time.monotonic,
         cache: "NodeCache | None" = None,
         patience: float | None = None,
+        content_md5: bool = False,
     ) -> None:
         self.account = account
+        self._content_md5 = content_md5
         self._patience = patience
         self._cache = cache
         self._clock = clock
@@ -287,7 +289,8 @@ class BlobStore:
     def upload(self, container: str, name: str, path: Path, concurrency: int = CONCURRENCY) -> None:
         """Makes the file at `path` the blob, replacing what is there; creates a missing container."""
         before = path.stat()
-        upload = Upload(self._blob(container, name), f"{SCHEME}{container}/{name}", path, concurrency)
+        what = f"{SCHEME}{container}/{name}"
+        upload = Upload(self._blob(container, name), what, path, concurrency, self._content_md5)
         stored = self._creating(container, name, upload.run)
         if self._cache is not None:
             mtime = stored["last_modified"].timestamp()

@@ -1,20 +1,20 @@
 """A file becomes a blob: in one request up to 8 MiB, else in blocks, which become the blob when all have arrived.
 
-Each request carries the MD5 of what it sends, which the service compares with what it got. The blob gets the MD5
-of the whole file, for whoever reads it. A block that is lost on its way is sent again, alone.
+Each request carries the MD5 of what it sends, which the service compares with what it got. A blob of one request has
+that as its Content-MD5; one in blocks gets the MD5 of the whole file if it is asked for, and each block's id tells
+what is in it (snakemake.azure.blob.digests). A block that is lost on its way is sent again, alone.
 https://learn.microsoft.com/rest/api/storageservices/put-block
 """
 
-import hashlib
 import io
 import os
-import secrets
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from snakemake.azure.blob.digests import FEWEST_ID_BYTES, ID_BYTES, Digest, block_id, md5, xxh128
 from snakemake.azure.blob.errors import BlobError, error_code
 from snakemake.azure.blob.files import CHUNK, MIB, SMALL, block_size, content_type, progress_hook
 from snakemake.azure.blob.parallel import in_chunks
@@ -25,20 +25,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRIES = 3  # of a request that arrives changed, and of an upload that others interfere with
-ID_BYTES = 9  # of a block's id
 # Blocks up to here are read once and kept until they have arrived; larger ones are read from the file again, so
 # that memory stays bounded. They are needed beyond 780 GiB.
 BUFFERED = 16 * MIB
 
 
 class Upload:
-    """One file's upload; `what` is the blob's query, for messages."""
+    """One file's upload; `what` is the blob's query, for messages. With `content_md5`, a blob in blocks gets one."""
 
-    def __init__(self, client: "BlobClient", what: str, path: Path, concurrency: int) -> None:
+    def __init__(
+        self, client: "BlobClient", what: str, path: Path, concurrency: int, content_md5: bool = False
+    ) -> None:
         self._client = client
         self._what = what
         self._path = path
         self._concurrency = concurrency
+        self._content_md5 = content_md5
 
     def run(self) -> dict[str, Any]:
         """Replaces the blob; the service's answer, with `etag` and `last_modified`."""
@@ -91,23 +93,23 @@ class Upload:
             lengths = [len(block.id.encode())]
             with suppress(ValueError):  # what is no text in UTF-8 comes in base64
                 lengths.append(len(b64decode(block.id, validate=True)))
-            yield from (length for length in lengths if length >= ID_BYTES)
+            yield from (length for length in lengths if length >= FEWEST_ID_BYTES)
 
     def _blocks(self, file: io.FileIO, size: int, id_bytes: int) -> dict[str, Any]:
         from azure.storage.blob import BlobBlock, ContentSettings
 
         step = block_size(size)
-        md5 = hashlib.md5(usedforsecurity=False)
         cancelled = progress_hook()
-
+        of_file = md5() if self._content_md5 else None
         blocks: list[BlobBlock] = []
 
-        def parts() -> Iterator[tuple[str, int, int, bytes | None]]:
-            for start in range(0, size, step):
-                length = min(step, size - start)
-                # No two uploads of a blob may use the same.
-                blocks.append(BlobBlock(secrets.token_hex(id_bytes)[:id_bytes]))
-                yield blocks[-1].id, start, length, self._hashed(md5, file, start, length)
+        def part(number: int) -> tuple[str, int, int, bytes | None]:
+            start = number * step
+            length = min(step, size - start)
+            of_block = xxh128()
+            data = self._hashed([of_block, of_file] if of_file else [of_block], file, start, length)
+            blocks.append(BlobBlock(block_id(of_block.hexdigest(), number, id_bytes)))
+            return blocks[-1].id, start, length, data
 
         def send(part: tuple[str, int, int, bytes | None]) -> None:
             name, start, length, data = part
@@ -119,25 +121,26 @@ class Upload:
 
             self._intact(put)
 
-        # One part is hashed while others are on their way.
-        in_chunks(send, parts(), self._concurrency)
+        # Not a generator function: between its steps it would keep a part that has been sent.
+        in_chunks(send, map(part, range(-(-size // step))), self._concurrency)
         cancelled()
         settings = ContentSettings(
-            content_type=content_type(self._client.blob_name), content_md5=bytearray(md5.digest())
+            content_type=content_type(self._client.blob_name),
+            content_md5=bytearray.fromhex(of_file.hexdigest()) if of_file else None,
         )
         return self._intact(
             lambda: self._client.commit_block_list(blocks, content_settings=settings, validate_content=True)
         )
 
-    def _hashed(self, md5: Any, file: io.FileIO, start: int, length: int) -> bytes | None:
-        """Puts a part into the file's MD5; its content, unless that is to be read again."""
-        if length <= BUFFERED:
-            data = self._read(file, start, length)
-            md5.update(data)
-            return data
-        for place in range(start, start + length, MIB):
-            md5.update(self._read(file, place, min(MIB, start + length - place)))
-        return None
+    def _hashed(self, digests: list[Digest], file: io.FileIO, start: int, length: int) -> bytes | None:
+        """Puts a part of the file into the digests; its content, unless that is to be read again."""
+        kept = length <= BUFFERED
+        step = length if kept else MIB
+        for place in range(start, start + length, step):
+            data = self._read(file, place, min(step, start + length - place))
+            for digest in digests:
+                digest.update(data)
+        return data if kept else None
 
     def _read(self, file: io.FileIO, start: int, length: int) -> bytes:
         data = os.pread(file.fileno(), length, start)
