@@ -69,11 +69,9 @@ class Md5Check:
 
     def fault(self) -> str | None:
         found = self._md5.hexdigest()
-        return (
-            None
-            if found == self._said
-            else f"the MD5 that the blob is said to have ({found}, not {self._said})"
-        )
+        if found == self._said:
+            return None
+        return f"the MD5 that the blob is said to have ({found}, not {self._said})"
 
 
 class BlocksCheck:
