@@ -29,6 +29,7 @@ print(*c["build-system"]["requires"], *c["tool"]["azbatch"]["requires"], sep="\n
 
 # Then this tree, which is built on that release and takes its place.
 COPY setup.py README.md LICENSE ./
+COPY misc/edits misc/edits
 COPY snakemake snakemake
 COPY azure_batch_emulator azure_batch_emulator
 COPY snakemake_executor_plugin_az_batch snakemake_executor_plugin_az_batch

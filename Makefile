@@ -22,7 +22,7 @@ help:
 	@echo "make upgrade-check VERSION=x.y.z   say what does not fit that release of upstream"
 
 # The stamp's date says whether the environment is younger than what it is made from.
-$(VENV)/.stamp: pyproject.toml setup.py examples/variants/requirements.txt misc/setup/azurite
+$(VENV)/.stamp: pyproject.toml setup.py $(wildcard misc/edits/*.toml) examples/variants/requirements.txt misc/setup/azurite
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; set PYTHON=... to one ($(PYTHON) is older)."; exit 1; }
 	@test -x $(BIN)/python || { echo "Making the virtual environment $(VENV) ..."; $(PYTHON) -m venv $(VENV); }

@@ -34,9 +34,10 @@ def test_version_label_is_the_version():
 def test_every_package_is_copied_compiled_and_let_through():
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     compiled = DOCKERFILE[DOCKERFILE.index("cd /opt/snakemake/lib") :]
+    for part in ["misc/edits", *own_packages()]:
+        assert f"COPY {part} {part}\n" in DOCKERFILE
+        assert f"!{part}" in ignored
     for package in own_packages():
-        assert f"COPY {package} {package}\n" in DOCKERFILE
-        assert f"!{package}" in ignored
         assert re.search(rf"\s{package}\s", compiled)
 
 

@@ -30,8 +30,8 @@ def test_another_release_is_looked_at_and_the_tree_stays_as_it_is(tree):
 
 def test_a_release_that_does_not_fit(tree):
     """All misfits at once: two anchors that are not there, a file of upstream's name, another lowest Python."""
-    setup = tree / "setup.py"
-    setup.write_text(setup.read_text().replace('"    # handle legacy executor names\\n",', '"no such line",'))
+    edits = tree / "misc" / "edits" / "azure-batch.toml"
+    edits.write_text(edits.read_text().replace("    # handle legacy executor names\n", "no such line"))
     (tree / "snakemake" / "rules.py").write_text("")
     pyproject = tree / "pyproject.toml"
     pyproject.write_text(

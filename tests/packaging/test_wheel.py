@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -74,8 +75,8 @@ def test_upstreams_files_are_all_there_and_changed_only_by_the_edits(wheel, upst
         text = theirs[name].decode()
         for edit in edits:
             if edit.file == name:
-                assert text.count(edit.old) == 1
-                text = text.replace(edit.old, edit.new)
+                assert text.count(edit.anchor) == 1
+                text = text.replace(edit.anchor, edit.result)
         assert ours[name].decode() == text
 
 
@@ -139,16 +140,28 @@ def test_installed_it_runs_a_workflow_without_azure(installed, tmp_path):
 
 
 def test_a_broken_anchor_stops_the_build(tree, build_python, tmp_path):
-    setup = tree / "setup.py"
-    anchor = '"    # handle legacy executor names\\n",'
-    assert anchor in setup.read_text()
-    setup.write_text(setup.read_text().replace(anchor, '"    # there is no such line\\n",', 1))
+    edits = tree / "misc" / "edits" / "azure-batch.toml"
+    anchor = "    # handle legacy executor names\n"
+    assert anchor in edits.read_text()
+    edits.write_text(edits.read_text().replace(anchor, "    # there is no such line\n"))
     command = [build_python, *PIP_WHEEL, "--no-build-isolation", "-w", tmp_path / "dist", "."]
     build = run(*command, check=False, cwd=tree)
     assert build.returncode != 0
     assert "options-applied: its anchor occurs 0 times in snakemake/cli.py" in build.stdout
     assert f"These edits do not fit snakemake {PIN}" in build.stdout
     assert not list((tmp_path / "dist").glob("*.whl"))
+
+
+def test_a_tree_without_the_edits_is_not_built(tree):
+    shutil.rmtree(tree / "misc")
+    with pytest.raises(SystemExit, match="There are no edits at misc/edits"):
+        loaded_setup(tree)
+
+
+def test_each_edit_has_a_name_of_its_own_and_a_reason():
+    edits = loaded_setup(ROOT).EDITS
+    assert len({edit.name for edit in edits}) == len(edits) > 40
+    assert not [edit.name for edit in edits if not edit.why.rstrip().endswith(".")]
 
 
 def test_no_file_of_ours_replaces_one_of_upstreams(tree, tmp_path, upstream):

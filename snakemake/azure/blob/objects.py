@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, StorageObjectTouch):
     provider: "StorageProvider"
-    # Whether the job changes its local copy in place, as with update(); no part of the interface, see setup.py.
+    # Whether the job changes its local copy in place, as with update(); no part of the interface, see misc/edits.
     local_copy_is_changed = False
 
     def __post_init__(self) -> None:
@@ -207,7 +207,7 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         self.store.touch(self.container, self.name)
 
     def protect(self) -> None:
-        """What `protected()` asks for; no part of the interface, see setup.py."""
+        """What `protected()` asks for; no part of the interface, see misc/edits."""
         self.store.protect(self.container, self.name)
 
     def is_protected(self) -> bool:
