@@ -1,11 +1,7 @@
-"""The local side of transfers: folders, names that change hands, and sizes of blocks. No requests."""
+"""The local side of transfers: folders, sizes of blocks, and how a transfer is ended. No requests."""
 
-import errno
-import itertools
 import mimetypes
 import os
-import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +29,7 @@ MAX_BLOCK_SIZE = 4000 * MIB
 
 # Bytes that a path can have, the one that ends it left out: 4,095 on Linux, 1,023 on macOS.
 LONGEST_PATH = os.pathconf("/", "PC_PATH_MAX") - 1
-LONGEST_BESIDE = 40  # bytes of a temporary name
+LONGEST_BESIDE = 40  # bytes of a temporary name, see snakemake.azure.blob.partials
 
 
 class TransferCancelled(Exception):
@@ -121,48 +117,6 @@ def walk(root: Path) -> tuple[list[str], list[str]]:
     return files, empty
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A free name beside `path`; what lies there at the end takes the place of `path`, file or directory.
-
-    On failure nothing is left, and what was at `path` is still there.
-    """
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _beside(path)
-    try:
-        yield partial
-        try:
-            partial.replace(path)
-        except OSError as error:
-            # Files and directories do not replace each other, nor is a directory replaced that has entries.
-            if error.errno not in (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            _swap(partial, path)
-    except BaseException:
-        _discard(partial)
-        raise
-
-
-def _swap(new: Path, path: Path) -> None:
-    old = _beside(path)
-    path.rename(old)
-    try:
-        new.replace(path)
-    except OSError:
-        old.rename(path)
-        raise
-    _discard(old)
-
-
-# Of this process: a random name for each file would let go of the interpreter once more.
-_ours, _numbers = secrets.token_hex(6), itertools.count()
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".azblob-{_ours}-{os.getpid():x}-{next(_numbers):x}")
-
-
 def fits(path: Path) -> bool:
     """Whether the path, and a temporary name in its place, are no longer than the system allows."""
     name = max(len(os.fsencode(path.name)), LONGEST_BESIDE)
@@ -176,13 +130,6 @@ def too_long(what: str) -> BlobError:
         f"{LONGEST_PATH:,} bytes, and 255 for a part on most file systems); shorten --local-storage-prefix or "
         "--default-storage-prefix, or rename the blob."
     )
-
-
-def _discard(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

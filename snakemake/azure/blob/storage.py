@@ -117,7 +117,10 @@ class StorageProvider(StorageProviderBase):
                 given = self.settings or StorageProviderSettings()
                 account = BlobAccount.resolve(given.account_url, given.account_key, given.connection_string)
                 self._store = BlobStore(
-                    account, cache=self._node_cache(account), content_md5=given.content_md5
+                    account,
+                    cache=self._node_cache(account),
+                    content_md5=given.content_md5,
+                    copies=self.local_prefix,
                 )
             return self._store
 

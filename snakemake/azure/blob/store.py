@@ -1,6 +1,6 @@
 """Blobs as files: look at them, list them, move them, in bounded memory and without half-done results.
 
-A download goes to a temporary name beside its target, which it replaces in the end.
+A download goes to a temporary name, and replaces its target in the end.
 
 A directory is all blobs below its name and a slash. Object stores have no directories, so that an empty one
 would not exist: an empty blob with the directory's own name and the metadata `hdi_isfolder=true` marks it,
@@ -22,10 +22,11 @@ from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.download import Download
 from snakemake.azure.blob.entries import FOLDER, Blob, bare, blob_of, inside
 from snakemake.azure.blob.errors import BlobError, error_code, explained
-from snakemake.azure.blob.files import fits, plain, replacing, too_long, walk
+from snakemake.azure.blob.files import fits, plain, too_long, walk
 from snakemake.azure.blob.inventory import Crowd, lineage, parent_of
 from snakemake.azure.blob.names import SCHEME, blob_name_fault
 from snakemake.azure.blob.parallel import CONCURRENCY, in_parallel
+from snakemake.azure.blob.partials import replacing
 from snakemake.azure.blob.seen import SEEN_SECONDS, Seen
 from snakemake.azure.blob.upload import Upload
 
@@ -44,6 +45,7 @@ class BlobStore:
 
     Methods raise BlobError, with the query `az://container/name` in the sentence. What may pass is waited out for
     `patience` seconds, see snakemake.azure.blob.service. With `content_md5`, blobs in blocks get a Content-MD5, too.
+    `copies` is the folder that downloads go to, see snakemake.azure.blob.partials.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class BlobStore:
         cache: "NodeCache | None" = None,
         patience: float | None = None,
         content_md5: bool = False,
+        copies: Path | None = None,
     ) -> None:
         self.account = account
+        self._copies = copies
         self._content_md5 = content_md5
         self._patience = patience
         self._cache = cache
@@ -203,10 +207,10 @@ class BlobStore:
         seen = self._seen.recent(container, name, self._clock())
         cache = self._cache if shared else None
         try:
-            with replacing(path) as partial:
+            with replacing(path, self._copies) as partial:
                 mtime = self._download(container, name, partial, cache, etag=seen.etag if seen else None)
                 if mtime is None:
-                    mtime = self._download_directory(container, name, partial, cache)
+                    mtime = self._download_directory(container, name, partial, path, cache)
                 os.utime(partial, (mtime, mtime))
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
@@ -245,8 +249,12 @@ class BlobStore:
                 return plain(ask, path)
             return cache.get(container, name, path, etag, ask)
 
-    def _download_directory(self, container: str, name: str, path: Path, cache: "NodeCache | None") -> float:
-        """Makes the directory `path` of all blobs below `name`; the newest mtime among them and the marker."""
+    def _download_directory(
+        self, container: str, name: str, path: Path, final: Path, cache: "NodeCache | None"
+    ) -> float:
+        """Makes the directory `path`, which will be `final`, of all blobs below `name`; the newest mtime among them and
+        the marker.
+        """
         marker = self.head(container, name)
         newest = marker.mtime if marker else 0.0
         path.mkdir()
@@ -255,8 +263,9 @@ class BlobStore:
             newest = max(newest, blob.mtime)
             if blob.name == f"{name}/":
                 continue
-            target = path / inside(container, name, blob)
-            if not fits(target):
+            relative = inside(container, name, blob)
+            target = path / relative
+            if not (fits(target) and fits(final / relative)):
                 raise too_long(f"{SCHEME}{container}/{blob.name}")
             if blob.is_folder:
                 target.mkdir(parents=True, exist_ok=True)
