@@ -5,7 +5,6 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -207,9 +206,9 @@ NodeCache(Path(sys.argv[1]), sys.argv[2], 0).get(
 
     def test_a_waiting_transfer_can_be_cancelled(self, task, cache, box, tmp_path):
 
-        from snakemake.azure.blob.files import TransferCancelled, cancellable
+        from snakemake.azure.blob.files import Cancellation, TransferCancelled, cancellable
 
-        cancelled = threading.Event()
+        cancelled = Cancellation()
 
         def fetch():
             with cancellable(cancelled):

@@ -7,7 +7,8 @@ import pytest
 from support.emulator import wait_until
 
 from snakemake.azure.blob import parallel
-from snakemake.azure.blob.parallel import Room, in_chunks
+from snakemake.azure.blob.files import Cancellation, TransferCancelled, cancellable, pause
+from snakemake.azure.blob.parallel import TRANSFERS, Room, in_chunks, in_parallel
 
 DEADLINE = 20  # seconds, for what ends by itself
 
@@ -165,3 +166,88 @@ def test_transfers_together_stay_within_the_room(room):
             transfer.result(DEADLINE)
     assert 1 <= most[0] <= 4
     assert free(room) == 4
+
+
+class TestTheEndIsAskedFor:
+    @pytest.fixture
+    def full(self, room):
+        while room.enter_if_spare():
+            pass
+        return room
+
+    def test_while_a_transfer_waits_for_room(self, full):
+        """It ends although nothing becomes free, and takes no room with it."""
+        ends = [Cancellation(), Cancellation()]
+
+        def transfer(end: Cancellation) -> list[int]:
+            results: list[int] = []
+            with cancellable(end):
+                in_chunks(lambda number: number, range(3), 2, results.append)
+            return results
+
+        with ThreadPoolExecutor(2) as files:
+            first, second = [files.submit(transfer, end) for end in ends]
+            wait_until(lambda: full._waiting == 2, DEADLINE, 0.001)
+            ends[0].set()
+            assert isinstance(first.exception(DEADLINE), TransferCancelled)
+            full.leave()
+            assert second.result(DEADLINE) == [0, 1, 2]
+        assert free(full) == 1
+        assert not ends[0]._calls
+
+    def test_before_it_waits(self, full):
+        end = Cancellation()
+        with pytest.raises(TransferCancelled), cancellable(end):
+            end.set()
+            in_chunks(lambda number: number, range(3), 2)
+        assert not full.wanted
+
+    def test_of_a_block_around_that_of_the_transfer(self, full):
+        outer = Cancellation()
+
+        def transfer() -> None:
+            with cancellable(outer), cancellable(Cancellation()):
+                in_chunks(lambda number: number, range(3), 2)
+
+        with ThreadPoolExecutor(1) as files:
+            running = files.submit(transfer)
+            wait_until(lambda: full.wanted, DEADLINE, 0.001)
+            outer.set()
+            assert isinstance(running.exception(DEADLINE), TransferCancelled)
+
+    def test_by_the_failure_of_another_file_of_the_directory(self):
+        going_on, ended = threading.Event(), []
+
+        def work(number: int) -> None:
+            if number:
+                assert going_on.wait(DEADLINE)
+                raise LookupError(number)
+            going_on.set()
+            try:
+                pause(DEADLINE)
+            except TransferCancelled:
+                ended.append(number)
+                raise
+
+        with pytest.raises(LookupError):
+            in_parallel(work, range(2))
+        assert ended == [0]
+
+    def test_of_a_directory(self):
+        """Not as though it had been done."""
+        end, begun, done = Cancellation(), threading.Barrier(TRANSFERS + 1), []
+
+        def work(number: int) -> None:
+            begun.wait(DEADLINE)
+            wait_until(end.is_set, DEADLINE, 0.001)
+            done.append(number)
+
+        def stop() -> None:
+            begun.wait(DEADLINE)
+            end.set()
+
+        with ThreadPoolExecutor(1) as other:
+            other.submit(stop)
+            with pytest.raises(TransferCancelled), cancellable(end):
+                in_parallel(work, range(TRANSFERS + 1))
+        assert len(done) == TRANSFERS

@@ -19,6 +19,7 @@ from snakemake.azure.blob.files import (
     CHUNK,
     MIB,
     SMALL,
+    Cancellation,
     TransferCancelled,
     block_size,
     cancellable,
@@ -500,7 +501,7 @@ def test_a_file_in_the_place_of_a_directory(store, box, container, tmp_path):
 def test_a_cancelled_transfer_stops_and_leaves_nothing(azurite, store, box, tmp_path):
     with (tmp_path / "in").open("wb") as file:
         file.truncate(4 * CHUNK)
-    event = threading.Event()
+    event = Cancellation()
     with cancellable(event):
         store.upload(box, "x", tmp_path / "in")
         event.set()

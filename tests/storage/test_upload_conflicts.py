@@ -8,8 +8,10 @@ import urllib.request
 import pytest
 from azure.core.exceptions import HttpResponseError
 
+from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.errors import BlobError, error_code
 from snakemake.azure.blob.files import CHUNK, MIB
+from snakemake.azure.blob.store import BlobStore
 from snakemake.azure.blob.upload import TRIES, Upload
 
 
@@ -46,6 +48,16 @@ def test_ids_that_are_too_short_to_share(azurite, store, box, tmp_path):
     leave_block(azurite, box, "x", b"01")
     with pytest.raises(BlobError, match="another program has begun to upload this blob in blocks"):
         store.upload(box, "x", large(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("permission", ["cw", "w"])
+def test_blocks_that_may_not_be_looked_at(azurite, box, tmp_path, permission):
+    leave_block(azurite, box, "x", b"another-length")
+    account = BlobAccount.resolve(account_url=azurite.sas_url(permission=permission), environ={})
+    path = large(tmp_path / "file")
+    with pytest.raises(BlobError, match=r"/x: another program has begun .* sp=rwdlc\.$"):
+        BlobStore(account).upload(box, "x", path)
+    BlobStore(account).upload(box, "y", path)
 
 
 class Disturbed:

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,17 +36,58 @@ class TransferCancelled(Exception):
     """Whoever waited for the transfer is gone; it stopped at the next chunk."""
 
 
-_cancelled: ContextVar[threading.Event | None] = ContextVar("cancelled", default=None)
+class Cancellation(threading.Event):
+    """That the end of transfers is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: dict[object, Callable[[], object]] = {}
+        self._changing = threading.Lock()
+
+    def set(self) -> None:
+        super().set()
+        with self._changing:
+            calls = list(self._calls.values())
+        for call in calls:
+            call()
+
+    @contextmanager
+    def calling(self, call: Callable[[], object]) -> Iterator[None]:
+        """Calls it when the end is asked for in this block, and at once if it was before."""
+        key = object()
+        with self._changing:
+            self._calls[key] = call
+        try:
+            if self.is_set():
+                call()
+            yield
+        finally:
+            with self._changing:
+                del self._calls[key]
+
+
+_cancelled: ContextVar[Cancellation | None] = ContextVar("cancelled", default=None)
 
 
 @contextmanager
-def cancellable(event: threading.Event) -> Iterator[None]:
-    """Transfers that start in this block stop with TransferCancelled at the next chunk once the event is set."""
-    token = _cancelled.set(event)
-    try:
+def cancellable(event: Cancellation) -> Iterator[None]:
+    """Transfers that start in this block stop with TransferCancelled at the next chunk once the event is set. It is set
+    with that of the block around this one.
+    """
+    with when_cancelled(event.set):
+        token = _cancelled.set(event)
+        try:
+            yield
+        finally:
+            _cancelled.reset(token)
+
+
+@contextmanager
+def when_cancelled(call: Callable[[], object]) -> Iterator[None]:
+    """Calls it, in whichever thread, when the end of the transfers of this block is asked for."""
+    event = _cancelled.get()
+    with nullcontext() if event is None else event.calling(call):
         yield
-    finally:
-        _cancelled.reset(token)
 
 
 def progress_hook() -> Callable[[], None]:

@@ -7,10 +7,12 @@ For the same reason the threads are not each file's own: the allocator keeps wha
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from functools import cache
 from typing import Generic, TypeVar
+
+from snakemake.azure.blob.files import Cancellation, cancellable, progress_hook, when_cancelled
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -29,7 +31,8 @@ def _threads(count: int, name: str) -> ThreadPoolExecutor:
 
 
 def in_parallel(work: Callable[[T], object], jobs: Sequence[T]) -> None:
-    """Runs `work` for each job, TRANSFERS at once; the first failure ends it and is raised.
+    """Runs `work` for each job, TRANSFERS at once; the first failure ends it and is raised. The other transfers stop at
+    their next chunk.
 
     `work` must not call this itself.
     """
@@ -37,7 +40,8 @@ def in_parallel(work: Callable[[T], object], jobs: Sequence[T]) -> None:
         for job in jobs:
             work(job)
         return
-    coming, lock, failed = iter(jobs), threading.Lock(), threading.Event()
+    coming, lock, failed = iter(jobs), threading.Lock(), Cancellation()
+    errors: list[BaseException] = []
 
     def some() -> None:
         while not failed.is_set():
@@ -47,20 +51,24 @@ def in_parallel(work: Callable[[T], object], jobs: Sequence[T]) -> None:
                 return
             try:
                 work(job)  # type: ignore[arg-type]
-            except BaseException:
+            except BaseException as error:
+                errors.append(error)
                 failed.set()
                 raise
 
     done = object()
     pool = _threads(TRANSFERS, "azblob-files")
-    # Not a future for each job: they would take more memory than the transfers.
-    futures = [pool.submit(copy_context().run, some) for _ in range(min(TRANSFERS, len(jobs)))]
-    try:
-        for future in as_completed(futures):
-            future.result()
-    finally:
-        failed.set()
-        wait([future for future in futures if not future.cancel()])
+    with cancellable(failed):
+        # Not a future for each job: they would take more memory than the transfers.
+        futures = [pool.submit(copy_context().run, some) for _ in range(min(TRANSFERS, len(jobs)))]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            failed.set()
+            wait([future for future in futures if not future.cancel()])
+    if errors:
+        raise errors[0]
+    progress_hook()  # raises if they were stopped before the last job
 
 
 class Room:
@@ -74,13 +82,22 @@ class Room:
         self._left = threading.Condition()
 
     def enter(self) -> None:
-        with self._left:
+        """Raises TransferCancelled as soon as the transfer's end is asked for."""
+        cancelled = progress_hook()
+        with when_cancelled(self._look), self._left:
             self._waiting += 1
             try:
-                self._left.wait_for(lambda: self._free)
+                self._left.wait_for(lambda: cancelled() or self._free)
                 self._free -= 1
+            except BaseException:
+                self._left.notify()  # somebody else, if it was this one
+                raise
             finally:
                 self._waiting -= 1
+
+    def _look(self) -> None:
+        with self._left:
+            self._left.notify_all()
 
     def enter_if_spare(self) -> bool:
         with self._left:

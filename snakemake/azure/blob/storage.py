@@ -25,7 +25,7 @@ from snakemake_interface_storage_plugins.storage_provider import (
 )
 
 from snakemake.azure.blob.account import BlobAccount
-from snakemake.azure.blob.files import cancellable
+from snakemake.azure.blob.files import Cancellation, cancellable
 from snakemake.azure.blob.inventory import ListingPlan
 from snakemake.azure.blob.names import query_fault, without_secret
 from snakemake.azure.blob.objects import StorageObject
@@ -154,7 +154,7 @@ class StorageProvider(StorageProviderBase):
         When the waiting task is cancelled (Ctrl-C, or the failure of another transfer), the transfer stops
         at its next chunk.
         """
-        cancelled = threading.Event()
+        cancelled = Cancellation()
         waits = self.use_rate_limiter() or self.wait_for_free_local_storage is not None
 
         def run() -> T:

@@ -87,8 +87,19 @@ class Upload:
 
     def _lengths_of_ids(self) -> Iterator[int]:
         """Bytes of our blocks' ids: what is usual, then what the blocks have that another program has left there."""
+        from azure.core.exceptions import HttpResponseError
+
         yield ID_BYTES
-        _, left = self._client.get_block_list("uncommitted")
+        try:
+            _, left = self._client.get_block_list("uncommitted")
+        except HttpResponseError as error:
+            if error.status_code != 403:
+                raise
+            raise BlobError(
+                f"{self._what}: another program has begun to upload this blob in blocks and has not come to an end, and "
+                "without permission to read there is no seeing how ours could go beside them; let it end, store an "
+                "empty blob of that name, or use a SAS with sp=rwdlc."
+            ) from None
         for block in left[:1]:
             lengths = [len(block.id.encode())]
             with suppress(ValueError):  # what is no text in UTF-8 comes in base64
