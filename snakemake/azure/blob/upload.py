@@ -96,9 +96,9 @@ class Upload:
             if error.status_code != 403:
                 raise
             raise BlobError(
-                f"{self._what}: another program has begun to upload this blob in blocks and has not come to an end, and "
-                "without permission to read there is no seeing how ours could go beside them; let it end, store an "
-                "empty blob of that name, or use a SAS with sp=rwdlc."
+                f"{self._what}: another program has begun to upload this blob in blocks and has not come to an end, "
+                "and without permission to read there is no seeing how ours could go beside them; let it end, store "
+                "an empty blob of that name, or use a SAS with sp=rwdlc."
             ) from None
         for block in left[:1]:
             lengths = [len(block.id.encode())]
