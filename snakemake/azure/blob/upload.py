@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TRIES = 3  # of a request that arrives changed, and of an upload that others interfere with
+TRIES = 3  # of a request that arrives changed, and of an upload that others interfere with, here or there
+FILE_CHANGED = "FileChanged"  # beside the service's codes
 # Blocks up to here are read once and kept until they have arrived; larger ones are read from the file again, so
 # that memory stays bounded. They are needed beyond 780 GiB.
 BUFFERED = 16 * MIB
@@ -45,19 +46,24 @@ class Upload:
     def run(self) -> dict[str, Any]:
         """Replaces the blob; the service's answer, with `etag` and `last_modified`."""
         with self._path.open("rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size <= SMALL:
-                return self._whole(file, size)
-            if size <= CHUNK:
-                answers: list[dict[str, Any]] = []
-                in_chunks(lambda size: self._whole(file, size), [size], 1, answers.append)
-                return answers[0]
-            return self._in_blocks(file, size)
+            return _again(lambda: self._as_it_is(file), lambda code: code == FILE_CHANGED)
 
-    def _whole(self, file: io.FileIO, size: int) -> dict[str, Any]:
+    def _as_it_is(self, file: io.FileIO) -> dict[str, Any]:
+        found = os.fstat(file.fileno())
+        if found.st_size <= SMALL:
+            return self._whole(file, found)
+        if found.st_size <= CHUNK:
+            answers: list[dict[str, Any]] = []
+            in_chunks(lambda found: self._whole(file, found), [found], 1, answers.append)
+            return answers[0]
+        return self._in_blocks(file, found)
+
+    def _whole(self, file: io.FileIO, found: os.stat_result) -> dict[str, Any]:
         from azure.storage.blob import ContentSettings
 
+        size = found.st_size
         data = self._read(file, 0, size)
+        self._still(file, found)
         settings = ContentSettings(content_type=content_type(self._client.blob_name))
         progress_hook()
         return self._intact(
@@ -66,24 +72,20 @@ class Upload:
             )
         )
 
-    def _in_blocks(self, file: io.FileIO, size: int) -> dict[str, Any]:
+    def _in_blocks(self, file: io.FileIO, found: os.stat_result) -> dict[str, Any]:
         """Starts again when others are at the same blob: with a commit the service forgets all blocks that have arrived
         for it, and until there is one, all must have ids of one length.
         """
-        from azure.core.exceptions import HttpResponseError
-
         lengths = self._lengths_of_ids()
         length = next(lengths)
-        for _ in range(TRIES - 1):
-            try:
-                return self._blocks(file, size, length)
-            except HttpResponseError as error:
-                code = error_code(error)
-                if code == "InvalidBlobOrBlock":
-                    length = next(lengths, length)
-                elif code != "InvalidBlockList":
-                    raise
-        return self._blocks(file, size, length)
+
+        def others(code: str) -> bool:
+            nonlocal length
+            if code == "InvalidBlobOrBlock":
+                length = next(lengths, length)
+            return code in ("InvalidBlobOrBlock", "InvalidBlockList")
+
+        return _again(lambda: self._blocks(file, found, length), others)
 
     def _lengths_of_ids(self) -> Iterator[int]:
         """Bytes of our blocks' ids: what is usual, then what the blocks have that another program has left there."""
@@ -106,9 +108,10 @@ class Upload:
                 lengths.append(len(b64decode(block.id, validate=True)))
             yield from (length for length in lengths if length >= FEWEST_ID_BYTES)
 
-    def _blocks(self, file: io.FileIO, size: int, id_bytes: int) -> dict[str, Any]:
+    def _blocks(self, file: io.FileIO, found: os.stat_result, id_bytes: int) -> dict[str, Any]:
         from azure.storage.blob import BlobBlock, ContentSettings
 
+        size = found.st_size
         step = block_size(size)
         cancelled = progress_hook()
         of_file = md5() if self._content_md5 else None
@@ -127,13 +130,14 @@ class Upload:
 
             def put() -> None:
                 cancelled()
-                body = _Part(file, start, length) if data is None else data
+                body = _Part(file, start, length, self._changed) if data is None else data
                 self._client.stage_block(name, body, length=length, validate_content=True)
 
             self._intact(put)
 
         # Not a generator function: between its steps it would keep a part that has been sent.
         in_chunks(send, map(part, range(-(-size // step))), self._concurrency)
+        self._still(file, found)
         cancelled()
         settings = ContentSettings(
             content_type=content_type(self._client.blob_name),
@@ -158,30 +162,50 @@ class Upload:
         while len(data) < length and (more := os.pread(file.fileno(), length - len(data), start + len(data))):
             data += more
         if len(data) < length:
-            raise BlobError(
-                f"{self._what}: {self._path} became shorter during its upload; the rule must be done with its "
-                "output when it ends."
-            )
+            raise self._changed()
         return data
+
+    def _still(self, file: io.FileIO, found: os.stat_result) -> None:
+        """Raises _Changed when the file is not as it was found: what was read may be no state that it ever had."""
+        now = os.fstat(file.fileno())
+        if (now.st_size, now.st_mtime_ns) != (found.st_size, found.st_mtime_ns):
+            raise self._changed()
+
+    def _changed(self) -> BlobError:
+        return _Changed(
+            f"{self._what}: {self._path} is written to while it is uploaded; the rule must be done with its output "
+            "when it ends.",
+        )
 
     def _intact(self, put: Callable[[], T]) -> T:
         """Sends it again when the service says that it did not get what was sent."""
-        from azure.core.exceptions import HttpResponseError
+        return _again(put, lambda code: code == "Md5Mismatch")
 
-        for _ in range(TRIES - 1):
-            try:
-                return put()
-            except HttpResponseError as error:
-                if error_code(error) != "Md5Mismatch":
-                    raise
-        return put()
+
+class _Changed(BlobError):
+    """The local file is not what it was when the upload began."""
+
+
+def _again(put: Callable[[], T], passes: Callable[[str], bool]) -> T:
+    """What `put` returns, which is called up to TRIES times while its errors' codes are such that may pass."""
+    from azure.core.exceptions import HttpResponseError
+
+    for _ in range(TRIES - 1):
+        try:
+            return put()
+        except (HttpResponseError, _Changed) as error:
+            if not passes(FILE_CHANGED if isinstance(error, _Changed) else error_code(error)):
+                raise
+    return put()
 
 
 class _Part(io.RawIOBase):
-    """A part of an open file, as a file of its own; any number of them may be read at once."""
+    """A part of an open file, as a file of its own; any number of them may be read at once. Reading raises what `short`
+    makes when the file has become too short for it.
+    """
 
-    def __init__(self, file: io.FileIO, start: int, length: int) -> None:
-        self._file, self._start, self._length = file, start, length
+    def __init__(self, file: io.FileIO, start: int, length: int, short: Callable[[], Exception]) -> None:
+        self._file, self._start, self._length, self._short = file, start, length, short
         self._place = 0
 
     def readable(self) -> bool:
@@ -200,5 +224,7 @@ class _Part(io.RawIOBase):
         count = os.preadv(
             self._file.fileno(), [memoryview(buffer)[: max(0, wanted)]], self._start + self._place
         )
+        if not count and wanted > 0:
+            raise self._short()
         self._place += count
         return count
