@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from support.emulator import wait_until
+
 from .workflows import Workflow
 
 # Each sample is looked at in another way; of these, only the third would fail where there is no directory.
@@ -281,3 +283,46 @@ rule part:
     assert local_copies(workflow) == {"part", "parts/1.txt"}
     succeeds(workflow)
     assert container.download_blob("runs/one/whole").readall().strip() == b"3"
+
+
+CHOICE = """
+rule all:
+    input: "sum"
+
+checkpoint choose:
+    output: "chosen"
+    shell: "echo 1 > {output}"
+
+rule item:
+    output: "item/{i}"
+    shell: "echo {wildcards.i} > {output}"
+
+rule sum:
+    input: lambda w: expand("item/{i}", i=open(checkpoints.choose.get().output[0]).read().split())
+    output: "sum"
+    shell: "cat {input} > {output}"
+"""
+
+
+def test_a_local_copy_of_an_earlier_run_is_not_read_when_storage_has_a_newer_one(
+    azurite, workflow, container
+):
+    """As when somebody else ran the workflow in between."""
+    workflow.write(CHOICE)
+    succeeds(workflow, "--keep-storage-local-copies")
+    assert local_copies(workflow) >= {"chosen"}
+    mark = azurite.mark()
+    assert "Nothing to be done" in succeeds(workflow, "--keep-storage-local-copies")
+    assert not [r for r in azurite.requests(mark) if r.method == "GET" and r.path.endswith("/chosen")]
+    made = container.get_blob_client("runs/one/chosen").get_blob_properties().last_modified
+    # Times in storage are whole seconds.
+    wait_until(
+        lambda: (
+            container.upload_blob("runs/one/chosen", b"2 3\n", overwrite=True)
+            .get_blob_properties()
+            .last_modified
+            > made
+        )
+    )
+    succeeds(workflow, "--rerun-triggers", "mtime", "input")
+    assert container.download_blob("runs/one/sum").readall() == b"2\n3\n"
