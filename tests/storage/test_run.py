@@ -83,6 +83,29 @@ def test_read_is_right_enough_for_inputs_that_are_files(azurite, workflow, data)
     assert [(workflow.folder / n).read_text() for n in "ab"] == ["a.txt", "b.txt"]
 
 
+def test_a_cache_between_workflows_in_storage(azurite, workflow, container, data):
+    """What one workflow has made comes from there for another one, with other paths, and is not made again."""
+    data(["a.txt"])
+    container.upload_blob("runs/two/data/a.txt", b"a.txt")
+    workflow.write(
+        'rule all:\n    input: "b.txt", "d"\n'
+        'rule one:\n    input: "data/a.txt"\n    output: "b.txt"\n    cache: True\n'
+        '    shell: "cat {input} > {output}; date +%N >> {output}"\n'
+        'rule two:\n    input: "data/a.txt"\n    output: directory("d")\n    cache: True\n'
+        '    shell: "mkdir {output}; cp {input} {output}/x; date +%N >> {output}/x"\n'
+    )
+    environ = {
+        "AZ_BLOB_ACCOUNT_URL": azurite.sas_url(),
+        "SNAKEMAKE_OUTPUT_CACHE": f"az://{workflow.container}/cache",
+    }
+    for run in ("one", "two"):
+        done = workflow.run("--cache", prefix=f"az://{workflow.container}/runs/{run}", **environ)
+        assert done.returncode == 0, done.stderr
+    for name in ("b.txt", "d/x"):
+        one, two = (container.download_blob(f"runs/{run}/{name}").readall() for run in ("one", "two"))
+        assert one == two and one.startswith(b"a.txt") and len(one) > len(b"a.txt")
+
+
 class TestFaults:
     @pytest.fixture(autouse=True)
     def one_rule(self, workflow):
@@ -91,10 +114,10 @@ class TestFaults:
         )
 
     def message(self, done: subprocess.CompletedProcess[str]) -> str:
-        """What the user sees, after checking that it is no traceback and holds no secret."""
+        """What the user sees, after checking that it is no traceback, nor a part of one, and holds no secret."""
         shown = done.stdout + done.stderr
         assert done.returncode == 1, shown
-        assert "Traceback" not in shown and "asyncio" not in shown, shown
+        assert "Traceback" not in shown and "asyncio" not in shown and '  File "' not in shown, shown
         assert not re.search(r"sig=[^*\s]", shown), shown
         return shown
 
@@ -152,6 +175,23 @@ class TestFaults:
         assert f"{workflow.prefix}/data/a.txt: the disk of {small_disk}" in shown
         assert "has no room for it" in shown
         assert not [p for p in small_disk.rglob("*") if p.is_file()]
+
+    def test_rights_to_read_alone(self, azurite, workflow, data):
+        """The SAS lacks the right to list, which it takes to know of a directory."""
+        data(["a.txt"])
+        shown = self.message(workflow.run(AZ_BLOB_ACCOUNT_URL=azurite.sas_url(permission="r")))
+        assert f"{workflow.prefix}/b.txt/: the SAS in AZ_BLOB_ACCOUNT_URL does not permit this" in shown
+        assert "Failed to check" not in shown, "an error around another one"
+
+    def test_a_cache_between_workflows_that_is_no_place_in_storage(self, azurite, workflow, data, tmp_path):
+        data(["a.txt"])
+        workflow.write(
+            'rule:\n    name: "one"\n    input: "data/a.txt"\n    output: "b.txt"\n    cache: True\n'
+            '    shell: "cp {input} {output}"\n'
+        )
+        environ = {"AZ_BLOB_ACCOUNT_URL": azurite.sas_url(), "SNAKEMAKE_OUTPUT_CACHE": str(tmp_path)}
+        shown = self.message(workflow.run("--cache", **environ))
+        assert "a place in storage begins with az://" in shown and "set SNAKEMAKE_OUTPUT_CACHE" in shown
 
     def test_nobody_listens(self, workflow):
         with socket.socket() as held:

@@ -1,9 +1,10 @@
 """One file or directory of a workflow, as Snakemake asks about it and moves it."""
 
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_storage_plugins.exceptions import FileOrDirectoryNotFoundError
 from snakemake_interface_storage_plugins.io import IOCacheStorageInterface, Mtime, get_constant_prefix
 from snakemake_interface_storage_plugins.storage_object import (
@@ -22,6 +23,8 @@ from snakemake.azure.blob.store import BlobStore
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.storage import StorageProvider
+
+T = TypeVar("T")
 
 
 class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, StorageObjectTouch):
@@ -122,7 +125,7 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
             await self.inventory(cache)
             if self.get_inventory_parent() in cache.exists_in_storage.has_inventory:
                 return cache.exists_in_storage[self.cache_key()]
-        return await super().managed_exists()
+        return await _in_one_sentence(super().managed_exists())
 
     async def managed_size(self) -> int:
         """A size that an inventory does not have is not asked for where it has seen that there is nothing: functions
@@ -131,7 +134,16 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         cache: Any = self.provider.cache
         if cache is not None and cache.active and not await self.managed_exists():
             raise FileOrDirectoryNotFoundError(self.print_query, self.local_path())
-        return await super().managed_size()
+        return await _in_one_sentence(super().managed_size())
+
+    async def managed_mtime(self) -> float:
+        return await _in_one_sentence(super().managed_mtime())
+
+    async def managed_checksum(self) -> str | None:
+        return await _in_one_sentence(super().managed_checksum())
+
+    async def managed_local_footprint(self) -> int:
+        return await _in_one_sentence(super().managed_local_footprint())
 
     def exists(self) -> bool:
         return self.store.exists(self.container, self.name)
@@ -174,15 +186,26 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
 
     def _check_path(self) -> None:
         """Raises BlobError when there can be no local copy. This comes first of all, and so before any job runs."""
+        if not self.container:  # Snakemake does not validate what it makes of SNAKEMAKE_OUTPUT_CACHE
+            raise BlobError(
+                f"{self.query}: a place in storage begins with {SCHEME}, as in az://CONTAINER/PATH; if this is one for "
+                "--cache, set SNAKEMAKE_OUTPUT_CACHE to such a place."
+            )
         if self.retrieve and not fits(self.local_path()):
             raise too_long(self.print_query)
 
     async def managed_retrieve(self) -> None:
         self._check_path()
-        await self.provider.off_loop(super().managed_retrieve)
+        await _in_one_sentence(self.provider.off_loop(super().managed_retrieve))
 
     async def managed_store(self) -> None:
-        await self.provider.off_loop(super().managed_store)
+        await _in_one_sentence(self.provider.off_loop(super().managed_store))
+
+    async def managed_remove(self) -> None:
+        await _in_one_sentence(super().managed_remove())
+
+    async def managed_touch(self) -> None:
+        await _in_one_sentence(super().managed_touch())
 
     def retrieve_object(self) -> None:
         self.store.fetch(self.container, self.name, self.local_path(), shared=not self.local_copy_is_changed)
@@ -232,6 +255,19 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
 
 def _checksum(blob: Blob) -> str | None:
     return f"md5:{blob.md5}" if blob.md5 and not blob.is_folder else None
+
+
+async def _in_one_sentence(work: Awaitable[T]) -> T:
+    """What `work` returns. Where the interface puts an error of its own around ours, ours alone is raised: it says what
+    failed, of which blob, and the way out. Snakemake shows the frames of the interface, which say nothing to a user.
+    """
+    try:
+        return await work
+    except WorkflowError as error:
+        cause = error.__context__
+        if type(error) is WorkflowError and isinstance(cause, WorkflowError):
+            raise cause.with_traceback(None) from None
+        raise error.with_traceback(None)  # noqa: B904
 
 
 class _Budget:
