@@ -82,11 +82,13 @@ class BlobStore(BlobLooks):
                     f"{SCHEME}{container}/{name}: its local copy {path} would lie below a file; remove that file, "
                     "or the blob that it is a copy of, if there is one."
                 ) from None
-            if error.errno != errno.ENOSPC:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
+            there = next(folder for folder in path.absolute().parents if folder.is_dir())
+            free = f"{shutil.disk_usage(there).free:,} bytes are free"
             raise BlobError(
                 f"{SCHEME}{container}/{name}: the disk of {path.parent} has no room for it "
-                f"({shutil.disk_usage(path.parent).free:,} bytes are free); free some, or put "
+                f"({free if error.errno == errno.ENOSPC else 'your quota there is used up'}); free some, or put "
                 "--local-storage-prefix on a larger disk."
             ) from None
         return mtime
