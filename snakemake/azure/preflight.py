@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from snakemake.azure import vm_sizes
 from snakemake.azure.blob.account import ACCOUNT_URL, TAGGED_URLS
-from snakemake.azure.blob.names import container_name_fault
+from snakemake.azure.blob.names import container_name_fault, query_fault
 from snakemake.azure.client import Batch, BatchError
 from snakemake.azure.image_reference import parse_image_reference
 from snakemake.azure.os_images import OsImage, choose_os_image
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from snakemake.azure.blob.account import BlobAccount
     from snakemake.azure.blob.storage import StorageProvider
 
+OUTPUT_CACHE = "SNAKEMAKE_OUTPUT_CACHE"
 DEFAULT_IMAGE = "snakemake-azbatch"
 """Name of the image that `make image` builds; its tag is Snakemake's version."""
 
@@ -92,6 +93,21 @@ def tagged_accounts(
         for tag, provider in sorted(tagged.items())
     ]
     return {TAGGED_URLS: json.dumps(urls)} if urls else {}
+
+
+def output_cache(rules: Iterable[str] | None, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment variable that tells a task where the cache between workflows is; none without --cache, whose
+    `rules` then are None, or without a place.
+    """
+    place = environ.get(OUTPUT_CACHE)
+    if rules is None or not place:
+        return {}
+    if fault := query_fault(f"{place}/x"):
+        raise SettingsError(
+            f"{OUTPUT_CACHE} is {place}, but tasks can use a cache in blob storage only: {fault}; set it to "
+            "az://CONTAINER/PATH, or leave --cache out."
+        )
+    return {OUTPUT_CACHE: place}
 
 
 def blob_prefix(prefix: str | None) -> str:

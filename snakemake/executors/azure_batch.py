@@ -14,6 +14,7 @@ but creates nothing. The first jobs that are ready create the pool, the Batch jo
 import asyncio
 import atexit
 import math
+import os
 import random
 import threading
 from collections import defaultdict
@@ -112,6 +113,7 @@ class AzBatchExecutor(RemoteExecutor):
         self.blob_account, self.source_prefix = preflight.blob_storage(
             storage, self.workflow.storage_settings.default_storage_prefix
         )
+        self.output_cache = preflight.output_cache(self.workflow.workflow_settings.cache, os.environ)
         self.sources = preflight.pack_sources(
             self.workflow.dag.get_sources(), Path.cwd(), self.logger.warning
         )
@@ -295,18 +297,21 @@ class AzBatchExecutor(RemoteExecutor):
             # Records of finished jobs are kept by the main process.
             "--drop-metadata",
         ]
+        if self.output_cache and "--cache" not in argv:  # for all rules, which Snakemake writes as nothing
+            argv.append("--cache")
         if not self.workflow.output_settings.verbose:
             argv += ["--quiet", "rules", "progress", "host"]
         return argv
 
     def envvars(self) -> dict[str, str]:
-        """Variables for the tasks: those of --envvars and the workflow, and other storage providers' settings.
+        """Variables for the tasks: those of --envvars and the workflow, of other storage providers, and of --cache.
 
         Blob Storage is reached with what `BlobAccount.for_nodes` gives, so our own provider's settings, which may
         hold the account's key, stay here.
         """
         variables = self.workflow.spawned_job_args_factory.envvars()
-        return {name: value for name, value in variables.items() if name not in NOT_FOR_NODES}
+        ours = {name: value for name, value in variables.items() if name not in NOT_FOR_NODES}
+        return ours | self.output_cache
 
     # -- monitoring ------------------------------------------------------------------------------------------
 
