@@ -154,6 +154,7 @@ def opened(file):
 READ = {
     "open": lambda f: open(f).read(),
     "path": lambda f: Path(f).read_text(),
+    "absolute": lambda f: Path(f).absolute().read_text(),
     "method": opened,
     "zip": lambda f: gzip.open(f).read().decode(),
 }
@@ -179,7 +180,7 @@ rule sum:
     shell: "cat {input} > {output}"
 """
     )
-    samples = ["open", "path", "method", "zip"]
+    samples = ["open", "path", "absolute", "method", "zip"]
     succeeds(workflow, *[f"plan/{s}.txt" for s in samples])
     mark = azurite.mark()
     succeeds(workflow)
