@@ -4,6 +4,7 @@ import errno
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from support.faults import proxy
 from snakemake.azure.blob import partials, slots
 from snakemake.azure.blob.files import SMALL, walk
 from snakemake.azure.blob.partials import PREFIX, replacing
+from snakemake.azure.blob.store import BlobStore
 from snakemake_storage_plugin_azblob import StorageProvider, StorageProviderSettings
 
 from .conftest import content
@@ -118,13 +120,32 @@ def test_one_look_for_each_process(copies, monkeypatch):
     assert len(looks) == 1
 
 
-def test_somebody_removes_all_copies_between_two_downloads(copies):
-    put(copies, "x")
-    for path in copies.glob(f"{PREFIX}*"):
-        (path / "lock").unlink()
-        path.rmdir()
-    put(copies, "y")
-    assert (copies / "y").read_text() == "new"
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_somebody_removes_all_copies(account, container, copies, monkeypatch, when):
+    store, box = BlobStore(account, copies=copies), container.container_name
+    container.upload_blob("x", b"1")
+    store.fetch(box, "x", copies / "x")
+    clean_up = iter([lambda: shutil.rmtree(copies)])
+    if when == "before":
+        next(clean_up)()
+    utime = os.utime
+    monkeypatch.setattr(os, "utime", lambda *a: next(clean_up, lambda: None)() or utime(*a))
+    store.fetch(box, "x", copies / "y/x")
+    assert (copies / "y/x").read_bytes() == b"1"
+    assert len(list(copies.glob(f"{PREFIX}*/lock"))) == 1
+
+
+def test_a_file_in_the_place_of_a_folder_is_known_before_anything_comes(copies):
+    (copies / "box").write_text("a file")
+    with pytest.raises(FileExistsError), replacing(copies / "box/x", copies):
+        pytest.fail("it began")
+    assert content(copies) == {"box": "a file"}
+
+
+def test_a_name_that_is_gone_while_its_folder_is_there(copies):
+    with pytest.raises(FileNotFoundError) as error, replacing(copies / "x", copies):
+        pass
+    assert error.type is FileNotFoundError
 
 
 def _in_child(copies: Path) -> None:

@@ -15,6 +15,7 @@ import itertools
 import os
 import secrets
 import shutil
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,25 +26,41 @@ from snakemake.azure.blob.slots import Slot, locked
 PREFIX = ".azblob-"
 
 
+class FolderRemoved(FileNotFoundError):
+    """Somebody removed all local copies, and what was on its way with them."""
+
+
 @contextmanager
 def replacing(path: Path, root: Path | None = None) -> Iterator[Path]:
     """A free name; what lies there at the end takes the place of `path`, file or directory. `root` is the folder of
     the storage's local copies, if there is one.
 
-    On failure nothing is left, and what was at `path` is still there.
+    On failure nothing is left, and what was at `path` is still there. Raises FolderRemoved when the folder of that name
+    is gone: there will be another.
     """
-    try:
-        device = path.parent.stat().st_dev
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        device = path.parent.stat().st_dev
-    partial = _free(path, root, device)
+    partial = _free(path, root, _device(path.parent))
     try:
         yield partial
         _put(partial, path)
+    except FileNotFoundError as error:
+        if partial.parent.is_dir():
+            _discard(partial)
+            raise
+        _folders.forget(partial.parent)
+        raise FolderRemoved(*error.args) from None
     except BaseException:
         _discard(partial)
         raise
+
+
+def _device(folder: Path) -> int:
+    """The number of the file system that the folder, which is made if need be, is on."""
+    with suppress(FileNotFoundError):
+        found = folder.stat()
+        if stat.S_ISDIR(found.st_mode):
+            return found.st_dev
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.stat().st_dev
 
 
 def _put(new: Path, path: Path) -> None:
@@ -93,12 +110,18 @@ class _Folders:
 
     def on(self, root: Path, device: int) -> Path | None:
         """The folder in `root`, if it can be and is on this device."""
-        with self._lock:
-            slot = self._slots.get(root)
-            # Somebody may have removed all local copies, and the folder with them.
-            if root not in self._slots or (slot and not slot[0].folder.exists()):
-                slot = self._slots[root] = self._made(root)
+        if root not in self._slots:
+            with self._lock:
+                if root not in self._slots:
+                    self._slots[root] = self._made(root)
+        slot = self._slots.get(root)
         return slot[0].folder if slot and slot[1] == device else None
+
+    def forget(self, folder: Path) -> None:
+        with self._lock:
+            for root, slot in list(self._slots.items()):
+                if slot and slot[0].folder == folder:
+                    del self._slots[root]
 
     def _made(self, root: Path) -> tuple[Slot, int] | None:
         try:

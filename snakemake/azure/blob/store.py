@@ -26,7 +26,7 @@ from snakemake.azure.blob.inventory import lineage
 from snakemake.azure.blob.looks import BlobLooks
 from snakemake.azure.blob.names import SCHEME, blob_name_fault
 from snakemake.azure.blob.parallel import CONCURRENCY, in_parallel
-from snakemake.azure.blob.partials import replacing
+from snakemake.azure.blob.partials import FolderRemoved, replacing
 from snakemake.azure.blob.upload import Upload
 
 if TYPE_CHECKING:
@@ -69,11 +69,10 @@ class BlobStore(BlobLooks):
         seen = self._seen.recent(container, name, self._clock())
         cache = self._cache if shared else None
         try:
-            with replacing(path, self._copies) as partial:
-                mtime = self._download(container, name, partial, cache, etag=seen.etag if seen else None)
-                if mtime is None:
-                    mtime = self._download_directory(container, name, partial, path, cache)
-                os.utime(partial, (mtime, mtime))
+            try:
+                mtime = self._replace(container, name, path, cache, seen)
+            except FolderRemoved:
+                mtime = self._replace(container, name, path, cache, seen)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise too_long(f"{SCHEME}{container}/{name}") from None
@@ -91,6 +90,16 @@ class BlobStore(BlobLooks):
                 f"({free if error.errno == errno.ENOSPC else 'your quota there is used up'}); free some, or put "
                 "--local-storage-prefix on a larger disk."
             ) from None
+        return mtime
+
+    def _replace(
+        self, container: str, name: str, path: Path, cache: "NodeCache | None", seen: Blob | None
+    ) -> float:
+        with replacing(path, self._copies) as partial:
+            mtime = self._download(container, name, partial, cache, etag=seen.etag if seen else None)
+            if mtime is None:
+                mtime = self._download_directory(container, name, partial, path, cache)
+            os.utime(partial, (mtime, mtime))
         return mtime
 
     def _download(
