@@ -183,6 +183,13 @@ class TestFaults:
         assert f"{workflow.prefix}/b.txt/: the SAS in AZ_BLOB_ACCOUNT_URL does not permit this" in shown
         assert "Failed to check" not in shown, "an error around another one"
 
+    @pytest.mark.parametrize("wanted", ["0", "many"])
+    def test_a_limit_of_requests_that_cannot_be(self, workflow, data, wanted):
+        data(["a.txt"])
+        shown = self.message(workflow.run("--storage-azblob-max-requests-per-second", wanted))
+        assert f"--storage-azblob-max-requests-per-second is {wanted}, which is no number above 0" in shown
+        assert "Failed to check" not in shown, "an error around another one"
+
     def test_a_cache_between_workflows_that_is_no_place_in_storage(self, azurite, workflow, data, tmp_path):
         data(["a.txt"])
         workflow.write(

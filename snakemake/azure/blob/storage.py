@@ -6,6 +6,7 @@ snakemake_interface_storage_plugins.
 """
 
 import asyncio
+import math
 import os
 import threading
 from collections.abc import Callable, Coroutine
@@ -171,7 +172,19 @@ class StorageProvider(StorageProviderBase):
             raise error.with_traceback(None)  # noqa: B904
 
     def use_rate_limiter(self) -> bool:
-        return bool(self.settings and self.settings.max_requests_per_second)
+        wanted: Any = self.settings and self.settings.max_requests_per_second  # a text, from the command line
+        if not wanted:
+            return False
+        try:
+            possible = 0 < float(wanted) < math.inf
+        except ValueError:
+            possible = False
+        if not possible:
+            raise WorkflowError(
+                f"--storage-azblob-max-requests-per-second is {wanted}, which is no number above 0; give one, such as "
+                "100 or 0.5, or leave the option out."
+            )
+        return True
 
     def default_max_requests_per_second(self) -> float:
         """Unused unless the setting asks for a limit: an account takes 20,000 a second, and says so beyond."""
