@@ -173,3 +173,25 @@ def test_large_files_are_compared_where_they_have_a_checksum(workflow, container
     assert modified(container, "large") > modified(container, "last")
     looked = workflow.run("-n")
     assert ("Nothing to be done" in looked.stdout + looked.stderr) == asked
+
+
+def test_an_output_of_the_wrong_kind_is_no_blob(workflow, container):
+    """As with local files: a directory has to be marked as one, and what is marked has to be one."""
+    made = 'rule all:\n    input: "plain", "marked"\n'
+    for output, command in (
+        ('"plain"', "mkdir -p {output}; echo > {output}/x"),
+        ('directory("marked")', "echo > {output}"),
+    ):
+        made += f'rule:\n    output: {output}\n    shell: "{command}"\n'
+    workflow.write(made)
+    done = workflow.run("--keep-going")
+    assert done.returncode == 1
+    assert done.stderr.count("Outputs of incorrect type") == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert names(container) == []
+    # With the rules as they should be, what the failed jobs left is not in the way.
+    right = made.replace('output: "plain"', 'output: directory("plain")')
+    workflow.write(right.replace('output: directory("marked")', 'output: "marked"'))
+    done = workflow.run()
+    assert done.returncode == 0, done.stderr
+    assert names(container) == ["marked", "plain", "plain/x"]
