@@ -328,7 +328,7 @@ def test_without_az_batch_it_is_snakemake_as_ever(site):
 def test_a_service_that_goes_away_ends_the_run_with_one_message(site, azurite):
     """And the user is told what may be left and how to delete it."""
     with running_emulator() as emulator:
-        site.write({"Snakefile": MANY.replace("echo {wildcards.i} >", "sleep 600; touch")})
+        site.write({"Snakefile": MANY.replace("echo {wildcards.i} >", "sleep 60; touch")})
         site.environ |= emulator.environment()
         with site.running("--config", "jobs=1", az_batch_account_url=emulator.url) as process:
             wait_until(lambda: "nodes ready" in site.output())
