@@ -51,10 +51,11 @@ def measure(around: Services, size: int, name: str, *options: str) -> dict[str, 
                 info = [t.execution_info for t in done]
             finish(process, cwd, 600)
         requests = around.blob_requests(mark)
-    parts = sum(
-        r.method == "GET" and r.status < 300 and r.path.partition("?")[0].endswith(f"/{name}/in/shared.bin")
-        for r in requests
-    )
+    parts = 0
+    for request in requests:
+        path, _, query = request.path.partition("?")
+        content = request.method == "GET" and "comp=" not in query  # else it is the list of blocks
+        parts += content and request.status < 300 and path.endswith(f"/{name}/in/shared.bin")
     return {
         "requests_with_content": parts,
         "seconds": sorted((i.end_time - i.start_time).total_seconds() for i in info),
