@@ -15,13 +15,15 @@ def entries(cache: NodeCache) -> list[Path]:
     return found
 
 
+def contents(azurite, mark: str) -> list[str]:
+    """Paths of the requests that were answered with a blob's content, rather than with its list of blocks."""
+    answered = [r for r in azurite.requests(mark) if r.method == "GET" and r.status < 300]
+    return [r.path.partition("?")[0] for r in answered if "comp=" not in r.path]
+
+
 def gets(azurite, mark: str, name: str) -> int:
     """Requests that were answered with content of the blob."""
-    parts = [(r, *r.path.partition("?")[::2]) for r in azurite.requests(mark)]
-    return sum(
-        r.method == "GET" and path.endswith(f"/{name}") and "comp=" not in query and r.status < 300
-        for r, path, query in parts
-    )
+    return sum(path.endswith(f"/{name}") for path in contents(azurite, mark))
 
 
 def source_of(data: bytes, etag: str = "1") -> Source:

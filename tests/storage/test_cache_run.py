@@ -1,9 +1,12 @@
 """Whole runs by the real command line, several tasks on one node of the emulator, with the node cache and without."""
 
 import os
+from collections import Counter
 
 import pytest
 from executor.conftest import site  # noqa: F401
+
+from .caching import contents
 
 WORKFLOW = """
 rule all:
@@ -37,13 +40,8 @@ def large(site) -> bytes:  # noqa: F811
 
 def fetched(site, mark: str) -> dict[str, int]:  # noqa: F811
     """Requests that were answered with the content of the workflow's files."""
-    counts: dict[str, int] = {}
-    for request in site.azurite.requests(mark):
-        path, _, query = request.path.partition("/run/")[2].partition("?")
-        content = request.method == "GET" and "comp=" not in query
-        if content and request.status < 300 and path.startswith(("data/", "out/")):
-            counts[path] = counts.get(path, 0) + 1
-    return counts
+    paths = [path.partition("/run/")[2] for path in contents(site.azurite, mark)]
+    return Counter(path for path in paths if path.startswith(("data/", "out/")))
 
 
 ONE_NODE = ["--az-batch-nodes", "1", "--az-batch-slots-per-node", "2"]
