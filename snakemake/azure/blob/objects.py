@@ -259,7 +259,8 @@ def _checksum(blob: Blob) -> str | None:
 
 async def _in_one_sentence(work: Awaitable[T]) -> T:
     """What `work` returns. Where the interface puts an error of its own around ours, ours alone is raised: it says what
-    failed, of which blob, and the way out. Snakemake shows the frames of the interface, which say nothing to a user.
+    failed, of which blob, and the way out. Snakemake shows the frames of the interface, and of the thread that a
+    transfer runs in, which say nothing to a user.
     """
     try:
         return await work

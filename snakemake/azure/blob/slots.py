@@ -1,4 +1,6 @@
-"""One blob's folder in the node cache, and its lock; see `snakemake.azure.blob.cache` for what lies in there."""
+"""A folder and its lock: one blob's in the node cache, see `snakemake.azure.blob.cache` for what lies in there, or
+that of a process's downloads, see `snakemake.azure.blob.partials`.
+"""
 
 import fcntl
 import os

@@ -167,9 +167,6 @@ class StorageProvider(StorageProviderBase):
         except asyncio.CancelledError:
             cancelled.set()
             raise
-        except WorkflowError as error:
-            # Snakemake shows frames from outside of itself; those of the thread say nothing to a user.
-            raise error.with_traceback(None)  # noqa: B904
 
     def use_rate_limiter(self) -> bool:
         wanted: Any = self.settings and self.settings.max_requests_per_second  # a text, from the command line
