@@ -123,7 +123,7 @@ def main() -> None:
         EXAMPLE, workdir, ignore=shutil.ignore_patterns(".snakemake", "results", "data", "README.md")
     )
 
-    from snakemake.azure.batch_account import BatchAccount
+    from snakemake.azure.batch.account import BatchAccount
     from snakemake.azure.blob.account import BlobAccount
     from snakemake.azure.settings import ExecutorSettings
 

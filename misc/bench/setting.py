@@ -114,7 +114,7 @@ class Services:
     @contextmanager
     def batch(self) -> Iterator:
         """The SDK's Batch client."""
-        from snakemake.azure.batch_account import BatchAccount
+        from snakemake.azure.batch.account import BatchAccount
         from snakemake.azure.settings import ExecutorSettings
 
         with BatchAccount.resolve(

@@ -119,7 +119,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
     from snakemake.azure import settings
-    from snakemake.azure.batch_account import BatchAccount
+    from snakemake.azure.batch.account import BatchAccount
     from snakemake.exceptions import WorkflowError
 
     resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))

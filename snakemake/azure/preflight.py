@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakemake.azure import vm_sizes
+from snakemake.azure.batch import vm_sizes
 from snakemake.azure.blob.account import ACCOUNT_URL, TAGGED_URLS
 from snakemake.azure.blob.names import container_name_fault, query_fault
-from snakemake.azure.client import Batch, BatchError
-from snakemake.azure.image_reference import parse_image_reference
-from snakemake.azure.os_images import OsImage, choose_os_image
-from snakemake.azure.pools import PoolError
-from snakemake.azure.registry import check_pull
+from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.image.reference import parse_image_reference
+from snakemake.azure.batch.os_images import OsImage, choose_os_image
+from snakemake.azure.batch.pools import PoolError
+from snakemake.azure.image.registry import check_pull
 from snakemake.azure.settings import ExecutorSettings, SettingsError, is_emulator
 from snakemake.azure.sources import LARGE_ARCHIVE, SourceArchive, pack
 from snakemake.azure.wire import is_loopback, lower
@@ -89,7 +89,7 @@ def tagged_accounts(
     It is the one that Snakemake reads their setting `account_url` from: a list of `TAG::URL`, each URL with a SAS.
     """
     urls = [
-        f"{tag}::{provider.store.account.for_nodes(now, lifetime, provider.containers)[ACCOUNT_URL]}"
+        f"{tag}::{for_nodes(provider.store.account, now, lifetime, provider.containers)[ACCOUNT_URL]}"
         for tag, provider in sorted(tagged.items())
     ]
     return {TAGGED_URLS: json.dumps(urls)} if urls else {}
@@ -208,7 +208,7 @@ def check_blob_access(account: "BlobAccount", prefix: str) -> None:
     from snakemake.azure.blob.errors import error_code, explained
 
     container, _, path = prefix.partition("/")
-    with account.service() as service, explained(account, prefix):
+    with connect(account) as service, explained(account, prefix):
         pages = service.get_container_client(container).list_blobs(
             name_starts_with=path or None, results_per_page=1
         )

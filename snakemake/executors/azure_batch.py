@@ -8,7 +8,7 @@ Words follow Azure: a Snakemake job is a Batch task; a Batch job groups the task
 
 The constructor checks the options and asks Azure whether the account, the credentials and the storage are there,
 but creates nothing. The first jobs that are ready create the pool, the Batch job and the source archive
-(`snakemake.azure.run`); `shutdown` deletes them, also after errors and on Ctrl-C.
+(`snakemake.azure.batch.run`); `shutdown` deletes them, also after errors and on Ctrl-C.
 """
 
 import asyncio
@@ -31,15 +31,17 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
-from snakemake.azure import batch_ids, preflight, task_logs, vm_sizes
-from snakemake.azure.batch_account import BatchAccount
+from snakemake.azure import preflight
+from snakemake.azure.batch import ids, task_logs, vm_sizes
+from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.blob.account import NOT_FOR_NODES
-from snakemake.azure.client import Batch
-from snakemake.azure.interrupts import hangup_as_interrupt, unfinished, uninterrupted
-from snakemake.azure.monitor import Verdict
-from snakemake.azure.node_arguments import split_arguments, target_arguments, without
-from snakemake.azure.pools import PoolPlan
-from snakemake.azure.run import BatchRun, PoolQueue
+from snakemake.azure.blob.node_access import for_nodes
+from snakemake.azure.batch.client import Batch
+from snakemake.azure.signals import hangup_as_interrupt, unfinished, uninterrupted
+from snakemake.azure.batch.monitor import Verdict
+from snakemake.azure.node.arguments import split_arguments, target_arguments, without
+from snakemake.azure.batch.pools import PoolPlan
+from snakemake.azure.batch.run import BatchRun, PoolQueue
 from snakemake.azure.settings import (
     DEFAULT_NODES,
     DEFAULT_VM_SIZE,
@@ -49,7 +51,7 @@ from snakemake.azure.settings import (
     validate,
 )
 from snakemake.azure.sources import BlobSources
-from snakemake.azure.tasks import NodeOrder, Task
+from snakemake.azure.batch.tasks import NodeOrder, Task
 
 __all__ = ["AzBatchExecutor", "AzBatchJob", "ExecutorSettings", "common_settings"]
 
@@ -130,7 +132,7 @@ class AzBatchExecutor(RemoteExecutor):
         for account in [self.blob_account, *tagged]:
             if warning := account.expiry_warning(now):
                 self.logger.warning(warning)
-        self.run_id = batch_ids.run_id(Path.cwd().name, now, random.SystemRandom())
+        self.run_id = ids.run_id(Path.cwd().name, now, random.SystemRandom())
 
     def _check_rules(self) -> None:
         """VM sizes that rules name outright are looked up now, and not when their jobs are ready, hours later."""
@@ -184,7 +186,7 @@ class AzBatchExecutor(RemoteExecutor):
             now, lifetime = datetime.now(UTC), timedelta(hours=self.settings.sas_hours)
             environment = {
                 **self.envvars(),
-                **self.blob_account.for_nodes(now, lifetime, [self.source_prefix.partition("/")[0]]),
+                **for_nodes(self.blob_account, now, lifetime, [self.source_prefix.partition("/")[0]]),
                 **preflight.tagged_accounts(self.tagged_storage, now, lifetime),
             }
             self._run = BatchRun(
@@ -229,7 +231,7 @@ class AzBatchExecutor(RemoteExecutor):
         if queue := self.run.queues.get(key):
             return queue
         plan = PoolPlan(
-            id=batch_ids.derived_id(self.run_id, "pool", str(len(self.run.queues) + 1)),
+            id=ids.derived_id(self.run_id, "pool", str(len(self.run.queues) + 1)),
             vm_size=self._vms[key].name,
             slots=self._slots_per_node(key),
             max_nodes=self.settings.nodes or DEFAULT_NODES,
@@ -251,8 +253,8 @@ class AzBatchExecutor(RemoteExecutor):
             )
         minutes = _positive(job, "runtime")
         return Task(
-            id=self._new_task_id(batch_ids.task_id(job.name, job.jobid, job.attempt, _wildcards(job))),
-            display_name=batch_ids.display_name(job.name, _wildcards(job)),
+            id=self._new_task_id(ids.task_id(job.name, job.jobid, job.attempt, _wildcards(job))),
+            display_name=ids.display_name(job.name, _wildcards(job)),
             order=NodeOrder(
                 tuple(self._node_args(job, vm, slots, per_node)), self.run.sources.name, self.sources.sha256
             ),
@@ -267,7 +269,7 @@ class AzBatchExecutor(RemoteExecutor):
         task_id, n = wanted, 1
         while task_id.lower() in self._task_ids:
             n += 1
-            task_id = batch_ids.derived_id(wanted, str(n))
+            task_id = ids.derived_id(wanted, str(n))
         self._task_ids.add(task_id.lower())
         return task_id
 
@@ -306,7 +308,7 @@ class AzBatchExecutor(RemoteExecutor):
     def envvars(self) -> dict[str, str]:
         """Variables for the tasks: those of --envvars and the workflow, of other storage providers, and of --cache.
 
-        Blob Storage is reached with what `BlobAccount.for_nodes` gives, so our own provider's settings, which may
+        Blob Storage is reached with what `for_nodes` gives, so our own provider's settings, which may
         hold the account's key, stay here.
         """
         variables = self.workflow.spawned_job_args_factory.envvars()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from snakemake.azure.batch_account import EMULATOR_ACCOUNT, EMULATOR_KEY, BatchAccount
+from snakemake.azure.batch.account import EMULATOR_ACCOUNT, EMULATOR_KEY, BatchAccount
 from snakemake.azure.settings import (
     DEFAULT_NODES,
     DEFAULT_VM_SIZE,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakemake.azure.node import locked, prepare_environment, sources_on_node
+from snakemake.azure.node.__main__ import locked, prepare_environment, sources_on_node
 from snakemake.azure.sources import SourcesError, pack, unpack
-from snakemake.azure.tasks import NodeOrder
+from snakemake.azure.batch.tasks import NodeOrder
 
 
 @pytest.fixture

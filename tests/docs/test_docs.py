@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from snakemake.azure.settings import ExecutorSettings
-from snakemake.azure.vm_sizes import vm_size
+from snakemake.azure.batch.vm_sizes import vm_size
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from snakemake.azure.blob.cache import NodeCache
+from snakemake.azure.blob.node_cache import NodeCache
 from snakemake.azure.blob.files import Source
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from snakemake.azure.blob.account import NOT_FOR_NODES, BlobAccount
-from snakemake.azure.blob.cache import NodeCache
+from snakemake.azure.blob.node_cache import NodeCache
 from snakemake.azure.blob.store import BlobStore
 from snakemake_storage_plugin_azblob import StorageObject, StorageProvider, StorageProviderSettings
 

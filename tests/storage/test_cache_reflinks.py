@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from support.mounting import cannot_mount
 
-from snakemake.azure.blob.cache import NodeCache
+from snakemake.azure.blob.node_cache import NodeCache
 from storage.caching import entries, source_of
 
 MIB = 1024 * 1024

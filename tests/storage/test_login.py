@@ -11,7 +11,7 @@ from emulator.test_managed_identity import IDENTITY, OTHER, endpoint, make_ident
 from support.listening import Answer, listening
 
 from azure_batch_emulator.identity import managed
-from snakemake.azure.batch_account import BatchAccount
+from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.blob.account import BlobAccount, BlobAccountError
 from snakemake.azure.blob.errors import BlobError
 from snakemake.azure.blob.store import BlobStore

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from snakemake.cli import main
 
-from snakemake.azure.run import BatchRun
+from snakemake.azure.batch.run import BatchRun
 
 file = Path(sys.argv.pop(1))
 poll = BatchRun.poll

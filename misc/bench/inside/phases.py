@@ -43,12 +43,13 @@ def note(owner, attribute: str, before: str = "", after: str = "") -> None:
 
 
 def main(file: str, start: str, order: str) -> None:
-    from snakemake.azure import node, node_startup
-    from snakemake.azure.node_exit import leave
+    from snakemake.azure.node import __main__ as node
+    from snakemake.azure.node import startup
+    from snakemake.azure.node.exit import leave
 
     mark("interpreter, first imports")
-    note(node_startup, "lean", before="sources laid out")
-    start_up = node_startup.one_attempt
+    note(startup, "lean", before="sources laid out")
+    start_up = startup.one_attempt
 
     def loaded():
         import snakemake.cli
@@ -66,7 +67,7 @@ def main(file: str, start: str, order: str) -> None:
         )
         note(DAG, "retrieve_storage_inputs", after="input fetched")
 
-    node_startup.one_attempt = loaded
+    startup.one_attempt = loaded
     try:
         node.main([order])
     except SystemExit as e:

@@ -29,7 +29,7 @@ MAX_BLOCK_SIZE = 4000 * MIB
 
 # Bytes that a path can have, the one that ends it left out: 4,095 on Linux, 1,023 on macOS.
 LONGEST_PATH = os.pathconf("/", "PC_PATH_MAX") - 1
-LONGEST_BESIDE = 40  # bytes of a temporary name, see snakemake.azure.blob.partials
+LONGEST_BESIDE = 40  # bytes of a temporary name, see snakemake.azure.blob.temporary_files
 
 
 class TransferCancelled(Exception):

@@ -35,7 +35,7 @@ from snakemake.azure.blob.store import BlobStore
 from snakemake.azure.blob.workers import Workers
 
 if TYPE_CHECKING:
-    from snakemake.azure.blob.cache import NodeCache
+    from snakemake.azure.blob.node_cache import NodeCache
 
 T = TypeVar("T")
 
@@ -137,7 +137,7 @@ class StorageProvider(StorageProviderBase):
         shared = os.environ.get(SHARED_DIR)
         if not shared or given.no_node_cache:
             return None
-        from snakemake.azure.blob.cache import NodeCache
+        from snakemake.azure.blob.node_cache import NodeCache
 
         free = None if megabytes is None else megabytes * 1_000_000
         return NodeCache(Path(shared), account.url, free, self.logger.warning)

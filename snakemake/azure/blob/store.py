@@ -26,11 +26,11 @@ from snakemake.azure.blob.inventory import lineage
 from snakemake.azure.blob.looks import BlobLooks
 from snakemake.azure.blob.names import SCHEME, blob_name_fault
 from snakemake.azure.blob.parallel import CONCURRENCY, in_parallel
-from snakemake.azure.blob.partials import FolderRemoved, replacing
+from snakemake.azure.blob.temporary_files import FolderRemoved, replacing
 from snakemake.azure.blob.upload import Upload
 
 if TYPE_CHECKING:
-    from snakemake.azure.blob.cache import NodeCache
+    from snakemake.azure.blob.node_cache import NodeCache
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class BlobStore(BlobLooks):
 
     Methods raise BlobError, with the query `az://container/name` in the sentence. What may pass is waited out for
     `patience` seconds, see snakemake.azure.blob.service. With `content_md5`, blobs in blocks get a Content-MD5, too.
-    `copies` is the folder that downloads go to, see snakemake.azure.blob.partials.
+    `copies` is the folder that downloads go to, see snakemake.azure.blob.temporary_files.
     """
 
     def __init__(

@@ -80,7 +80,7 @@ class DoesNotFit(WorkflowError):
 @cache
 def table() -> Mapping[str, VmSize]:
     """All sizes whose figures are known, by their lower-case names."""
-    data = json.loads((files("snakemake.azure") / "data" / "vm_sizes.json").read_text(encoding="utf-8"))
+    data = json.loads((files("snakemake.azure.batch") / "data" / "vm_sizes.json").read_text(encoding="utf-8"))
     sizes = [
         VmSize(
             name=s["name"].format(n=n),

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from snakemake.azure.tasks import NodeOrder, Task
+from snakemake.azure.batch.tasks import NodeOrder, Task
 
 
 def test_constraints_are_all_the_tasks_own():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakemake.azure.vm_sizes import (
+from snakemake.azure.batch.vm_sizes import (
     DoesNotFit,
     SlotsOutOfBounds,
     UnknownVmSize,

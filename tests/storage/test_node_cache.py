@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from snakemake.azure.blob import cache as cache_module
-from snakemake.azure.blob.cache import NodeCache
+from snakemake.azure.blob.node_cache import NodeCache
 from snakemake.azure.blob.files import Source
 from snakemake.azure.blob.store import BlobStore
 from snakemake_storage_plugin_azblob import StorageProvider, StorageProviderSettings
@@ -33,7 +33,7 @@ class TestOnce:
 import sys
 from pathlib import Path
 from snakemake.azure.blob.account import BlobAccount
-from snakemake.azure.blob.cache import NodeCache
+from snakemake.azure.blob.node_cache import NodeCache
 from snakemake.azure.blob.store import BlobStore
 account = BlobAccount.resolve()
 store = BlobStore(account, cache=NodeCache(Path(sys.argv[1]), account.url, 0))
@@ -150,7 +150,7 @@ class TestFailures:
     HALF = """
 import sys
 from pathlib import Path
-from snakemake.azure.blob.cache import NodeCache
+from snakemake.azure.blob.node_cache import NodeCache
 from snakemake.azure.blob.files import Source
 def write(path):
     path.write_bytes(b"half of ")

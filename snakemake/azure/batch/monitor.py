@@ -15,7 +15,7 @@ from snakemake.azure.wire import lower
 if TYPE_CHECKING:
     from azure.batch.models import BatchTask
 
-    from snakemake.azure.client import Batch
+    from snakemake.azure.batch.client import Batch
 
 OVERLAP = timedelta(minutes=2)
 QUIET_POLLS_BEFORE_CENSUS = 20

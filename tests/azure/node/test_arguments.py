@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snakemake_interface_executor_plugins.utils import format_cli_arg, join_cli_args
 
-from snakemake.azure.node_arguments import read_targets, split_arguments, target_arguments, without
+from snakemake.azure.node.arguments import read_targets, split_arguments, target_arguments, without
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 

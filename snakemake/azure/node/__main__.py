@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from snakemake.azure.tasks import NodeOrder
+from snakemake.azure.batch.tasks import NodeOrder
 
 SHARED = "snakemake-sources"
 
@@ -107,7 +107,7 @@ def main(argv: list[str]) -> None:
     except OSError as e:
         fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).")
 
-    from snakemake.azure.node_startup import lean, loading, one_attempt, own_files, own_targets
+    from snakemake.azure.node.startup import lean, loading, one_attempt, own_files, own_targets
 
     with loading():
         lean()
@@ -121,7 +121,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    from snakemake.azure.node_exit import leave
+    from snakemake.azure.node.exit import leave
 
     try:
         main(sys.argv[1:])

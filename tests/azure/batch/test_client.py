@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import pytest
 from support.emulator import wait_until
 
-from snakemake.azure.batch_account import BatchAccount
-from snakemake.azure.client import Batch, BatchError
-from snakemake.azure.os_images import choose_os_image
-from snakemake.azure.pools import PoolPlan, PoolView, assess
-from snakemake.azure.tasks import NodeOrder, Task
+from snakemake.azure.batch.account import BatchAccount
+from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.batch.os_images import choose_os_image
+from snakemake.azure.batch.pools import PoolPlan, PoolView, assess
+from snakemake.azure.batch.tasks import NodeOrder, Task
 
 IMAGE = "registry.example.org/image:1"
 
@@ -161,7 +161,7 @@ def test_the_clients_and_the_emulators_figures_of_vm_sizes_agree():
     import json
     from importlib.resources import files
 
-    from snakemake.azure.vm_sizes import table
+    from snakemake.azure.batch.vm_sizes import table
 
     theirs = json.loads((files("azure_batch_emulator") / "data" / "vm_sizes.json").read_text())
     ours = {size.name: (size.vcpus, size.memory_gib) for size in table().values()}

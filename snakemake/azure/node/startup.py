@@ -89,7 +89,7 @@ def one_attempt() -> None:
 def own_targets() -> None:
     """The job to run is written by `node_arguments.target_arguments`, whatever its wildcards' values."""
     from snakemake import cli
-    from snakemake.azure.node_arguments import read_targets
+    from snakemake.azure.node.arguments import read_targets
     from snakemake.target_jobs import TargetSpec
 
     cli.parse_target_jobs_cli_args = lambda entries: [TargetSpec(*pair) for pair in read_targets(entries)]

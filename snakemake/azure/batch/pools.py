@@ -18,7 +18,7 @@ from snakemake.azure.wire import lower
 if TYPE_CHECKING:
     from azure.batch.models import BatchPoolCreateOptions
 
-    from snakemake.azure.os_images import OsImage
+    from snakemake.azure.batch.os_images import OsImage
 
 # https://learn.microsoft.com/azure/batch/batch-pool-node-error-checking
 QUOTA_ERRORS = {

@@ -21,7 +21,7 @@ def run(code, **options):
 SCHEDULER = """
 import threading
 from types import SimpleNamespace
-from snakemake.azure.node_startup import lean
+from snakemake.azure.node.startup import lean
 lean()
 import snakemake.cli
 from snakemake.scheduling.job_scheduler import JobScheduler
@@ -41,7 +41,7 @@ def test_the_schedulers_timer_is_not_waited_for_and_a_jobs_own_is():
 LEAVE = """
 import atexit, sys, tempfile, threading, time
 from concurrent.futures import ThreadPoolExecutor
-from snakemake.azure.node_exit import leave
+from snakemake.azure.node.exit import leave
 class Loud:
     def __del__(self):
         print("taken apart")
@@ -70,7 +70,7 @@ def test_threads_exit_functions_and_output_are_finished(code, tmp_path):
 
 
 def test_output_that_cannot_be_written_is_a_failure():
-    code = "import sys; from snakemake.azure.node_exit import leave; sys.stdout.write('x'); leave(0)"
+    code = "import sys; from snakemake.azure.node.exit import leave; sys.stdout.write('x'); leave(0)"
     buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([sys.executable, "-c", code], stdout=full, timeout=LONG, env=buffered)

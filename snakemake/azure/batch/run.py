@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake.azure.client import Batch, BatchError, Rejected
-from snakemake.azure.monitor import Monitor, Verdict
-from snakemake.azure.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
-from snakemake.azure.tasks import Task, environment_settings
+from snakemake.azure.batch.client import Batch, BatchError, Rejected
+from snakemake.azure.batch.monitor import Monitor, Verdict
+from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
+from snakemake.azure.batch.tasks import Task, environment_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

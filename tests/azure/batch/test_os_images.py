@@ -7,7 +7,7 @@ from azure.batch.models import BatchSupportedImage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakemake.azure.os_images import NoOsImage, choose_os_image, parse_images
+from snakemake.azure.batch.os_images import NoOsImage, choose_os_image, parse_images
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from snakemake.azure.monitor import OVERLAP, QUIET_POLLS_BEFORE_CENSUS, Monitor, judge
-from snakemake.azure.pools import NodeView, PoolPlan, PoolView, assess, wants_retry
+from snakemake.azure.batch.monitor import OVERLAP, QUIET_POLLS_BEFORE_CENSUS, Monitor, judge
+from snakemake.azure.batch.pools import NodeView, PoolPlan, PoolView, assess, wants_retry
 
 PATIENCE = timedelta(minutes=30)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakemake.azure.batch_ids import (
+from snakemake.azure.batch.ids import (
     DISPLAY_NAME_LENGTH,
     RUN_ID_LENGTH,
     derived_id,

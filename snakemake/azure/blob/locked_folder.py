@@ -1,5 +1,5 @@
-"""A folder and its lock: one blob's in the node cache, see `snakemake.azure.blob.cache` for what lies in there, or
-that of a process's downloads, see `snakemake.azure.blob.partials`.
+"""A folder and its lock: one blob's in the node cache, see `snakemake.azure.blob.node_cache` for what lies in there, or
+that of a process's downloads, see `snakemake.azure.blob.temporary_files`.
 """
 
 import fcntl

@@ -19,8 +19,8 @@ import psutil
 import pytest
 import requests
 
-from snakemake.azure.image_reference import parse_image_reference
-from snakemake.azure.registry import RegistryLogin, Verdict, check_pull
+from snakemake.azure.image.reference import parse_image_reference
+from snakemake.azure.image.registry import RegistryLogin, Verdict, check_pull
 
 REGISTRY = shutil.which("docker-registry") or shutil.which("registry")
 needs_registry = pytest.mark.skipif(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from snakemake.azure.run import BatchRun, PoolQueue
+from snakemake.azure.batch.run import BatchRun, PoolQueue
 
 FILES = ("stderr.txt", "stdout.txt")
 """https://learn.microsoft.com/azure/batch/files-and-directories"""

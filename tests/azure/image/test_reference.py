@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakemake.azure.image_reference import ImageReference, InvalidImageReference, parse_image_reference
+from snakemake.azure.image.reference import ImageReference, InvalidImageReference, parse_image_reference
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 

@@ -15,7 +15,7 @@ from support.faults import proxy
 
 from snakemake.azure.blob import partials, slots
 from snakemake.azure.blob.files import SMALL, walk
-from snakemake.azure.blob.partials import PREFIX, replacing
+from snakemake.azure.blob.temporary_files import PREFIX, replacing
 from snakemake.azure.blob.store import BlobStore
 from snakemake_storage_plugin_azblob import StorageProvider, StorageProviderSettings
 
@@ -25,7 +25,7 @@ from .conftest import content
 KILLED = """
 import sys
 from pathlib import Path
-from snakemake.azure.blob.partials import replacing
+from snakemake.azure.blob.temporary_files import replacing
 copies = Path(sys.argv[1])
 with replacing(copies / "box/out/file", copies) as file, replacing(copies / "box/out/dir", copies) as folder:
     file.write_text("half of it")

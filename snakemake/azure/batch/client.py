@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake.azure.batch_account import BatchAccount
+from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:

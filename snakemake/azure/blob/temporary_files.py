@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from snakemake.azure.blob.slots import Slot, locked
+from snakemake.azure.blob.locked_folder import Slot, locked
 
 PREFIX = ".azblob-"
 

@@ -26,7 +26,7 @@ from io import FileIO
 from pathlib import Path
 
 from snakemake.azure.blob.files import MIB, Ask, Source, Unchanged, plain, progress_hook
-from snakemake.azure.blob.slots import Entry, Slot, locked
+from snakemake.azure.blob.locked_folder import Entry, Slot, locked
 
 # Space that stays free for what tasks write: this part of the disk, and no more than this.
 FREE_PART = 4

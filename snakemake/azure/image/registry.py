@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from snakemake.azure.image_reference import DOCKER_HUB, OPTION, ImageReference
+from snakemake.azure.image.reference import DOCKER_HUB, OPTION, ImageReference
 
 if TYPE_CHECKING:
     import requests
