@@ -136,7 +136,9 @@ def main() -> None:
         blob = BlobAccount.azurite(blob_port)
         if blob_port != 10000:
             environment |= {"AZ_BLOB_ACCOUNT_URL": blob.url, "AZ_BLOB_ACCOUNT_KEY": blob.key or ""}
-        service = running.enter_context(blob.service())
+        from snakemake.azure.blob.service import connect
+
+        service = running.enter_context(connect(blob))
         batch = BatchAccount.resolve(ExecutorSettings(account_url=account_url), {}).client()
 
         title("Uploading the workflow's input")

@@ -28,7 +28,9 @@ def measure(around: Services, size: int, name: str, *options: str) -> dict[str, 
     """One run: downloads of the whole file, by Azurite's log, and seconds of each task, as Batch reports them."""
     with workdir(around, name) as cwd, around.batch() as batch:
         (cwd / "Snakefile").write_bytes((HERE / "workflow" / "reading.smk").read_bytes())
-        with around.blob.service() as service:
+        from snakemake.azure.blob.service import connect
+
+        with connect(around.blob) as service:
             client = service.get_blob_client(CONTAINER, f"{name}/in/shared.bin")
             client.upload_blob(os.urandom(size))
         fifo = cwd / "pipe"

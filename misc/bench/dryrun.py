@@ -37,7 +37,9 @@ def run(inputs: int, plugin_inputs: int) -> None:
         folder = Path(name)
         with azurite(folder) as account:
             around = Services("", account.url.rpartition("/")[0], folder)
-            with account.service() as service, ThreadPoolExecutor(16) as pool:
+            from snakemake.azure.blob.service import connect
+
+            with connect(account) as service, ThreadPoolExecutor(16) as pool:
                 client = service.get_container_client(CONTAINER)
                 list(
                     pool.map(

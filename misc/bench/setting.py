@@ -177,7 +177,9 @@ def azurite(folder: Path, memory: bool = True) -> Iterator["BlobAccount"]:
     listening = r"Blob service is successfully listening at (http://\S+)"
     with server("Azurite", command, folder / "blob.log", listening, folder) as found:
         account = BlobAccount.azurite(int(found.url.rpartition(":")[2]))
-        with account.service() as service:
+        from snakemake.azure.blob.service import connect
+
+        with connect(account) as service:
             service.create_container(CONTAINER)
         yield account
 
@@ -231,7 +233,9 @@ def workdir(services: Services, name: str) -> Iterator[Path]:
     folder = services.folder / name
     folder.mkdir()
     (folder / "Snakefile").write_bytes((HERE / "workflow" / "Snakefile").read_bytes())
-    with services.blob.service() as service:
+    from snakemake.azure.blob.service import connect
+
+    with connect(services.blob) as service:
         service.get_blob_client(CONTAINER, f"{name}/in/data.txt").upload_blob(b"input\n")
     yield folder
 

@@ -86,7 +86,9 @@ def forget_output(services: Services, order_name: str) -> None:
     """Removes the task's output from blob storage, so that the next run finds things as the first one did."""
     from azure.core.exceptions import ResourceNotFoundError
 
-    with services.blob.service() as service, suppress(ResourceNotFoundError):
+    from snakemake.azure.blob.service import connect
+
+    with connect(services.blob) as service, suppress(ResourceNotFoundError):
         service.get_blob_client(CONTAINER, f"{order_name}/out/0.txt").delete_blob()
 
 

@@ -118,12 +118,12 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     an account that is missing or does not answer should not first show as a missing input file."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    from snakemake.azure import settings
+    from snakemake.azure import preflight, settings
     from snakemake.azure.batch.account import BatchAccount
     from snakemake.exceptions import WorkflowError
 
     resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
-    settings.validate(resolved)
+    preflight.validate(resolved)
     BatchAccount.resolve(resolved)
     emulator = settings.is_emulator(resolved.account_url or "")
     if args.default_storage_provider not in (None, PROVIDER):
@@ -138,8 +138,6 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
         raise WorkflowError(
             "The place for the workflow's files is missing: give --default-storage-prefix az://CONTAINER/PREFIX."
         )
-    from snakemake.azure import preflight
-
     prefix = preflight.blob_prefix(args.default_storage_prefix)
     preflight.container_image(resolved, args.container_image)
     if emulator:

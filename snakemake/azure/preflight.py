@@ -10,15 +10,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakemake.azure.batch import vm_sizes
-from snakemake.azure.blob.account import ACCOUNT_URL, TAGGED_URLS
-from snakemake.azure.blob.names import container_name_fault, query_fault
+from snakemake.azure.batch import ids, vm_sizes
 from snakemake.azure.batch.client import Batch, BatchError
-from snakemake.azure.image.reference import parse_image_reference
 from snakemake.azure.batch.os_images import OsImage, choose_os_image
 from snakemake.azure.batch.pools import PoolError
+from snakemake.azure.blob.account import ACCOUNT_URL, TAGGED_URLS
+from snakemake.azure.blob.names import container_name_fault, query_fault
+from snakemake.azure.blob.node_access import for_nodes
+from snakemake.azure.image.reference import parse_image_reference
 from snakemake.azure.image.registry import check_pull
-from snakemake.azure.settings import ExecutorSettings, SettingsError, is_emulator
+from snakemake.azure.settings import DEFAULT_VM_SIZE, ExecutorSettings, SettingsError, endpoint, is_emulator
 from snakemake.azure.sources import LARGE_ARCHIVE, SourceArchive, pack
 from snakemake.azure.wire import is_loopback, lower
 
@@ -29,6 +30,52 @@ if TYPE_CHECKING:
 OUTPUT_CACHE = "SNAKEMAKE_OUTPUT_CACHE"
 DEFAULT_IMAGE = "snakemake-azbatch"
 """Name of the image that `make image` builds; its tag is Snakemake's version."""
+
+# https://learn.microsoft.com/azure/batch/batch-quota-limit
+MAX_TASK_RETRIES = 100
+
+
+def validate(settings: ExecutorSettings) -> None:
+    """Checks the options that need no request.
+
+    Raises
+    ------
+    SettingsError: with one sentence on the first option that is missing or wrong.
+    """
+    if not settings.account_url:
+        raise SettingsError(
+            "The URL of the Batch account is missing: give --az-batch-account-url "
+            "https://ACCOUNT.REGION.batch.azure.com (or 'emulator'), or set AZ_BATCH_ACCOUNT_URL."
+        )
+    endpoint(settings.account_url)
+    try:
+        vm = vm_sizes.vm_size(settings.vm_size or DEFAULT_VM_SIZE)
+    except vm_sizes.UnknownVmSize as e:
+        raise SettingsError(f"{e} Set --az-batch-vm-size.") from None
+    most = vm_sizes.most_slots(vm)
+    _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {vm.name}")
+    _bounds(settings.nodes, 1, None, "nodes", "give")
+    _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
+    _bounds(settings.node_timeout, 1, None, "node-timeout", "give")
+    _bounds(settings.sas_hours, 1, None, "sas-hours", "give")
+    if settings.pool_id is not None and not ids.is_valid(settings.pool_id):
+        raise SettingsError(
+            f"--az-batch-pool-id {settings.pool_id!r} is not an id of a pool: Batch allows 1 to 64 letters, "
+            "digits, hyphens and underscores."
+        )
+    if settings.os_image is not None and len(settings.os_image.split(":")) not in (3, 4):
+        raise SettingsError(
+            f"--az-batch-os-image {settings.os_image} is malformed: give PUBLISHER:OFFER:SKU or "
+            "PUBLISHER:OFFER:SKU:VERSION."
+        )
+
+
+def _bounds(value: int | None, least: int, most: int | None, name: str, why: str) -> None:
+    if value is None:
+        return
+    if value < least or (most is not None and value > most):
+        bounds = f"at least {least}" if most is None else f"{least} to {most}"
+        raise SettingsError(f"--az-batch-{name} {value} is out of bounds: {why} {bounds}.")
 
 
 def container_image(settings: ExecutorSettings, given: str | None) -> str:
@@ -206,6 +253,7 @@ def check_blob_access(account: "BlobAccount", prefix: str) -> None:
     from azure.core.exceptions import ResourceNotFoundError
 
     from snakemake.azure.blob.errors import error_code, explained
+    from snakemake.azure.blob.service import connect
 
     container, _, path = prefix.partition("/")
     with connect(account) as service, explained(account, prefix):

@@ -24,9 +24,6 @@ EMULATOR_PORT = 10011
 DEFAULT_VM_SIZE = "Standard_D4ds_v5"
 DEFAULT_NODES = 10
 
-# Batch bounds: https://learn.microsoft.com/azure/batch/batch-quota-limit
-MAX_TASK_RETRIES = 100
-
 
 class SettingsError(WorkflowError):
     """An option is missing or wrong; nothing has been created."""
@@ -235,48 +232,3 @@ def _printable(url: str) -> str:
     """The URL without what might be a secret: user information and query."""
     bare = re.sub(r"//[^/@]*@", "//***@", url)
     return bare.partition("?")[0] + ("?***" if "?" in bare else "")
-
-
-def validate(settings: ExecutorSettings) -> None:
-    """Checks the options that need no request.
-
-    Raises
-    ------
-    SettingsError: with one sentence on the first option that is missing or wrong.
-    """
-    from snakemake.azure import batch_ids, vm_sizes
-
-    if not settings.account_url:
-        raise SettingsError(
-            "The URL of the Batch account is missing: give --az-batch-account-url "
-            "https://ACCOUNT.REGION.batch.azure.com (or 'emulator'), or set AZ_BATCH_ACCOUNT_URL."
-        )
-    endpoint(settings.account_url)
-    try:
-        vm = vm_sizes.vm_size(settings.vm_size or DEFAULT_VM_SIZE)
-    except vm_sizes.UnknownVmSize as e:
-        raise SettingsError(f"{e} Set --az-batch-vm-size.") from None
-    most = vm_sizes.most_slots(vm)
-    _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {vm.name}")
-    _bounds(settings.nodes, 1, None, "nodes", "give")
-    _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
-    _bounds(settings.node_timeout, 1, None, "node-timeout", "give")
-    _bounds(settings.sas_hours, 1, None, "sas-hours", "give")
-    if settings.pool_id is not None and not batch_ids.is_valid(settings.pool_id):
-        raise SettingsError(
-            f"--az-batch-pool-id {settings.pool_id!r} is not an id of a pool: Batch allows 1 to 64 letters, "
-            "digits, hyphens and underscores."
-        )
-    if settings.os_image is not None and len(settings.os_image.split(":")) not in (3, 4):
-        raise SettingsError(
-            f"--az-batch-os-image {settings.os_image} is malformed: give PUBLISHER:OFFER:SKU or "
-            "PUBLISHER:OFFER:SKU:VERSION."
-        )
-
-
-def _bounds(value: int | None, least: int, most: int | None, name: str, why: str) -> None:
-    if value is None:
-        return
-    if value < least or (most is not None and value > most):
-        bounds = f"at least {least}" if most is None else f"{least} to {most}"
-        raise SettingsError(f"--az-batch-{name} {value} is out of bounds: {why} {bounds}.")

@@ -1,4 +1,4 @@
-"""The workflow's sources as one archive: packed and uploaded once per run, fetched once per node.
+"""The workflow's sources as one archive: packed and uploaded once per run (`snakemake.azure.node.sources` fetches it).
 
 The archive is deterministic (sorted names, no owners, no times), so that its digest names its content and
 nodes that serve several runs can keep it.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snakemake_interface_common.exceptions import WorkflowError
+from snakemake.azure.node.sources import SourcesError
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.account import BlobAccount
@@ -27,10 +27,6 @@ LARGEST = 1024 * 1024 * 1024
 """Size in bytes of all files together beyond which the sources are refused: they are packed in memory."""
 
 _NEVER = {".snakemake", ".git"}
-
-
-class SourcesError(WorkflowError):
-    """The sources cannot be packed or unpacked."""
 
 
 @dataclass(frozen=True)
@@ -127,23 +123,6 @@ def _unquoted(name: str) -> str:
         return name
 
 
-def unpack(data: bytes, sha256: str, target: Path) -> None:
-    """Unpacks an archive into `target` after checking its digest.
-
-    Raises
-    ------
-    SourcesError: the data is not what was packed.
-    """
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise SourcesError(
-            "The workflow's sources arrived damaged: their SHA-256 is not the one that was sent."
-        )
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as tar:
-        # Python before 3.11.4, such as Debian 12's, has no filters; the digest vouches for the content there.
-        tar.extraction_filter = getattr(tarfile, "data_filter", None)
-        tar.extractall(target)
-
-
 class BlobSources:
     """The archive's place in blob storage: below the workflow's prefix (`CONTAINER[/PATH]`), named by the run."""
 
@@ -158,9 +137,10 @@ class BlobSources:
         from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
         from snakemake.azure.blob.errors import error_code, explained
+        from snakemake.azure.blob.service import connect
 
         container, _, blob = self.name.partition("/")
-        with self.account.service() as service, explained(self.account, self.name):
+        with connect(self.account) as service, explained(self.account, self.name):
             client = service.get_blob_client(container, blob)
             try:
                 client.upload_blob(self.archive.data, overwrite=True)
@@ -176,9 +156,10 @@ class BlobSources:
         from azure.core.exceptions import ResourceNotFoundError
 
         from snakemake.azure.blob.errors import explained
+        from snakemake.azure.blob.service import connect
 
         container, _, blob = self.name.partition("/")
-        with self.account.service() as service, explained(self.account, self.name):
+        with connect(self.account) as service, explained(self.account, self.name):
             try:
                 service.get_blob_client(container, blob).delete_blob()
             except ResourceNotFoundError:

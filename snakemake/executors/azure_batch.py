@@ -34,24 +34,24 @@ from snakemake_interface_executor_plugins.settings import CommonSettings
 from snakemake.azure import preflight
 from snakemake.azure.batch import ids, task_logs, vm_sizes
 from snakemake.azure.batch.account import BatchAccount
-from snakemake.azure.blob.account import NOT_FOR_NODES
-from snakemake.azure.blob.node_access import for_nodes
 from snakemake.azure.batch.client import Batch
-from snakemake.azure.signals import hangup_as_interrupt, unfinished, uninterrupted
 from snakemake.azure.batch.monitor import Verdict
-from snakemake.azure.node.arguments import split_arguments, target_arguments, without
 from snakemake.azure.batch.pools import PoolPlan
 from snakemake.azure.batch.run import BatchRun, PoolQueue
+from snakemake.azure.batch.tasks import Task
+from snakemake.azure.blob.account import NOT_FOR_NODES
+from snakemake.azure.blob.node_access import for_nodes
+from snakemake.azure.node.arguments import split_arguments, target_arguments, without
+from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.settings import (
     DEFAULT_NODES,
     DEFAULT_VM_SIZE,
     ExecutorSettings,
     SettingsError,
     resolve,
-    validate,
 )
+from snakemake.azure.signals import hangup_as_interrupt, unfinished, uninterrupted
 from snakemake.azure.sources import BlobSources
-from snakemake.azure.batch.tasks import NodeOrder, Task
 
 __all__ = ["AzBatchExecutor", "AzBatchJob", "ExecutorSettings", "common_settings"]
 
@@ -105,7 +105,7 @@ class AzBatchExecutor(RemoteExecutor):
     def _check(self) -> None:
         """Everything that can be wrong is found here, before anything is created."""
         self.settings = resolve(self.executor_settings or ExecutorSettings())
-        validate(self.settings)
+        preflight.validate(self.settings)
         self.image = preflight.container_image(
             self.settings, self.workflow.remote_execution_settings.container_image
         )

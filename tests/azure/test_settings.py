@@ -3,6 +3,7 @@
 import pytest
 
 from snakemake.azure.batch.account import EMULATOR_ACCOUNT, EMULATOR_KEY, BatchAccount
+from snakemake.azure.preflight import validate
 from snakemake.azure.settings import (
     DEFAULT_NODES,
     DEFAULT_VM_SIZE,
@@ -11,7 +12,6 @@ from snakemake.azure.settings import (
     endpoint,
     read_legacy_config,
     resolve,
-    validate,
 )
 
 URL = "https://acct.westeurope.batch.azure.com"

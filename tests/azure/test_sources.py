@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snakemake.azure.node.__main__ import locked, prepare_environment, sources_on_node
+from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.sources import SourcesError, pack, unpack
-from snakemake.azure.batch.tasks import NodeOrder
 
 
 @pytest.fixture

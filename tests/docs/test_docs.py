@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from snakemake.azure.settings import ExecutorSettings
 from snakemake.azure.batch.vm_sizes import vm_size
+from snakemake.azure.settings import ExecutorSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

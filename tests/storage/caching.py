@@ -3,8 +3,8 @@
 from contextlib import suppress
 from pathlib import Path
 
-from snakemake.azure.blob.node_cache import NodeCache
 from snakemake.azure.blob.files import Source
+from snakemake.azure.blob.node_cache import NodeCache
 
 
 def entries(cache: NodeCache) -> list[Path]:

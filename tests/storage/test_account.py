@@ -12,6 +12,8 @@ from snakemake.azure.blob.account import (
     BlobAccount,
     BlobAccountError,
 )
+from snakemake.azure.blob.node_access import for_nodes
+from snakemake.azure.blob.service import connect
 
 KEY = "a2V5a2V5"
 OTHER = "b3RoZXI="
@@ -308,11 +310,11 @@ def test_the_variables_kept_from_nodes_are_those_that_are_read():
 class TestForNodes:
     def test_a_users_sas_is_passed_on_as_it_is(self):
         account = resolve({"AZ_BLOB_ACCOUNT_URL": f"{CLOUD}?{SAS}"})
-        assert account.for_nodes(NOW, timedelta(days=1), ["c"]) == {"AZ_BLOB_ACCOUNT_URL": f"{CLOUD}?{SAS}"}
+        assert for_nodes(account, NOW, timedelta(days=1), ["c"]) == {"AZ_BLOB_ACCOUNT_URL": f"{CLOUD}?{SAS}"}
 
     def test_a_key_stays_here_and_a_limited_sas_goes(self):
         account = resolve({"AZ_BLOB_CONNECTION_STRING": CONNECTION})
-        environ = account.for_nodes(NOW, timedelta(hours=30), ["c"])
+        environ = for_nodes(account, NOW, timedelta(hours=30), ["c"])
         assert set(environ) == {"AZ_BLOB_ACCOUNT_URL"}
         assert KEY not in environ["AZ_BLOB_ACCOUNT_URL"]
         node = BlobAccount.resolve(environ=environ)
@@ -323,13 +325,13 @@ class TestForNodes:
     def test_tasks_find_a_custom_domain_too(self):
         given = f"AccountName=acme2;AccountKey={KEY};BlobEndpoint=https://data.acme.org"
         account = resolve({"AZ_BLOB_CONNECTION_STRING": given})
-        node = resolve(account.for_nodes(NOW, timedelta(days=1), ["box"]))
+        node = resolve(for_nodes(account, NOW, timedelta(days=1), ["box"]))
         assert (node.url, node.kind) == ("https://data.acme.org", "sas")
 
     def test_that_sas_does_what_a_task_needs_and_nothing_else(self, azurite, container):
         account = resolve(account_url=azurite.url, account_key=azurite.key)
-        environ = account.for_nodes(datetime.now(UTC), timedelta(hours=1), [container.container_name])
-        client = BlobAccount.resolve(environ=environ).service()
+        environ = for_nodes(account, datetime.now(UTC), timedelta(hours=1), [container.container_name])
+        client = connect(BlobAccount.resolve(environ=environ))
         mine = client.get_container_client(container.container_name)
         mine.upload_blob("a", b"1").set_blob_metadata({"touched": "yes"})
         assert [b.name for b in mine.list_blobs()] == ["a"]
@@ -345,7 +347,7 @@ class TestForNodes:
         with pytest.raises(
             BlobAccountError, match="one container only, but the run uses 2 .a, b.; set AZ_BLOB"
         ):
-            account.for_nodes(NOW, timedelta(days=1), ["b", "a", "b"])
+            for_nodes(account, NOW, timedelta(days=1), ["b", "a", "b"])
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from support.azurite import running_azurite
 
 from snakemake.azure.blob.account import BlobAccount, BlobAccountError
 from snakemake.azure.blob.errors import BlobError
+from snakemake.azure.blob.node_access import for_nodes
 from snakemake.azure.blob.store import BlobStore
 
 
@@ -73,7 +74,7 @@ def test_a_login_gives_access_and_a_delegated_sas_for_tasks(login, tmp_path):
     BlobStore(account).upload("box", "x/y", tmp_path / "file")
     now = datetime.now(UTC)
 
-    environ = account.for_nodes(now, timedelta(days=30), ["box"])
+    environ = for_nodes(account, now, timedelta(days=30), ["box"])
     node = BlobAccount.resolve(environ=environ)
     assert node.sas and "skoid=" in node.sas and "sr=c" in node.sas
     assert node.sas_expiry and node.sas_expiry <= now + timedelta(days=7)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from snakemake.azure.blob import cache as cache_module
-from snakemake.azure.blob.node_cache import NodeCache
 from snakemake.azure.blob.files import Source
+from snakemake.azure.blob.node_cache import NodeCache
 from snakemake.azure.blob.store import BlobStore
 from snakemake_storage_plugin_azblob import StorageProvider, StorageProviderSettings
 from storage.caching import entries, gets, source_of

@@ -15,8 +15,8 @@ from support.faults import proxy
 
 from snakemake.azure.blob import partials, slots
 from snakemake.azure.blob.files import SMALL, walk
-from snakemake.azure.blob.temporary_files import PREFIX, replacing
 from snakemake.azure.blob.store import BlobStore
+from snakemake.azure.blob.temporary_files import PREFIX, replacing
 from snakemake_storage_plugin_azblob import StorageProvider, StorageProviderSettings
 
 from .conftest import content

@@ -25,6 +25,7 @@ from azure.storage.blob import (
 )
 
 from snakemake.azure.blob.account import AZURITE_ACCOUNT, AZURITE_KEY, BlobAccount
+from snakemake.azure.blob.service import connect
 
 # A line of Azurite's access log: address, time, "METHOD PATH HTTP/1.1", status, size.
 ACCESS = re.compile(r'"(?P<method>[A-Z]+) (?P<path>\S+) HTTP/[\d.]+" (?P<status>\d{3})')
@@ -87,7 +88,7 @@ class Azurite:
 
     def service(self) -> BlobServiceClient:
         """A client with the account key, apart from the code under test but for its version of the API."""
-        return BlobAccount(url=self.url, name=self.account, key=self.key).service()
+        return connect(BlobAccount(url=self.url, name=self.account, key=self.key))
 
     def new_container(self) -> ContainerClient:
         return self.service().create_container(f"test-{uuid.uuid4().hex[:16]}")

@@ -17,18 +17,14 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.wire import is_loopback
-
-if TYPE_CHECKING:
-    from azure.storage.blob import BlobServiceClient
 
 # Azurite's published account; https://learn.microsoft.com/azure/storage/common/storage-connect-azurite
 AZURITE_ACCOUNT = "devstoreaccount1"
@@ -45,17 +41,11 @@ CONNECTION_STRINGS = ("AZ_BLOB_CONNECTION_STRING", "AZURE_STORAGE_CONNECTION_STR
 TAGGED_URLS = "SNAKEMAKE_STORAGE_AZBLOB_ACCOUNT_URL"
 
 # Every variable that a credential may sit in, Snakemake's own names for the provider's settings included. A
-# task gets what `BlobAccount.for_nodes` returns, and none of these otherwise.
+# task gets what `snakemake.azure.blob.node_access.for_nodes` returns, and none of these otherwise.
 NOT_FOR_NODES = frozenset(
     {ACCOUNT_URL, ACCOUNT_KEY, CREDENTIAL, *CONNECTION_STRINGS}
     | {f"SNAKEMAKE_STORAGE_AZBLOB_{name}" for name in ("ACCOUNT_URL", "ACCOUNT_KEY", "CONNECTION_STRING")}
 )
-
-# What a task needs: read, write (touch too), delete, list, create.
-NODE_PERMISSIONS = {"read": True, "write": True, "delete": True, "list": True, "create": True}
-# https://learn.microsoft.com/rest/api/storageservices/create-user-delegation-sas
-USER_DELEGATION_LIMIT = timedelta(days=7)
-CLOCK_SKEW = timedelta(minutes=15)
 
 SET_URL = f"set {ACCOUNT_URL} (or --storage-azblob-account-url)"
 ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
@@ -125,15 +115,6 @@ class BlobAccount:
     def is_loopback(self) -> bool:
         return is_loopback(self.url)
 
-    def service(self, patience: float | None = None) -> "BlobServiceClient":
-        """The SDK's client of the account, see snakemake.azure.blob.service; nothing is sent yet.
-
-        A request is tried again for `patience` seconds, None for as long as makes sense.
-        """
-        from snakemake.azure.blob.service import connect
-
-        return connect(self, patience)
-
     @property
     def sas_expiry(self) -> datetime | None:
         """When the SAS ends (its `se`), or None when there is no SAS or a stored access policy decides."""
@@ -155,64 +136,6 @@ class BlobAccount:
         return (
             f"The SAS in {self.source} {state} at {end:%Y-%m-%d %H:%M} UTC; tasks that run past that cannot "
             "read or write their files, so create one that lasts as long as the workflow."
-        )
-
-    def for_nodes(self, now: datetime, lifetime: timedelta, containers: Iterable[str]) -> dict[str, str]:
-        """Environment variables that give a task access to its blobs, and to nothing that outlives the run.
-
-        A SAS that the user gave is passed on as it is. From an account key a new account SAS is made for Blob
-        Storage alone, valid until `now + lifetime`; the key itself stays here. With Entra ID a user
-        delegation SAS for the one container is asked from the service: it ends after 7 days at the latest,
-        and one URL cannot carry the SAS of two containers. Remove `NOT_FOR_NODES` from whatever else the
-        task gets.
-        """
-        if self.sas:
-            token = self.sas
-        elif self.key:
-            token = self._account_sas(now + lifetime)
-        else:
-            token = self._user_delegation_sas(now, lifetime, sorted(set(containers)))
-        return {ACCOUNT_URL: f"{self.url}?{token}"}
-
-    @property
-    def _protocol(self) -> str:
-        return "https" if self.url.startswith("https:") else "https,http"
-
-    def _account_sas(self, expiry: datetime) -> str:
-        from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
-
-        return generate_account_sas(
-            self.name,
-            self.key or "",
-            resource_types=ResourceTypes(container=True, object=True),
-            permission=AccountSasPermissions(**NODE_PERMISSIONS),
-            expiry=expiry,
-            protocol=self._protocol,
-        )
-
-    def _user_delegation_sas(self, now: datetime, lifetime: timedelta, containers: list[str]) -> str:
-        if len(containers) != 1:
-            raise BlobAccountError(
-                "With an Entra ID login a task can be given one container only, but the run uses "
-                f"{len(containers)} ({', '.join(containers) or 'none'}); set {ACCOUNT_KEY}, or put a SAS "
-                f"into {ACCOUNT_URL}."
-            )
-        from azure.storage.blob import ContainerSasPermissions, generate_container_sas
-
-        from snakemake.azure.blob.errors import explained
-
-        start = now - CLOCK_SKEW
-        expiry = min(now + lifetime, start + USER_DELEGATION_LIMIT)
-        with explained(self, containers[0]):
-            delegation_key = self.service().get_user_delegation_key(start, expiry)
-        return generate_container_sas(
-            self.name,
-            containers[0],
-            user_delegation_key=delegation_key,
-            permission=ContainerSasPermissions(**NODE_PERMISSIONS),
-            start=start,
-            expiry=expiry,
-            protocol=self._protocol,
         )
 
 

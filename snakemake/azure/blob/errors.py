@@ -8,14 +8,28 @@ https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.blob.names import without_secret
 
-if TYPE_CHECKING:
-    from snakemake.azure.blob.account import BlobAccount
+
+class Account(Protocol):
+    """What sentences say of a `snakemake.azure.blob.account.BlobAccount`."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def is_loopback(self) -> bool: ...
+    @property
+    def sas_expiry(self) -> datetime | None: ...
 
 
 class BlobError(WorkflowError):
@@ -32,7 +46,7 @@ class BlobError(WorkflowError):
 
 
 @contextmanager
-def explained(account: "BlobAccount", what: str) -> Iterator[None]:
+def explained(account: Account, what: str) -> Iterator[None]:
     """Turns the SDK's exceptions into BlobError; `what` is the query, or the container, that it was about."""
     from azure.core.exceptions import AzureError
 
@@ -42,7 +56,7 @@ def explained(account: "BlobAccount", what: str) -> Iterator[None]:
         raise explain(error, account, what) from None
 
 
-def explain(error: Any, account: "BlobAccount", what: str) -> BlobError:
+def explain(error: Any, account: Account, what: str) -> BlobError:
     from azure.core.exceptions import HttpResponseError
 
     status = getattr(error, "status_code", None)
@@ -62,7 +76,7 @@ def error_code(error: Any) -> str:
     return str(getattr(code, "value", code) or headers.get("x-ms-error-code") or "")
 
 
-def _unreachable(error: Any, account: "BlobAccount", what: str) -> str:
+def _unreachable(error: Any, account: Account, what: str) -> str:
     text = str(error)
     if "connect to proxy" in text:
         return (
@@ -95,7 +109,7 @@ def _unreachable(error: Any, account: "BlobAccount", what: str) -> str:
     return f"{what}: no answer from {account.url} ({type(error).__name__}, after retries); check the network."
 
 
-def _expired(account: "BlobAccount") -> str | None:
+def _expired(account: Account) -> str | None:
     end = account.sas_expiry
     if end is None or end > datetime.now(UTC):
         return None
@@ -104,7 +118,7 @@ def _expired(account: "BlobAccount") -> str | None:
     )
 
 
-def _authentication(account: "BlobAccount") -> str:
+def _authentication(account: Account) -> str:
     if account.kind == "sas":
         return _expired(account) or (
             f"the storage account {account.name} does not accept the SAS in {account.source}: it is cut, not valid "
@@ -118,7 +132,7 @@ def _authentication(account: "BlobAccount") -> str:
     return f"the storage account {account.name} does not accept this Entra ID login; run `az login` again."
 
 
-def _refused(account: "BlobAccount") -> str:
+def _refused(account: Account) -> str:
     """For AuthorizationFailure, which Azure says for a firewall as well as for a SAS that is too narrow, and Azurite
     for each credential that it does not accept.
     """
@@ -136,7 +150,7 @@ def _refused(account: "BlobAccount") -> str:
     return f"the Entra ID login was refused: it lacks the role `Storage Blob Data Contributor`, {firewall}."
 
 
-def _no_permission(account: "BlobAccount") -> str:
+def _no_permission(account: Account) -> str:
     if account.kind == "token":
         return (
             f"this Entra ID login lacks the role `Storage Blob Data Contributor` on the storage account "
@@ -149,7 +163,7 @@ def _no_permission(account: "BlobAccount") -> str:
     )
 
 
-def _sentence(code: str, account: "BlobAccount") -> str | None:
+def _sentence(code: str, account: Account) -> str | None:
     """The sentence for an error code, or None when the code is not among those with a known way out."""
     if code in ("AuthenticationFailed", "InvalidAuthenticationInfo"):
         return _authentication(account)

@@ -39,7 +39,7 @@ class Entry:
         return same and stat.S_ISREG(found.st_mode)
 
 
-class Slot:
+class LockedFolder:
     """The folder of one blob, locked until `close`."""
 
     def __init__(self, folder: Path, lock: BinaryIO) -> None:
@@ -47,7 +47,7 @@ class Slot:
         self.part = folder / "part"
         self._lock = lock
 
-    def __enter__(self) -> "Slot":
+    def __enter__(self) -> "LockedFolder":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,7 +95,7 @@ class Slot:
 
 def locked(
     folder: Path, patience: float, hook: Callable[[], object] | None = None, make: bool = True
-) -> Slot | None:
+) -> LockedFolder | None:
     """The folder with its lock held; None when its holder has made no progress for `patience` seconds."""
     seen, since = -1, time.monotonic()
     while True:
@@ -120,7 +120,7 @@ def locked(
                     hook()
                 time.sleep(POLL)
             if _is_named(lock, folder / "lock"):
-                return Slot(folder, lock)
+                return LockedFolder(folder, lock)
         except BaseException:
             lock.close()
             raise

@@ -15,6 +15,7 @@ from snakemake.azure.blob.errors import BlobError, explained
 from snakemake.azure.blob.inventory import Crowd, parent_of
 from snakemake.azure.blob.names import SCHEME
 from snakemake.azure.blob.seen import SEEN_SECONDS, Seen
+from snakemake.azure.blob.service import connect
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
@@ -43,7 +44,7 @@ class BlobLooks:
     def service(self) -> "BlobServiceClient":
         with self._lock:
             if self._service is None:
-                self._service = self.account.service(self._patience)
+                self._service = connect(self.account, self._patience)
             return self._service
 
     def container(self, name: str) -> "ContainerClient":

@@ -26,7 +26,7 @@ from io import FileIO
 from pathlib import Path
 
 from snakemake.azure.blob.files import MIB, Ask, Source, Unchanged, plain, progress_hook
-from snakemake.azure.blob.locked_folder import Entry, Slot, locked
+from snakemake.azure.blob.locked_folder import Entry, LockedFolder, locked
 
 # Space that stays free for what tasks write: this part of the disk, and no more than this.
 FREE_PART = 4
@@ -125,7 +125,7 @@ class NodeCache:
 
     # -- in and out ------------------------------------------------------------------------------------------
 
-    def _current(self, slot: Slot, known: str | None, ask: Ask) -> tuple[Entry | None, Source | None]:
+    def _current(self, slot: LockedFolder, known: str | None, ask: Ask) -> tuple[Entry | None, Source | None]:
         """The blob's entry, fetched if need be; else, when the disk has no room, its download; or neither."""
         entry = slot.entry()
         if entry is not None and known and entry.etag == known:
@@ -154,7 +154,7 @@ class NodeCache:
         """Whether what is handed out takes space of its own, as far as one can tell."""
         return os.geteuid() == 0 and not self._reflinks
 
-    def _hand_out(self, slot: Slot, entry: Entry, target: Path) -> FileIO | None:
+    def _hand_out(self, slot: LockedFolder, entry: Entry, target: Path) -> FileIO | None:
         """Makes `target` the entry's content, or returns the entry opened, to be copied without the lock."""
         slot.used()
         if self._reflink(entry.path, target) or self._link(entry.path, target):
@@ -201,7 +201,7 @@ class NodeCache:
                 _write(new, buffer[:count])
             return new.tell() == entry.size and entry.describes(os.fstat(held.fileno()))
 
-    def _takes(self, slot: Slot, path: Path) -> bool:
+    def _takes(self, slot: LockedFolder, path: Path) -> bool:
         """Whether `part` now has the content of the local file."""
         found = path.stat(follow_symlinks=False)
         slot.part.unlink(missing_ok=True)
@@ -226,7 +226,7 @@ class NodeCache:
         text = f"{self._account_url}\n{container}/{name}"
         return self.root / hashlib.sha256(text.encode()).hexdigest()[:40]
 
-    def _slot(self, container: str, name: str, wait: bool = True) -> Slot | None:
+    def _slot(self, container: str, name: str, wait: bool = True) -> LockedFolder | None:
         """The blob's folder, locked; None if the cache cannot be used, or whoever has the lock is stuck."""
         folder = self._folder(container, name)
         try:

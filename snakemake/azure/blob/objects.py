@@ -1,8 +1,8 @@
 """One file or directory of a workflow, as Snakemake asks about it and moves it."""
 
 import time
-from collections.abc import Awaitable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Protocol, TypeVar
 
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_storage_plugins.exceptions import FileOrDirectoryNotFoundError
@@ -17,18 +17,29 @@ from snakemake_interface_storage_plugins.storage_object import (
 from snakemake.azure.blob.entries import Blob
 from snakemake.azure.blob.errors import BlobError
 from snakemake.azure.blob.files import fits, too_long
-from snakemake.azure.blob.inventory import MAX_PAGES, Listing, lineage, parent_of
+from snakemake.azure.blob.inventory import MAX_PAGES, Listing, ListingPlan, lineage, parent_of
 from snakemake.azure.blob.names import SCHEME, split_query
 from snakemake.azure.blob.store import BlobStore
-
-if TYPE_CHECKING:
-    from snakemake.azure.blob.storage import StorageProvider
 
 T = TypeVar("T")
 
 
+class Provider(Protocol):
+    """What an object needs of its `snakemake.azure.blob.storage.StorageProvider`."""
+
+    containers: set[str]
+    cache: IOCacheStorageInterface | None
+    plan: ListingPlan
+    wait_for_free_local_storage: Any
+
+    @property
+    def store(self) -> BlobStore: ...
+    def plan_for(self, cache: IOCacheStorageInterface) -> ListingPlan: ...
+    async def off_loop(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T: ...
+
+
 class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, StorageObjectTouch):
-    provider: "StorageProvider"
+    provider: Provider
     # Whether the job changes its local copy in place, as with update(); no part of the interface, see misc/edits.
     local_copy_is_changed = False
 

@@ -14,13 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snakemake.azure.blob.account import ACCOUNT_KEY, ACCOUNT_URL, BlobAccount, BlobAccountError
 from snakemake.azure.blob.files import CHUNK, pause
 from snakemake.azure.login import login
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient
-
-    from snakemake.azure.blob.account import BlobAccount
 
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -51,7 +50,7 @@ def pause_before(count: int, draw: Callable[[float, float], float] = random.unif
     return draw(0.0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (count - 1)))
 
 
-def connect(account: "BlobAccount", patience: float | None = None) -> "BlobServiceClient":
+def connect(account: BlobAccount, patience: float | None = None) -> "BlobServiceClient":
     """A client with bounded buffers, time-outs and retries; nothing is sent yet.
 
     `patience` is in seconds, None for PATIENCE.
@@ -84,8 +83,6 @@ def connect(account: "BlobAccount", patience: float | None = None) -> "BlobServi
 
 def _authorities() -> str | bool:
     """The file or folder of certificates that https goes by, True for those that `requests` brings along."""
-    from snakemake.azure.blob.account import BlobAccountError
-
     for variable in BUNDLES:
         if path := os.environ.get(variable):
             if not Path(path).exists():
@@ -126,7 +123,7 @@ def _retry_policy(patience: float, reach: float) -> Any:
     return WaitOut(**unlimited)
 
 
-def _credential(account: "BlobAccount") -> Any:
+def _credential(account: BlobAccount) -> Any:
     if account.key:
         return {"account_name": account.name, "account_key": account.key}
     if account.sas:
@@ -145,8 +142,6 @@ class _Login:
 
     def get_token(self, *scopes: str, **options: Any) -> Any:
         from azure.core.exceptions import ClientAuthenticationError
-
-        from snakemake.azure.blob.account import ACCOUNT_KEY, ACCOUNT_URL, BlobAccountError
 
         try:
             return self._credential.get_token(*scopes, **options)

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from snakemake.azure.blob.locked_folder import Slot, locked
+from snakemake.azure.blob.locked_folder import LockedFolder, locked
 
 PREFIX = ".azblob-"
 
@@ -101,7 +101,7 @@ class _Folders:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._slots: dict[Path, tuple[Slot, int] | None] = {}
+        self._slots: dict[Path, tuple[LockedFolder, int] | None] = {}
         # A random name for each file would let go of the interpreter once more.
         self._token, self._numbers = secrets.token_hex(6), itertools.count()
 
@@ -123,7 +123,7 @@ class _Folders:
                 if slot and slot[0].folder == folder:
                     del self._slots[root]
 
-    def _made(self, root: Path) -> tuple[Slot, int] | None:
+    def _made(self, root: Path) -> tuple[LockedFolder, int] | None:
         try:
             root.mkdir(parents=True, exist_ok=True)
             for left in root.glob(f"{PREFIX}*"):

@@ -6,61 +6,15 @@ task on a node, under a lock, into the directory that all tasks of the node shar
 there. A task gets its own copy, because a job may write into the directories of its workflow.
 """
 
-import fcntl
 import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from snakemake.azure.batch.tasks import NodeOrder
-
-SHARED = "snakemake-sources"
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on the file `path`; the system frees it however the process ends."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def sources_on_node(shared: Path, order: NodeOrder, fetch: Callable[[str], bytes]) -> Path:
-    """The node's unpacked copy of the sources, fetched now if this is the first task to ask for it.
-
-    `fetch` gets `CONTAINER/BLOB` and returns the archive's bytes.
-    """
-    from snakemake.azure.sources import unpack
-
-    home = shared / SHARED
-    home.mkdir(parents=True, exist_ok=True)
-    copy = home / order.sha256
-    if copy.is_dir():
-        return copy
-    with locked(home / f"{order.sha256}.lock"):
-        if not copy.is_dir():
-            # Unpacked beside and renamed: the name exists only when all of it is there.
-            partial = Path(tempfile.mkdtemp(prefix=f"{order.sha256}.", dir=home))
-            try:
-                unpack(fetch(order.sources), order.sha256, partial)
-                partial.chmod(0o755)
-                partial.rename(copy)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-    return copy
-
-
-def fetch_blob(name: str) -> bytes:
-    """The content of `CONTAINER/BLOB`, with the credentials in this task's environment."""
-    from snakemake.azure.blob.account import BlobAccount
-
-    container, _, blob = name.partition("/")
-    with BlobAccount.resolve().service() as service:
-        return service.get_blob_client(container, blob).download_blob().readall()
+from snakemake.azure.node.order import NodeOrder
+from snakemake.azure.node.sources import fetch_blob, sources_on_node
 
 
 def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, str]:

@@ -87,7 +87,7 @@ def one_attempt() -> None:
 
 
 def own_targets() -> None:
-    """The job to run is written by `node_arguments.target_arguments`, whatever its wildcards' values."""
+    """The job to run is written by `arguments.target_arguments`, whatever its wildcards' values."""
     from snakemake import cli
     from snakemake.azure.node.arguments import read_targets
     from snakemake.target_jobs import TargetSpec

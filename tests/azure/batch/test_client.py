@@ -9,7 +9,8 @@ from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch, BatchError
 from snakemake.azure.batch.os_images import choose_os_image
 from snakemake.azure.batch.pools import PoolPlan, PoolView, assess
-from snakemake.azure.batch.tasks import NodeOrder, Task
+from snakemake.azure.batch.tasks import Task
+from snakemake.azure.node.order import NodeOrder
 
 IMAGE = "registry.example.org/image:1"
 

@@ -9,7 +9,8 @@ import pytest
 from snakemake.azure.batch.client import BatchError
 from snakemake.azure.batch.pools import PoolError, PoolPlan
 from snakemake.azure.batch.run import BatchRun
-from snakemake.azure.batch.tasks import NodeOrder, Task
+from snakemake.azure.batch.tasks import Task
+from snakemake.azure.node.order import NodeOrder
 
 OS_IMAGE = SimpleNamespace(publisher="p", offer="o", sku="2404", version="latest", node_agent_sku_id="a")
 PLAN = PoolPlan("pool", "Standard_D4ds_v5", 4, 10, "image:1", OS_IMAGE)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from snakemake.azure import task_logs
+from snakemake.azure.batch import task_logs
 
 
 def run(**files):

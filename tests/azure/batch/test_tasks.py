@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from snakemake.azure.batch.tasks import NodeOrder, Task
+from snakemake.azure.batch.tasks import Task
+from snakemake.azure.node.order import NodeOrder
 
 
 def test_constraints_are_all_the_tasks_own():

@@ -1,0 +1,37 @@
+"""What a task is told to do: written by the client into its command line, read on its node."""
+
+import base64
+import json
+import zlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class NodeOrder:
+    """What the node has to do for one task. Travels in the command line, so it holds no secret.
+
+    argv: arguments of `snakemake`; sources: `CONTAINER/BLOB` of the source archive; sha256: its digest.
+    """
+
+    argv: tuple[str, ...]
+    sources: str
+    sha256: str
+
+    def encode(self) -> str:
+        """One argument of letters, digits, `-` and `_`: Batch runs command lines without a shell, and
+        nothing in here depends on how it reads quotes."""
+        data = json.dumps({"argv": self.argv, "sources": self.sources, "sha256": self.sha256}).encode()
+        return base64.urlsafe_b64encode(zlib.compress(data, 9)).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str) -> "NodeOrder":
+        """
+        Raises
+        ------
+        ValueError: the text is no encoded order.
+        """
+        try:
+            data = json.loads(zlib.decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
+            return cls(tuple(data["argv"]), data["sources"], data["sha256"])
+        except (ValueError, zlib.error, KeyError, TypeError) as e:
+            raise ValueError(f"not an order for this node ({type(e).__name__})") from None
