@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from .autoscale import History
-from .free_nodes import FreeNodes
-from .id_ranges import IdRanges
+from .indexes.free_nodes import FreeNodes
+from .indexes.id_ranges import IdRanges
+from .indexes.task_index import TaskIndex
 from .ledger import ZERO, Ledger, Tally
-from .scheduler import ReadyQueue
+from .placing.scheduler import ReadyQueue
 from .states import RUN, IllegalTransition, Stateful
-from .task_index import TaskIndex
 
 Spec = dict
 COUNTS = ("active", "running", "completed", "succeeded", "failed")

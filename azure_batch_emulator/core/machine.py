@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, ClassVar, TypeVar
 
-from ..errors import BatchError
-from ..profile import Profile
-from .applications import Application
-from .catalogue import Catalogue
+from ..protocol.errors import BatchError
+from .bodies.applications import Application
+from .bodies.catalogue import Catalogue
 from .entities import Account, Job, JobSchedule, Node, Plan, Pool, Run, Spec, Task, Usage
-from .free_nodes import FreeNodes
+from .indexes.free_nodes import FreeNodes
 from .instructions import Instruction, SetTimer
-from .scheduler import ORDINARY, PARTICULAR, JobLine, LineEntry
+from .placing.scheduler import ORDINARY, PARTICULAR, JobLine, LineEntry
+from .profile import Profile
 
 T = TypeVar("T")
 
@@ -86,8 +86,8 @@ class Machine:
 
     def apply(self, now: datetime, stimulus: Callable[..., T], *args: Any) -> tuple[T, list[Instruction]]:
         """Runs a stimulus at a time, schedules what it made possible, and hands over the instructions."""
-        from .dispatch import dispatch
-        from .preemption import make_room
+        from .placing.dispatch import dispatch
+        from .placing.preemption import make_room
 
         self.now = max(now, self.now)
         result = stimulus(self, *args)

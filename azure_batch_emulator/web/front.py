@@ -3,11 +3,11 @@
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
-from ..engine import Engine
+from ..engine.engine import Engine
 from ..identity.issuer import Issuer
-from .control import ControlRoutes
+from .control_routes import ControlRoutes
 from .managed_identity import ManagedIdentity
-from .management import Management
+from .management.resource_manager import Management
 from .sign_in import SignIn
 
 

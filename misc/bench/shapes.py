@@ -8,13 +8,16 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from azure_batch_emulator.core import jobs, pools, tasks, timers
+from azure_batch_emulator.core import timers
 from azure_batch_emulator.core.instructions import SetTimer
+from azure_batch_emulator.core.jobs import jobs
 from azure_batch_emulator.core.machine import Machine
-from azure_batch_emulator.modelled import ModelledNodes
-from azure_batch_emulator.profile import Profile
-from azure_batch_emulator.region import catalogue
-from azure_batch_emulator.schema import check_model
+from azure_batch_emulator.core.pools import pools
+from azure_batch_emulator.core.profile import Profile
+from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.engine.region import catalogue
+from azure_batch_emulator.nodes.simulated import ModelledNodes
+from azure_batch_emulator.protocol.schema import check_model
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 IMAGE = {

@@ -7,21 +7,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.examples import many
 
-from azure_batch_emulator.core import (
-    faults,
-    job_schedules,
-    jobs,
-    node_operations,
-    pools,
-    runs,
-    scaling,
-    tasks,
-    views,
-)
-from azure_batch_emulator.core.dispatch import prep_failed
 from azure_batch_emulator.core.entities import Failed
-from azure_batch_emulator.errors import BatchError
-from azure_batch_emulator.profile import NodeFaults, Profile
+from azure_batch_emulator.core.jobs import job_schedules, jobs
+from azure_batch_emulator.core.nodes import faults, node_operations
+from azure_batch_emulator.core.placing.dispatch import prep_failed
+from azure_batch_emulator.core.pools import pools, scaling
+from azure_batch_emulator.core.profile import NodeFaults, Profile
+from azure_batch_emulator.core.runs import runs
+from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.core.views import views
+from azure_batch_emulator.protocol.errors import BatchError
 
 from ..clients.strict import complaints
 from .builders import IMAGE, OUTPUT, Driver, job_body, pool_body, schedule_body, task_body
