@@ -98,6 +98,7 @@ class Engine:
             self.access,
             self.node_logs,
             self._mounts,
+            self.catalogue.sizes,
         )
         self.nodes: Nodes = (
             ModelledNodes(profile, random, self._delays.later)

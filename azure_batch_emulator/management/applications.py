@@ -15,7 +15,7 @@ from ..core.machine import Machine
 from ..protocol.conditions import Conditions
 from ..protocol.errors import BatchError, invalid_property, missing_property
 from ..protocol.wire import format_time
-from . import pool_forms
+from . import pool_conversion
 
 URL_LIFETIME = timedelta(hours=4)  # of a storageUrl, as recorded
 _TYPE = "Microsoft.Batch/batchAccounts/applications"
@@ -50,7 +50,7 @@ def put(m: Machine, name: str, resource: dict, conditions: Conditions) -> Applic
     else:
         conditions.check("PUT", before.etag, before.modified)
     anew = Application(before.id, m.now, "", packages=before.packages)
-    return _keep(m, anew, given | {"tags": pool_forms.to_tags(resource)})
+    return _keep(m, anew, given | {"tags": pool_conversion.to_tags(resource)})
 
 
 def patch(m: Machine, name: str, resource: dict, conditions: Conditions) -> Application:
@@ -58,7 +58,9 @@ def patch(m: Machine, name: str, resource: dict, conditions: Conditions) -> Appl
     before = get(m, name)
     _check_own(m, name)
     conditions.check("PATCH", before.etag, before.modified)
-    return _keep(m, before, given | ({"tags": pool_forms.to_tags(resource)} if "tags" in resource else {}))
+    return _keep(
+        m, before, given | ({"tags": pool_conversion.to_tags(resource)} if "tags" in resource else {})
+    )
 
 
 def delete(m: Machine, name: str) -> bool:
@@ -95,7 +97,7 @@ def put_package(m: Machine, name: str, version: str, resource: dict, conditions:
     where = check_package(m, name, version)
     if unknown := sorted(set(resource) - {"properties", "tags", "id", "name", "type", "etag", "systemData"}):
         raise _unknown(unknown[0])
-    tags = pool_forms.to_tags(resource)
+    tags = pool_conversion.to_tags(resource)
     before = get(m, name).package(version)
     if before is None and conditions.match is not None:
         raise BatchError("ConditionNotMet")

@@ -2,13 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..core import layout
+from ..core.bodies.catalogue import VmSize
 from ..core.entities import Ended, Failed
 from ..core.instructions import (
     BootNode,
@@ -21,7 +22,6 @@ from ..core.instructions import (
 )
 from ..core.nodes import nodes
 from ..core.runs import runs
-from ..engine.region import catalogue
 from ..host.threads import Workers
 from . import transfer, workspace
 from .access import NodeAccess
@@ -37,7 +37,8 @@ log = logging.getLogger("azure_batch_emulator.engine")
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all nodes of an account have in common. `account_url` is what tasks see as AZ_BATCH_ACCOUNT_URL."""
+    """What all nodes of an account have in common. `account_url` is what tasks see as AZ_BATCH_ACCOUNT_URL; `sizes` are
+    those of the region's VMs, by lower-case name."""
 
     account: str
     account_url: str
@@ -47,6 +48,7 @@ class Surroundings:
     access: NodeAccess
     logs: NodeLogs
     mounts: Mounts
+    sizes: Mapping[str, VmSize]
 
 
 class NodeAgents:
@@ -141,7 +143,7 @@ class NodeAgents:
     def _boot(self, order: BootNode, before: Future | None) -> None:
         if before is not None:
             before.exception()  # an earlier start of the node, which has been overtaken by events
-        size = catalogue().sizes[order.vm_size.lower()]
+        size = self._around.sizes[order.vm_size.lower()]
         self._around.mounts.unmount(order.node)
         root = self._around.workspace.make_node(order.number, order.keep)
         self._around.access.prepare(root)

@@ -23,13 +23,13 @@ from ..management import accounts
 from ..nodes.access import NodeAccess
 from ..nodes.packages import PackageStore
 from ..nodes.runners import make_runner
+from ..web.all_services import front
 from ..web.app import Application
 from ..web.auth import Authenticator, SharedKey, Tokens
 from ..web.connections import Connections
 from ..web.control import Control
 from ..web.control_routes import ControlRoutes
-from ..web.failing import Broken
-from ..web.front import front
+from ..web.fault_injection import Broken
 from ..web.request_faults import RequestFaults
 from ..web.request_log import RequestLog
 from .binding import LOOPBACK, listen, local_address

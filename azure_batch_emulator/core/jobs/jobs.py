@@ -16,7 +16,7 @@ from ..instructions import DeleteFiles
 from ..machine import Machine
 from ..nodes import nodes
 from ..pools import auto_pools, quotas
-from ..runs import node_tasks, runs
+from ..runs import runs, start_preparation_release
 from ..states import JOB, Stateful
 from ..tasks import tasks
 from ..views import statistics
@@ -228,7 +228,7 @@ def settle(m: Machine, job: Job) -> None:
                 release = node.releases[job.key] = Auxiliary(
                     job.spec["jobReleaseTask"]["id"], job.spec["jobReleaseTask"]
                 )
-                node_tasks.begin(m, node, "release", release, job)
+                start_preparation_release.begin(m, node, "release", release, job)
     if any(_goes_on(m, m.runs[run]) for run in job.helpers):
         return
     if job.state == "terminating":

@@ -8,7 +8,7 @@ from ..instructions import BootNode, RemoveNode
 from ..jobs import jobs
 from ..machine import Machine
 from ..pools import pools, usage
-from ..runs import node_tasks, runs
+from ..runs import runs, start_preparation_release
 from ..states import NODE, Stateful
 from . import endpoints, faults
 
@@ -90,7 +90,7 @@ def booted(m: Machine, pool_key: str, node_id: str, number: int, failure: Failed
         move(m, node, "waitingforstarttask")
     else:
         become_idle(m, node)
-    node_tasks.begin(m, node, "start", node.start, None)
+    start_preparation_release.begin(m, node, "start", node.start, None)
 
 
 def become_idle(m: Machine, node: Node) -> None:

@@ -18,7 +18,7 @@ from ..machine import Machine
 from ..nodes import nodes
 from ..tasks import outcomes, retention, tasks
 from ..views import statistics
-from . import multi_instance, node_tasks
+from . import multi_instance, start_preparation_release
 
 RECENT = 10
 WEIGHT: dict[str | None, int] = {None: 0, "recover": 1, "requeue": 2, "end": 3, "delete": 4}
@@ -71,7 +71,7 @@ def _launch_after_preparation(m: Machine, pool: Pool, node: Node, job: Job, run:
             prep = node.preps[job.key] = Auxiliary(
                 job.spec["jobPreparationTask"]["id"], job.spec["jobPreparationTask"]
             )
-            node_tasks.begin(m, node, "prep", prep, job)
+            start_preparation_release.begin(m, node, "prep", prep, job)
         if prep.state == "running":
             run.enter("waiting")
             prep.waiting.append(run.id)
@@ -184,7 +184,7 @@ def exited(m: Machine, run_id: str, ended: Ended) -> None:
     if run is None or run.phase == "uploading":
         return
     if run.kind != "task":
-        node_tasks.exited(m, run, ended)
+        start_preparation_release.exited(m, run, ended)
         return
     statistics.spend(m, run, ended)
     if run.task is not None and run.task.gang is not None:

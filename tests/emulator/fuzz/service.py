@@ -38,13 +38,13 @@ from azure_batch_emulator.engine.engine import Engine
 from azure_batch_emulator.identity import directory, managed
 from azure_batch_emulator.identity.issuer import Issuer
 from azure_batch_emulator.nodes.access import NodeAccess
+from azure_batch_emulator.web.all_services import front
 from azure_batch_emulator.web.app import Application
 from azure_batch_emulator.web.auth import Authenticator
 from azure_batch_emulator.web.auth.shared_key import SharedKey, sign, string_to_sign
 from azure_batch_emulator.web.auth.tokens import Tokens
 from azure_batch_emulator.web.control import Control
 from azure_batch_emulator.web.control_routes import ControlRoutes
-from azure_batch_emulator.web.front import front
 from azure_batch_emulator.web.request_faults import RequestFaults
 from azure_batch_emulator.web.routing import CURRENT, find
 
