@@ -13,7 +13,7 @@ from .bodies.catalogue import Catalogue
 from .entities import Account, Job, JobSchedule, Node, Plan, Pool, Run, Spec, Task, Usage
 from .indexes.free_nodes import FreeNodes
 from .instructions import Instruction, SetTimer
-from .placing.scheduler import ORDINARY, PARTICULAR, JobLine, LineEntry
+from .placing.scheduler import CONSTRAINED, ORDINARY, JobLine, LineEntry
 from .profile import Profile
 
 T = TypeVar("T")
@@ -205,13 +205,13 @@ class Machine:
     def line_up(self, job: Job) -> None:
         """The job may have a task to place on its pool."""
         ready = len(job.ready)
-        if job.state != "active" or not (ready or job.picky):
+        if job.state != "active" or not (ready or job.constrained):
             return
         pool = job.pool
         if (line := self.lines.get(pool)) is None:
             line = self.lines[pool] = JobLine()
-        if job.picky:
-            line.add(self.line_entry(job, PARTICULAR))
+        if job.constrained:
+            line.add(self.line_entry(job, CONSTRAINED))
         if ready:
             line.add(self.line_entry(job, ORDINARY))
         self.dirty.add(pool)

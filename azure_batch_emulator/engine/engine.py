@@ -1,5 +1,5 @@
-"""The loop around the core: one lock that owns the machine, a delay queue for its timers, and the nodes, which carry
-out what it asks for and report back.
+"""The loop around the core: one lock that owns the machine, a queue of its timers, and the nodes, which carry out what
+it asks for and report back.
 
 Whoever has a stimulus (the HTTP rim, a timer, a thread that watched a task end) takes the lock, lets the machine
 change, and hands its instructions out before letting go, so they are handed out in the order in which they were given.
@@ -22,24 +22,24 @@ from ..host.azurite import StorageAccount
 from ..host.threads import Workers
 from ..identity.issuer import Issuer
 from ..nodes.access import NodeAccess
-from ..nodes.agents import NodeAgents, Surroundings
+from ..nodes.agents import NodeAgents, NodeServices
 from ..nodes.linked_storage import LinkedStorage
 from ..nodes.logs import NodeLogs
 from ..nodes.mounts import Mounts, mountable
 from ..nodes.packages import Installer, PackageStore
 from ..nodes.runners import Runner
-from ..nodes.simulated import ModelledNodes
+from ..nodes.simulated import SimulatedNodes
 from ..nodes.workspace import Workspace
 from .clock import Clock
 from .region import catalogue
-from .timer_queue import Delays
+from .timer_queue import TimerQueue
 
 T = TypeVar("T")
 CLOSE_SECONDS = 5.0
 
 
 class Nodes(Protocol):
-    """What stands for the nodes of all pools: with a runner `NodeAgents`, without one `ModelledNodes`."""
+    """What stands for the nodes of all pools: with a runner `NodeAgents`, without one `SimulatedNodes`."""
 
     def carry_out(self, order: NodeInstruction) -> None:
         """Begins what the core asks for; its end is reported later. The machine is held meanwhile."""
@@ -55,8 +55,8 @@ class Nodes(Protocol):
 
 
 class Engine:
-    """A running service; `start` and `close` it. Without a runner, nodes and tasks are modelled; `account_url`: see
-    Surroundings. Of the `storage` accounts the first is linked to the Batch account."""
+    """A running service; `start` and `close` it. Without a runner, nodes and tasks are simulated; `account_url`: see
+    NodeServices. Of the `storage` accounts the first is linked to the Batch account."""
 
     def __init__(
         self,
@@ -83,13 +83,13 @@ class Engine:
             catalogue(),
             applications=packages.applications,
             auto_storage=bool(storage),
-            mountable=mountable(storage) if runner else Mountable(missing="Modelled nodes mount nothing."),
+            mountable=mountable(storage) if runner else Mountable(missing="Simulated nodes mount nothing."),
         )
         self._machine = Machine(profile, random, clock.now(), self.catalogue)
         self._lock = threading.RLock()
-        self._delays = Delays(clock, self._lock, self._report)
+        self._timers = TimerQueue(clock, self._lock, self._report)
         self._workers = Workers()
-        around = Surroundings(
+        services = NodeServices(
             account,
             account_url,
             self.linked_storage,
@@ -101,9 +101,9 @@ class Engine:
             self.catalogue.sizes,
         )
         self.nodes: Nodes = (
-            ModelledNodes(profile, random, self._delays.later)
+            SimulatedNodes(profile, random, self._timers.later)
             if runner is None
-            else NodeAgents(runner, around, self._workers, self._report)
+            else NodeAgents(runner, services, self._workers, self._report)
         )
         self._stopping = self._restored = False
         self.changes = 0
@@ -113,7 +113,7 @@ class Engine:
         self._sweep()
         self._workers.submit(self.workspace.empty_trash)
         self.call(restart.resume if self._restored else faults.begin)
-        self._delays.start()
+        self._timers.start()
 
     def _sweep(self) -> None:
         """Removes what is left on disk of nodes that are no longer there."""
@@ -125,14 +125,14 @@ class Engine:
 
     def freeze(self) -> None:
         """From now on nothing is reported to the machine any more: what runs counts as running when it goes on."""
-        self._delays.stop()
+        self._timers.stop()
         with self._lock:
             self._stopping = True
 
     def snapshot(self) -> tuple[bytes, int]:
         """The state as it is now, for `restore`, and how many changes led to it."""
         with self._lock:
-            return snapshot.dump(self._machine, self._delays.waiting(timers.fire)), self.changes
+            return snapshot.dump(self._machine, self._timers.waiting(timers.fire)), self.changes
 
     def restore(self, data: bytes) -> None:
         """Before `start`: takes over a state, which has the nodes rebooted. Time goes on from where it was, or from
@@ -140,7 +140,7 @@ class Engine:
         pending = snapshot.load(self._machine, data)
         self.clock.catch_up(self._machine.now)
         for at, key in pending:
-            self._delays.at(at, timers.fire, key)
+            self._timers.at(at, timers.fire, key)
         self._restored = True
 
     def close(self) -> None:
@@ -169,7 +169,7 @@ class Engine:
         if self._stopping:
             return
         if isinstance(instruction, SetTimer):
-            self._delays.at(instruction.at, timers.fire, instruction.key)
+            self._timers.at(instruction.at, timers.fire, instruction.key)
         else:
             self.nodes.carry_out(instruction)
 

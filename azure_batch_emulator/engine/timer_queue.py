@@ -1,4 +1,4 @@
-"""The delay queue: what is to happen later, and the thread that sees to it."""
+"""What is to happen later, and the thread that sees to it."""
 
 import heapq
 import logging
@@ -13,7 +13,7 @@ log = logging.getLogger("azure_batch_emulator.engine")
 Stimulus = Callable[..., Any]
 
 
-class Delays:
+class TimerQueue:
     """`apply(stimulus, *arguments)` is called with `lock` held, at the time that was given or soon after. What has not
     left the queue has not happened: whoever holds the lock sees nothing in between."""
 

@@ -17,7 +17,7 @@ GRACE_SECONDS = 5  # Azurite writes its data then
 ROUNDS = 4
 
 
-def end_leftovers(location: Path) -> None:
+def end_orphans(location: Path) -> None:
     """Ends what still runs in the directory of an emulator, which must not run itself any more, and waits for it."""
     sessions = set(_sessions(location)) - {os.getsid(0), -1}
     end = psutil.Process.terminate

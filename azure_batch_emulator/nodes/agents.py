@@ -36,7 +36,7 @@ log = logging.getLogger("azure_batch_emulator.engine")
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class NodeServices:
     """What all nodes of an account have in common. `account_url` is what tasks see as AZ_BATCH_ACCOUNT_URL; `sizes` are
     those of the region's VMs, by lower-case name."""
 
@@ -55,9 +55,9 @@ class NodeAgents:
     """`report(stimulus, *arguments)` applies a stimulus to the machine; it may be called from any thread."""
 
     def __init__(
-        self, runner: Runner, around: Surroundings, workers: Workers, report: Callable[..., None]
+        self, runner: Runner, services: NodeServices, workers: Workers, report: Callable[..., None]
     ) -> None:
-        self._runner, self._around, self._workers, self._report = runner, around, workers, report
+        self._runner, self._services, self._workers, self._report = runner, services, workers, report
         self._lock = threading.Lock()
         self._nodes: dict[str, NodeSpec] = {}
         self._packages: dict[str, dict[str, str]] = {}
@@ -109,11 +109,11 @@ class NodeAgents:
             else layout.task_directory(order.job, order.task)
         )
         try:
-            discarded = self._around.workspace.discard(root / below)
+            discarded = self._services.workspace.discard(root / below)
         except OSError as error:  # whoever asked for more than this gets the rest of it all the same
             log.error("The directory %s can't be removed (%s).", root / below, error.strerror)
         else:
-            self._submit(self._around.workspace.delete, discarded)
+            self._submit(self._services.workspace.delete, discarded)
 
     def _submit(self, work: Callable[..., None], *args: Any) -> Future:
         future = self._workers.submit(work, *args)
@@ -143,10 +143,10 @@ class NodeAgents:
     def _boot(self, order: BootNode, before: Future | None) -> None:
         if before is not None:
             before.exception()  # an earlier start of the node, which has been overtaken by events
-        size = self._around.sizes[order.vm_size.lower()]
-        self._around.mounts.unmount(order.node)
-        root = self._around.workspace.make_node(order.number, order.keep)
-        self._around.access.prepare(root)
+        size = self._services.sizes[order.vm_size.lower()]
+        self._services.mounts.unmount(order.node)
+        root = self._services.workspace.make_node(order.number, order.keep)
+        self._services.access.prepare(root)
         spec = NodeSpec(
             order.node,
             root,
@@ -158,14 +158,14 @@ class NodeAgents:
         )
         with self._lock:
             self._nodes[order.node] = spec  # before the runner may fail, so that its directory is removed
-        failure = self._runner.boot_node(spec) or self._around.mounts.mount(order.node, root, order.mounts)
-        installed = self._around.packages.install(order.packages, root, "pool")
+        failure = self._runner.boot_node(spec) or self._services.mounts.mount(order.node, root, order.mounts)
+        installed = self._services.packages.install(order.packages, root, "pool")
         if isinstance(installed, Failed):
             failure = failure or installed
         else:
             with self._lock:
                 self._packages[order.node] = installed
-        self._around.logs.write(order.node, f"node {order.number} booted: {_short(failure)}")
+        self._services.logs.write(order.node, f"node {order.number} booted: {_short(failure)}")
         self._report(nodes.booted, order.pool, order.node, order.boot, failure)
 
     def _remove(self, order: RemoveNode) -> None:
@@ -176,9 +176,9 @@ class NodeAgents:
             self._packages.pop(order.node, None)
         if spec is not None:
             self._runner.remove_node(spec)
-            self._around.mounts.unmount(order.node)
-            self._around.workspace.delete(self._around.workspace.discard(spec.root_dir))
-        self._around.logs.remove(order.node)
+            self._services.mounts.unmount(order.node)
+            self._services.workspace.delete(self._services.workspace.discard(spec.root_dir))
+        self._services.logs.remove(order.node)
         self._report(nodes.removed, order.pool, order.node)
 
     # Runs
@@ -186,31 +186,31 @@ class NodeAgents:
     def _run(self, order: StartRun) -> None:
         cancelled = self._runs[order.run]
         what = f"{order.kind} task {order.task} of job {order.job}, run {order.run}"
-        self._around.logs.write(order.node, f"{what}: begins, {order.slots} slots")
+        self._services.logs.write(order.node, f"{what}: begins, {order.slots} slots")
         try:
             outcome = self._launch(order, cancelled)
         except OSError as error:
             text = f"The node's disk failed: {error}."
             outcome = Ended(None, Failed("ServerError", "ResourceDirectoryCreateFailed", text))
-        self._around.mounts.settle(order.node)
+        self._services.mounts.settle(order.node)
         log.debug("run %s of %s %s ended: %s", order.run, order.kind, order.task, outcome)
         ended = f"exit code {outcome.exit_code}, {_short(outcome.failure)}"
-        self._around.logs.write(order.node, f"{what}: {ended}")
+        self._services.logs.write(order.node, f"{what}: {ended}")
         self._report(runs.exited, order.run, outcome)
         self._forget(order.run)
 
     def _launch(self, order: StartRun, cancelled: threading.Event) -> Ended:
         node = self._nodes[order.node]
-        directory = self._around.workspace.make_task(node.root_dir, order)
+        directory = self._services.workspace.make_task(node.root_dir, order)
         references = order.spec.get("applicationPackageReferences", ())
-        installed = self._around.packages.install(references, node.root_dir, "task")
+        installed = self._services.packages.install(references, node.root_dir, "task")
         if isinstance(installed, Failed):
             return Ended(None, installed)
         container = order.spec.get("containerSettings")
         environment = workspace.visible(
-            self._around.access.environment(order, node.root_dir, self._around.account_url)
-            | workspace.environment(order, node.root_dir, self._around.account, self._around.account_url)
-            | self._around.access.authentication_token(order)
+            self._services.access.environment(order, node.root_dir, self._services.account_url)
+            | workspace.environment(order, node.root_dir, self._services.account, self._services.account_url)
+            | self._services.access.authentication_token(order)
             | self._packages.get(order.node, {})
             | installed,
             container,
@@ -219,7 +219,9 @@ class NodeAgents:
             resources = self._located(order.spec.get("resourceFiles", ()))
             # The files that instances have in common lie in the directory that they share.
             below = "." if order.part and order.part.coordination else "wd"
-            if failed := transfer.fetch(resources, directory / below, cancelled.is_set, self._around.access):
+            if failed := transfer.fetch(
+                resources, directory / below, cancelled.is_set, self._services.access
+            ):
                 return Ended(None, failed)
         if cancelled.is_set():
             return Ended()
@@ -243,7 +245,7 @@ class NodeAgents:
         """Resource files of the linked storage account get their container's URL; a SAS is made for each use."""
         for resource in resources:
             if name := resource.get("autoStorageContainerName"):
-                yield resource | {"storageContainerUrl": self._around.linked_storage.container_url(name)}
+                yield resource | {"storageContainerUrl": self._services.linked_storage.container_url(name)}
             else:
                 yield resource
 
@@ -251,8 +253,8 @@ class NodeAgents:
         node = self._nodes[order.node]
         directory = workspace.task_directory(node.root_dir, order.job, order.task)
         environment = workspace.environment_of_uploads(order, node.root_dir)
-        failure = transfer.upload(order.files, directory, environment, self._around.access)
-        self._around.logs.write(
+        failure = transfer.upload(order.files, directory, environment, self._services.access)
+        self._services.logs.write(
             order.node, f"task {order.task} of job {order.job}: output files, {_short(failure)}"
         )
         self._report(runs.uploaded, order.run, failure)
@@ -260,8 +262,8 @@ class NodeAgents:
     def upload_logs(self, node_id: str, files: list[Path], container: dict, directory: str) -> None:
         def upload() -> None:
             blobs = [(file, f"{directory}/{file.name}") for file in files]
-            failure = transfer.upload_files(blobs, container, self._around.access)
-            self._around.logs.write(node_id, f"logs to {directory}: {_short(failure)}")
+            failure = transfer.upload_files(blobs, container, self._services.access)
+            self._services.logs.write(node_id, f"logs to {directory}: {_short(failure)}")
 
         self._submit(upload)
 

@@ -31,7 +31,7 @@ Later = Callable[..., None]
 KILLED = 128 + 9
 
 
-class ModelledNodes:
+class SimulatedNodes:
     """Answers what the core asks of nodes."""
 
     def __init__(self, profile: Profile, random: Random, later: Later) -> None:

@@ -44,7 +44,7 @@ def names(model: str, version: str) -> set[str]:
     return {*api()["models"].get(model, ()), *(_MORE.get(model, ()) if version != CURRENT else ())}
 
 
-def modernised(model: str, body: dict, version: str) -> tuple[dict, dict]:
+def to_current(model: str, body: dict, version: str) -> tuple[dict, dict]:
     """A request's body in the current shape, and what is to be kept beside it. A BatchError for what has ended."""
     if version == CURRENT:
         return body, {}
@@ -52,7 +52,7 @@ def modernised(model: str, body: dict, version: str) -> tuple[dict, dict]:
 
 
 def joined(body: dict, kept: dict) -> dict:
-    """A checked body with what `modernised` took out of it."""
+    """A checked body with what `to_current` took out of it."""
     if not kept:
         return body
     return body | {n: joined(body[n], value) if n in _MANAGED else value for n, value in kept.items()}

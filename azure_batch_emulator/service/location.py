@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from ..host.orphans import end_leftovers
+from ..host.orphans import end_orphans
 
 
 class LocationError(Exception):
@@ -50,7 +50,7 @@ class Location:
         lock.write(str(os.getpid()))
         lock.flush()
         self._lock = lock
-        end_leftovers(self.path)
+        end_orphans(self.path)
 
     def release(self) -> None:
         if self._lock is not None:

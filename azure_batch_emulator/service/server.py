@@ -23,18 +23,18 @@ from ..management import accounts
 from ..nodes.access import NodeAccess
 from ..nodes.packages import PackageStore
 from ..nodes.runners import make_runner
-from ..web.all_services import front
+from ..web.all_services import all_services
 from ..web.app import Application
 from ..web.auth import Authenticator, SharedKey, Tokens
 from ..web.connections import Connections
 from ..web.control import Control
 from ..web.control_routes import ControlRoutes
-from ..web.fault_injection import Broken
+from ..web.fault_injection import FaultInjection
 from ..web.request_faults import RequestFaults
 from ..web.request_log import RequestLog
 from .binding import LOOPBACK, listen, local_address
 from .location import Location
-from .state_store import Keeper
+from .state_store import StateStore
 
 
 class Emulator:
@@ -71,7 +71,7 @@ class Emulator:
         self._temporary: tempfile.TemporaryDirectory | None = None
         self._engine: Engine | None = None
         self._control: Control | None = None
-        self._keeper: Keeper | None = None
+        self._state_store: StateStore | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -131,8 +131,8 @@ class Emulator:
         # A generator of its own: what requests suffer does not depend on what nodes do.
         requests = RequestFaults(self._profile.http, Random(None if self._seed is None else ~self._seed))
         self._control = Control(engine, requests)
-        app: ASGIApp = front(
-            Broken(Application(engine, authenticator), requests, connections),
+        app: ASGIApp = all_services(
+            FaultInjection(Application(engine, authenticator), requests, connections),
             engine,
             issuer,
             ControlRoutes(self._control, authenticator),
@@ -168,8 +168,8 @@ class Emulator:
                 raise location.refused(error) from None
             finally:
                 gc.enable()
-        self._keeper = Keeper(engine, location)
-        self._keeper.start()
+        self._state_store = StateStore(engine, location)
+        self._state_store.start()
 
     def stop(self) -> None:
         """Closes the port, keeps the state if there is a location for it, and kills what still runs."""
@@ -178,8 +178,8 @@ class Emulator:
             self._thread.join(timeout=5)
         if self._engine is not None:
             self._engine.freeze()
-        if self._keeper is not None:
-            self._keeper.stop()
+        if self._state_store is not None:
+            self._state_store.stop()
         if self._engine is not None:
             self._engine.close()
         if self._temporary is not None:

@@ -12,18 +12,18 @@ import time
 from ..engine.engine import Engine
 from .location import Location
 
-log = logging.getLogger("azure_batch_emulator.keeper")
+log = logging.getLogger("azure_batch_emulator.state")
 LEAST_SECONDS = 1.0
 SHARE = 10
 
 
-class Keeper:
+class StateStore:
     """`start()` begins, `stop()` writes once more, whatever has happened since."""
 
     def __init__(self, engine: Engine, location: Location, seconds: float = LEAST_SECONDS) -> None:
         self._engine, self._location, self._seconds = engine, location, seconds
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="batch-keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="batch-state", daemon=True)
         self._written = -1
 
     def start(self) -> None:

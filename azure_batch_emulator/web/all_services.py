@@ -11,7 +11,7 @@ from .management.resource_manager import Management
 from .sign_in import SignIn
 
 
-def front(batch: ASGIApp, engine: Engine, issuer: Issuer, control: ControlRoutes) -> ASGIApp:
+def all_services(batch: ASGIApp, engine: Engine, issuer: Issuer, control: ControlRoutes) -> ASGIApp:
     """Paths that belong to nobody else are the Batch service's."""
     others = (control, Management(engine, issuer), ManagedIdentity(engine), SignIn(issuer))
     return Router(

@@ -197,5 +197,5 @@ def _body(operation: routing.Operation, raw: bytes, version: str) -> dict:
         raise BatchError("InvalidRequestBody", [("Reason", "The request needs a body.")])
     if operation.name == "create_task_collection":
         return jobs.parse_collection(raw)
-    body, kept = api_versions.modernised(operation.body, parse_object(raw), version)
+    body, kept = api_versions.to_current(operation.body, parse_object(raw), version)
     return api_versions.joined(check_model(operation.body, body, ""), kept)

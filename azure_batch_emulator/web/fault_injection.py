@@ -21,7 +21,9 @@ _CODES = {
 }
 
 
-class Broken:
+class FaultInjection:
+    """The application `app`, whose requests fail as `faults` says."""
+
     def __init__(self, app: ASGIApp, faults: RequestFaults, connections: Connections) -> None:
         self._app, self._faults, self._connections = app, faults, connections
 

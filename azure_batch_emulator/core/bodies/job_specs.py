@@ -43,7 +43,7 @@ def job_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
         "onTaskFailure": "noaction",
     } | body
     spec["constraints"] = job_constraints(spec.get("constraints", {}))
-    _fill_auxiliaries(spec)
+    _fill_preparation_and_release(spec)
     if "jobManagerTask" in spec:
         spec["jobManagerTask"] = manager_task(spec["jobManagerTask"], spec)
     spec["poolInfo"] = pool_info(spec["poolInfo"], catalogue, now_text)
@@ -53,7 +53,7 @@ def job_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
     return spec
 
 
-def _fill_auxiliaries(spec: dict) -> None:
+def _fill_preparation_and_release(spec: dict) -> None:
     if "jobPreparationTask" in spec:
         check_files(spec["jobPreparationTask"], "jobPreparationTask/")
         spec["jobPreparationTask"] = {

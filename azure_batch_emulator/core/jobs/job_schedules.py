@@ -171,9 +171,9 @@ def _running(m: Machine, schedule: JobSchedule) -> bool:
 
 
 def _make_job(m: Machine, schedule: JobSchedule) -> None:
-    schedule.made += 1
-    schedule.last_made = m.now
-    schedule.recent = f"{schedule.id}:job-{schedule.made}"
+    schedule.jobs_created += 1
+    schedule.last_created = m.now
+    schedule.recent = f"{schedule.id}:job-{schedule.jobs_created}"
     jobs.begin(m, copy.deepcopy(schedule.spec["jobSpecification"]) | {"id": schedule.recent}, schedule)
 
 
@@ -218,7 +218,7 @@ def _open_turn(schedule: JobSchedule, now: datetime) -> datetime | None:
         return None
     turn = first + ((now - first) // interval) * interval if interval else first
     closing = _closing(schedule, turn)
-    if (closing is not None and now >= closing) or (schedule.last_made and schedule.last_made >= turn):
+    if (closing is not None and now >= closing) or (schedule.last_created and schedule.last_created >= turn):
         return None
     return turn
 

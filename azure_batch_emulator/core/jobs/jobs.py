@@ -11,7 +11,7 @@ from ..bodies.job_specs import (
     job_spec,
     pool_info,
 )
-from ..entities import Auxiliary, Job, JobSchedule, Run, Spec
+from ..entities import Job, JobSchedule, NodeTask, Run, Spec
 from ..instructions import DeleteFiles
 from ..machine import Machine
 from ..nodes import nodes
@@ -225,11 +225,11 @@ def settle(m: Machine, job: Job) -> None:
             for run in [m.runs[r] for r in node.runs if m.runs[r].job == job.key]:
                 runs.kill(m, run, "end")
             if "jobReleaseTask" in job.spec and node.preps[job.key].state == "completed":
-                release = node.releases[job.key] = Auxiliary(
+                release = node.releases[job.key] = NodeTask(
                     job.spec["jobReleaseTask"]["id"], job.spec["jobReleaseTask"]
                 )
                 start_preparation_release.begin(m, node, "release", release, job)
-    if any(_goes_on(m, m.runs[run]) for run in job.helpers):
+    if any(_goes_on(m, m.runs[run]) for run in job.prep_release_runs):
         return
     if job.state == "terminating":
         job.lifecycle.move(job, "completed", m.now)

@@ -3,7 +3,7 @@
 https://learn.microsoft.com/azure/batch/nodes-and-pools
 """
 
-from ..entities import Auxiliary, Failed, Goal, Node, Pool, Task
+from ..entities import Failed, Goal, Node, NodeTask, Pool, Task
 from ..instructions import BootNode, RemoveNode
 from ..jobs import jobs
 from ..machine import Machine
@@ -85,7 +85,7 @@ def booted(m: Machine, pool_key: str, node_id: str, number: int, failure: Failed
     if spec is None:
         become_idle(m, node)
         return
-    node.start = Auxiliary("startup", spec)
+    node.start = NodeTask("startup", spec)
     if spec["waitForSuccess"]:
         move(m, node, "waitingforstarttask")
     else:

@@ -7,7 +7,7 @@ from ..indexes.free_nodes import Refuses
 from ..machine import Machine
 from ..runs import runs
 from ..tasks import tasks
-from .scheduler import PARTICULAR, place, place_together
+from .scheduler import CONSTRAINED, place, place_together
 
 
 def dispatch(m: Machine, pool_key: str) -> None:
@@ -25,11 +25,11 @@ def dispatch(m: Machine, pool_key: str) -> None:
         job = m.jobs.get(key)
         if job is None or m.line_entry(job, kind) != entry or job.pool != pool_key:
             line.remove(entry)
-        elif kind == PARTICULAR:
-            if _serve_particular(m, pool, job):
+        elif kind == CONSTRAINED:
+            if _serve_constrained(m, pool, job):
                 m.holding.add(pool_key)
                 return
-            if not job.picky or job.state != "active":
+            if not job.constrained or job.state != "active":
                 line.remove(entry)
         elif not _serve(m, pool, job):
             line.remove(entry)
@@ -74,13 +74,13 @@ def may_begin(job: Job) -> bool:
     return job.state == "active" and (most == -1 or len(job.runs) < most)
 
 
-def _serve_particular(m: Machine, pool: Pool, job: Job) -> bool:
-    """Places tasks that are particular about their nodes, the oldest first. A multi-instance task that finds too few
+def _serve_constrained(m: Machine, pool: Pool, job: Job) -> bool:
+    """Places tasks that need certain nodes, the oldest first. A multi-instance task that finds too few
     nodes free, but that the pool has enough nodes for, keeps them for itself: whether that is so, and nobody behind it
     may begin. Whatever else finds no room is passed by."""
     refuses = refusal(pool, job)
-    too_many: float = math.inf  # instances of a gang that found no room: those of the same size won't, either
-    for key in sorted(job.picky, key=job.picky.__getitem__):
+    too_many: float = math.inf  # instances of a task that found no room: one of the same size won't, either
+    for key in sorted(job.constrained, key=job.constrained.__getitem__):
         if not may_begin(job):
             return False
         task = job.tasks[key]
@@ -92,7 +92,7 @@ def _serve_particular(m: Machine, pool: Pool, job: Job) -> bool:
             if 0 < tasks.need(pool, job, task, pool.nodes[node]) <= free and not (refuses and refuses(node))
         )
         if chosen := place_together(task.instances, suitable, _fill(pool)):
-            del job.picky[key]
+            del job.constrained[key]
             runs.begin_task(m, pool, [pool.nodes[node] for node in chosen], job, task)
         elif not task.manager:
             if _will_fit(m, pool, job, task, refuses):

@@ -16,7 +16,7 @@ from ..machine import Machine
 from ..runs import multi_instance, runs
 from ..tasks import tasks
 from .dispatch import may_begin, refusal
-from .scheduler import PARTICULAR
+from .scheduler import CONSTRAINED
 
 
 def make_room(m: Machine, pool_key: str) -> None:
@@ -35,14 +35,18 @@ def make_room(m: Machine, pool_key: str) -> None:
             if left <= 0 or not may_begin(job):
                 break
             if not room.take(job, task):
-                if entry[1] == PARTICULAR and pool.key in m.holding:
+                if entry[1] == CONSTRAINED and pool.key in m.holding:
                     return  # nobody behind it may begin
                 break
             left -= 1
 
 
 def _waiting(job: Job, kind: int) -> Iterator[Task]:
-    keys = sorted(job.picky, key=job.picky.__getitem__) if kind == PARTICULAR else (w.key for w in job.ready)
+    keys = (
+        sorted(job.constrained, key=job.constrained.__getitem__)
+        if kind == CONSTRAINED
+        else (w.key for w in job.ready)
+    )
     return (job.tasks[key] for key in keys)
 
 
@@ -113,7 +117,7 @@ class _Room:
 
     def _requeue(self, run: Run, priority: int) -> None:
         if run.intent is not None:
-            return  # it went with another one of its gang
+            return  # it went with another instance
         making = self._m.making_room.setdefault(self._pool.key, {})
         for member in multi_instance.members(self._m, run):
             making[member.id] = priority

@@ -1,7 +1,7 @@
 """Which waiting task goes to which node. Pure: queues and free slots in, one placement at a time out.
 
-Jobs go by priority, then by age; tasks of a job by age. Of all jobs of one priority, tasks that are particular about
-their nodes go first. A task that needs more slots than any node has free is passed
+Jobs go by priority, then by age; tasks of a job by age. Of all jobs of one priority, tasks that need certain
+nodes (multi-instance tasks and job managers) go first. A task that needs more slots than any node has free is passed
 by, so that it does not hold up smaller ones. `spread` takes the node with the most free slots, `pack` the one
 with the fewest that still fit; a task's affinity wins when that node has room.
 https://learn.microsoft.com/azure/batch/batch-parallel-node-tasks
@@ -87,8 +87,8 @@ def place_together(count: int, suitable: Iterable[tuple[int, int, str]], fill: s
 
 
 LineEntry = tuple[int, int, int, str]
-"""Negative priority, which of the job's tasks (PARTICULAR or ORDINARY), sequence number and key of a job."""
-PARTICULAR, ORDINARY = 0, 1
+"""Negative priority, which of the job's tasks (CONSTRAINED or ORDINARY), sequence number and key of a job."""
+CONSTRAINED, ORDINARY = 0, 1
 
 
 @dataclass

@@ -9,7 +9,7 @@ https://learn.microsoft.com/azure/batch/batch-mpi
 
 from dataclasses import replace
 
-from ..entities import Ended, Gang, Job, Node, Pool, Run, Spec, Subtask, Task
+from ..entities import Attempt, Ended, Job, Node, Pool, Run, Spec, Subtask, Task
 from ..instructions import KillRun, Part
 from ..jobs import jobs
 from ..machine import Machine
@@ -22,8 +22,8 @@ HELD = ("waiting", "holding", "lost")  # phases in which nothing runs that would
 
 
 def form(m: Machine, task: Task, members: list[Run], fetch: bool) -> None:
-    """The runs of a new attempt are a gang."""
-    task.gang = Gang([run.id for run in members], fetch)
+    """The runs of a new attempt live and die together."""
+    task.attempt = Attempt([run.id for run in members], fetch)
     task.subtasks = tuple(
         Subtask(run.instance, (run.pool, run.node), Stateful(SUBTASK, "preparing", m.now))
         for run in members[1:]
@@ -32,8 +32,8 @@ def form(m: Machine, task: Task, members: list[Run], fetch: bool) -> None:
 
 def members(m: Machine, run: Run) -> list[Run]:
     """The runs that live and die with this one, itself among them."""
-    gang = run.task.gang if run.task is not None else None
-    return [m.runs[name] for name in gang.runs] if gang is not None else [run]
+    attempt = run.task.attempt if run.task is not None else None
+    return [m.runs[name] for name in attempt.runs] if attempt is not None else [run]
 
 
 def affected(m: Machine, run: Run, intent: str) -> list[Run]:
@@ -44,8 +44,8 @@ def affected(m: Machine, run: Run, intent: str) -> list[Run]:
 
 
 def part(m: Machine, pool: Pool, run: Run) -> Part | None:
-    """What the node has to know of the gang."""
-    if run.task is None or run.task.gang is None:
+    """What the node has to know of the other instances."""
+    if run.task is None or run.task.attempt is None:
         return None
     where = [m.find_node(other.pool, other.node) for other in members(m, run)]
     hosts = tuple((node.address, pool.spec["cores"]) for node in where if node is not None)
@@ -69,25 +69,25 @@ def running(m: Machine, run: Run) -> None:
 
 
 def exited(m: Machine, run: Run, ended: Ended) -> None:
-    """A command of the gang is over."""
+    """A command of one of its instances is over."""
     task = run.task
-    assert task is not None and task.gang is not None
+    assert task is not None and task.attempt is not None
     node = m.find_node(run.pool, run.node)
     if run.phase in ("holding", "over") or (node is not None and runs.unnoticed(run, node)):
         return
-    gang, subtask = task.gang, _subtask(run)
+    attempt, subtask = task.attempt, _subtask(run)
     execution = subtask.execution if subtask is not None else task.execution
     execution.container_id = ended.container_id or execution.container_id
     coordinated = run.stage == "coordination" and ended.exit_code == 0 and ended.failure is None
-    if coordinated and gang.ended is None and run.intent is None:
+    if coordinated and attempt.ended is None and run.intent is None:
         run.enter("holding")
-        gang.lingering.append(run.id)
-        if all(m.runs[name].phase == "holding" for name in gang.runs):
-            _begin_application(m, task, gang)
+        attempt.lingering.append(run.id)
+        if all(m.runs[name].phase == "holding" for name in attempt.runs):
+            _begin_application(m, task, attempt)
         return
     _let_go(m, run, ended)
-    if gang.ended is None:
-        gang.ended = ended
+    if attempt.ended is None:
+        attempt.ended = ended
         for other in members(m, run):
             if run.intent is None:
                 other.intent = None  # what it was lost for comes too late
@@ -121,39 +121,39 @@ def _let_go(m: Machine, run: Run, ended: Ended) -> None:
     subtask.lifecycle.move(subtask, "completed", m.now)
 
 
-def _begin_application(m: Machine, task: Task, gang: Gang) -> None:
+def _begin_application(m: Machine, task: Task, attempt: Attempt) -> None:
     """Everybody is ready: the primary's own command."""
-    before = m.runs[gang.runs[0]]
+    before = m.runs[attempt.runs[0]]
     job, node = m.jobs[before.job or ""], m.find_node(before.pool, before.node)
     assert node is not None
     run = Run(m.hex(32), "task", before.pool, before.node, before.slots, before.job, task)
     run.stage = "application"
     runs.drop(m, before)
-    gang.runs[0] = task.run = run.id
+    attempt.runs[0] = task.run = run.id
     runs.register(m, node, job, run)
     elapsed = m.now - task.execution.start if task.execution.start else None
-    runs.launch(m, m.pools[run.pool], node, job, run, task.spec, task.id, gang.fetch, elapsed)
+    runs.launch(m, m.pools[run.pool], node, job, run, task.spec, task.id, attempt.fetch, elapsed)
 
 
 def conclude(m: Machine, task: Task) -> None:
     """When the last instance has let go, the attempt is over."""
-    gang = task.gang
-    if gang is None:
+    attempt = task.attempt
+    if attempt is None:
         return
-    crew = [m.runs[name] for name in gang.runs]
-    if any(run.phase != "over" for run in crew):
+    instances = [m.runs[name] for name in attempt.runs]
+    if any(run.phase != "over" for run in instances):
         return
-    task.gang = None
-    for name in gang.lingering:
+    task.attempt = None
+    for name in attempt.lingering:
         m.emit(KillRun(name))
-    primary = crew[0]
-    primary.intent = max((run.intent for run in crew), key=runs.WEIGHT.__getitem__)
-    primary.expired = any(run.expired for run in crew)
-    where: list[Node | None] = [m.find_node(run.pool, run.node) for run in crew]
-    for run in crew[1:]:
+    primary = instances[0]
+    primary.intent = max((run.intent for run in instances), key=runs.WEIGHT.__getitem__)
+    primary.expired = any(run.expired for run in instances)
+    where: list[Node | None] = [m.find_node(run.pool, run.node) for run in instances]
+    for run in instances[1:]:
         runs.drop(m, run)
     job: Job = m.jobs[primary.job or ""]
-    runs.attempt_over(m, job, where, primary, task, gang.ended or Ended())
+    runs.attempt_over(m, job, where, primary, task, attempt.ended or Ended())
     jobs.settle(m, job)
     for node in where:
         if node is not None:

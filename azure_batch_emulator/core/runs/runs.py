@@ -11,7 +11,7 @@ from ...protocol.errors import BatchError
 from ...protocol.wire import finite
 from ..bodies import identities
 from ..bodies.task_specs import check_fits, check_user
-from ..entities import Auxiliary, Ended, Execution, Failed, Job, Node, Pool, Run, Spec, Task
+from ..entities import Ended, Execution, Failed, Job, Node, NodeTask, Pool, Run, Spec, Task
 from ..instructions import KillRun, StartRun, UploadOutputs
 from ..jobs import jobs
 from ..machine import Machine
@@ -38,7 +38,7 @@ def begin_task(m: Machine, pool: Pool, where: list[Node], job: Job, task: Task) 
         check_user(task.spec, pool.spec)
     except BatchError as error:
         # The pool came after the task, or the job was given another pool.
-        task.gang, task.subtasks = None, ()
+        task.attempt, task.subtasks = None, ()
         for run in started:
             drop(m, run)
         complete(m, job, task, None, outcomes.unfit(str(error)), outcomes.PRE_PROCESSING)
@@ -68,7 +68,7 @@ def _launch_after_preparation(m: Machine, pool: Pool, node: Node, job: Job, run:
     if "jobPreparationTask" in job.spec:
         prep = node.preps.get(job.key)
         if prep is None or prep.stale:
-            prep = node.preps[job.key] = Auxiliary(
+            prep = node.preps[job.key] = NodeTask(
                 job.spec["jobPreparationTask"]["id"], job.spec["jobPreparationTask"]
             )
             start_preparation_release.begin(m, node, "prep", prep, job)
@@ -83,7 +83,7 @@ def register(m: Machine, node: Node, job: Job | None, run: Run) -> None:
     m.runs[run.id] = run
     node.runs[run.id] = run.slots
     if job is not None and run.instance == 0:
-        (job.runs if run.kind == "task" else job.helpers).add(run.id)
+        (job.runs if run.kind == "task" else job.prep_release_runs).add(run.id)
     nodes.show_load(m, node)
 
 
@@ -91,7 +91,7 @@ def drop(m: Machine, run: Run) -> None:
     m.runs.pop(run.id, None)
     if run.job and (job := m.jobs.get(run.job)):
         job.runs.discard(run.id)
-        job.helpers.discard(run.id)
+        job.prep_release_runs.discard(run.id)
         m.line_up(job)
     if run.task is not None and run.task.run == run.id:
         run.task.run = None
@@ -137,13 +137,13 @@ def launch(
 
 
 def kill(m: Machine, run: Run, intent: str) -> None:
-    """Asks for a run's end, and that of its gang. What wants it gone (delete, end) outweighs what wants it again
-    (requeue, recover)."""
+    """Asks for a run's end, and that of the other instances of a multi-instance task. What wants it gone (delete, end)
+    outweighs what wants it again (requeue, recover)."""
     together = multi_instance.affected(m, run, intent)
     for one in together:
         one.intent = max(one.intent, intent, key=WEIGHT.__getitem__)
     for one in together:
-        if one.task is not None and one.task.gang is not None and one.phase in multi_instance.HELD:
+        if one.task is not None and one.task.attempt is not None and one.phase in multi_instance.HELD:
             multi_instance.let_go(m, one)
         elif one.phase in ("waiting", "lost"):
             exited(m, one.id, Ended())
@@ -187,7 +187,7 @@ def exited(m: Machine, run_id: str, ended: Ended) -> None:
         start_preparation_release.exited(m, run, ended)
         return
     statistics.spend(m, run, ended)
-    if run.task is not None and run.task.gang is not None:
+    if run.task is not None and run.task.attempt is not None:
         multi_instance.exited(m, run, ended)
         return
     task, job, node = run.task, m.jobs.get(run.job or ""), m.find_node(run.pool, run.node)

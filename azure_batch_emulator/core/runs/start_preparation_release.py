@@ -3,7 +3,7 @@
 https://learn.microsoft.com/azure/batch/batch-job-prep-release
 """
 
-from ..entities import Auxiliary, Ended, Job, Node, Run, RunKind
+from ..entities import Ended, Job, Node, NodeTask, Run, RunKind
 from ..jobs import jobs
 from ..machine import Machine
 from ..nodes import faults, nodes
@@ -12,9 +12,7 @@ from ..views import statistics
 from . import runs
 
 
-def begin(
-    m: Machine, node: Node, kind: RunKind, what: Auxiliary, job: Job | None, fetch: bool = True
-) -> None:
+def begin(m: Machine, node: Node, kind: RunKind, what: NodeTask, job: Job | None, fetch: bool = True) -> None:
     """A start, preparation or release task begins; it takes no slots."""
     run = Run(m.hex(32), kind, node.pool, node.id, 0, job.key if job else None)
     what.execution.start, what.execution.end, what.state = m.now, None, "running"
@@ -65,7 +63,7 @@ def exited(m: Machine, run: Run, ended: Ended) -> None:
     nodes.proceed(m, node)
 
 
-def _prep_over(m: Machine, node: Node, job: Job, prep: Auxiliary) -> None:
+def _prep_over(m: Machine, node: Node, job: Job, prep: NodeTask) -> None:
     """Starts the tasks that waited for the preparation task, or, where it failed, gives them back."""
     waiting, prep.waiting = prep.waiting, []
     good = prep.execution.result == "success" or not prep.spec["waitForSuccess"]
@@ -75,8 +73,8 @@ def _prep_over(m: Machine, node: Node, job: Job, prep: Auxiliary) -> None:
             continue
         if good:
             runs.launch(m, m.pools[run.pool], node, job, run, run.task.spec, run.task.id)
-        elif run.task.gang is not None:
-            # The gang goes elsewhere as a whole.
+        elif run.task.attempt is not None:
+            # All instances go elsewhere together.
             runs.kill(m, run, "requeue")
         else:
             task = run.task

@@ -71,7 +71,7 @@ def make_ready(m: Machine, job: Job, task: Task) -> None:
     if task.state != "active" or task.unmet or task.run is not None or task.key in job.dying:
         return
     if task.manager or "multiInstanceSettings" in task.spec:
-        job.picky[task.key] = task.seq
+        job.constrained[task.key] = task.seq
     else:
         job.ready.add(Waiting(task.key, task.seq, task.slots, _affinity(task)))
     m.line_up(job)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ...protocol.odata import EQUAL, IDENTIFIER, ORDERED, TEXT, Field, demands
 from ...protocol.wire import parse_time
-from ..entities import Auxiliary, Job, JobSchedule, Node, Pool, Task
+from ..entities import Job, JobSchedule, Node, NodeTask, Pool, Task
 from ..indexes.task_index import STATES
 
 
@@ -152,7 +152,7 @@ def _of(which: int, read):
 
     def get(row):
         job, _, node = row
-        one: Auxiliary | None = (node.preps, node.releases)[which].get(job)
+        one: NodeTask | None = (node.preps, node.releases)[which].get(job)
         return read(one) if one else None
 
     return get

@@ -10,12 +10,12 @@ from ...protocol.wire import format_time
 from ..bodies.checks import strip_secrets
 from ..entities import (
     COUNTS,
-    Auxiliary,
     Execution,
     Failed,
     Job,
     JobSchedule,
     Node,
+    NodeTask,
     Pool,
     ResizeError,
     ScalingRun,
@@ -110,7 +110,7 @@ def node(m: Machine, entity: Node, base: str) -> dict:
     if "startTask" in owner.spec:
         shown["startTask"] = strip_secrets(owner.spec["startTask"])
     if entity.start:
-        shown["startTaskInfo"] = auxiliary(entity.start)
+        shown["startTaskInfo"] = node_task(entity.start)
     if entity.errors:
         shown["errors"] = [
             {
@@ -171,7 +171,7 @@ def execution(entity: Execution, state: str, *, task: bool = True) -> dict:
     return shown
 
 
-def auxiliary(entity: Auxiliary) -> dict:
+def node_task(entity: NodeTask) -> dict:
     return {"state": entity.state} | execution(entity.execution, entity.state, task=False)
 
 
@@ -275,7 +275,7 @@ def preparation_and_release(m: Machine, entity: Job, owner: Pool, where: Node, b
         ("jobReleaseTaskExecutionInfo", where.releases.get(entity.key)),
     ):
         if one:
-            info = auxiliary(one)
+            info = node_task(one)
             if name.startswith("jobRelease"):
                 info.pop("retryCount")
             info["taskRootDirectory"] = task_directory(entity.id, one.id)

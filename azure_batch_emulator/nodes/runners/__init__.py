@@ -20,7 +20,7 @@ RUNNERS = ("process", "docker", "none")
 def make_runner(name: str) -> Runner | None:
     """The runner of this name, one of RUNNERS; else a ValueError. Nothing is started or connected yet.
 
-    `none` has none: see `modelled`."""
+    `none` has none: see `nodes.simulated`."""
     if name == "process":
         from .process import ProcessRunner
 

@@ -63,7 +63,7 @@ def is_alive(mark: str) -> bool:
         return False
 
 
-def remove_leftovers(client: DockerClient) -> list[str]:
+def remove_orphans(client: DockerClient) -> list[str]:
     """Removes containers of emulators on this host that died before they could; returns their ids."""
     filters = {"label": f"{HOST_LABEL}={socket.gethostname()}"}
     removed = []

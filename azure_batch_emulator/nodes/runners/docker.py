@@ -32,7 +32,7 @@ from .container_engine import (
     is_local,
     own_labels,
     remove_container,
-    remove_leftovers,
+    remove_orphans,
     unavailable,
 )
 from .process import ProcessRunner
@@ -113,11 +113,11 @@ class DockerRunner:
             log.warning("Container %s could not be killed: %s", container.short_id, error)
 
     def _engine(self) -> DockerClient:
-        """The connection, made at the first use; leftovers of emulators that crashed go then."""
+        """The connection, made at the first use; containers of emulators that crashed go then."""
         with self._lock:
             if self._client is None:
                 client = connect()
-                remove_leftovers(client)
+                remove_orphans(client)
                 self._client = client
             return self._client
 

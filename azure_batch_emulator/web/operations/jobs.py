@@ -102,7 +102,7 @@ def _checked(body: object, version: str) -> dict | BatchError:
     try:
         if not isinstance(body, dict):
             raise BatchError("InvalidRequestBody", [("Reason", "A task is an object.")])
-        modern, kept = api_versions.modernised("BatchTaskCreateOptions", body, version)
+        modern, kept = api_versions.to_current("BatchTaskCreateOptions", body, version)
         return api_versions.joined(check_model("BatchTaskCreateOptions", modern, ""), kept)
     except BatchError as error:
         return error

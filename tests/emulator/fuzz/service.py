@@ -38,7 +38,7 @@ from azure_batch_emulator.engine.engine import Engine
 from azure_batch_emulator.identity import directory, managed
 from azure_batch_emulator.identity.issuer import Issuer
 from azure_batch_emulator.nodes.access import NodeAccess
-from azure_batch_emulator.web.all_services import front
+from azure_batch_emulator.web.all_services import all_services
 from azure_batch_emulator.web.app import Application
 from azure_batch_emulator.web.auth import Authenticator
 from azure_batch_emulator.web.auth.shared_key import SharedKey, sign, string_to_sign
@@ -184,8 +184,8 @@ class Service:
         call(pools.create, body)
         scaling = {"enableAutoScale": True, "autoScaleFormula": "$TargetDedicatedNodes=0;"}
         call(pools.create, pool_body("empty", **scaling))
-        auxiliary = {"jobPreparationTask": {"commandLine": "once"}}
-        call(jobs.create, job_body("job", usesTaskDependencies=True, **auxiliary))
+        node_task = {"jobPreparationTask": {"commandLine": "once"}}
+        call(jobs.create, job_body("job", usesTaskDependencies=True, **node_task))
         for name in ("t1", "t2", "t3"):
             call(lambda m, name=name: tasks.create(m, m.job("job"), task_body(name)))
         call(jobs.create, job_body("off"))
@@ -208,7 +208,9 @@ class Service:
         (root / "shared" / "a b#.txt").write_text("0123456789")
         self._requests = RequestFaults(HttpFaults(), Random(1))
         routes = ControlRoutes(Control(engine, self._requests), self._authenticator)
-        self._application = front(Application(engine, self._authenticator), engine, self._issuer, routes)
+        self._application = all_services(
+            Application(engine, self._authenticator), engine, self._issuer, routes
+        )
         self.engine = engine
         self._words = {
             "{node}": self.node,

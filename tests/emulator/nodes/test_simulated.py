@@ -36,7 +36,7 @@ def add(engine, name, **more):
     return engine.call(lambda m: tasks.create(m, m.job("job"), task_body(name, **more)))
 
 
-def test_tasks_take_the_modelled_time_and_nothing_else(engine, clock):
+def test_tasks_take_the_simulated_time_and_nothing_else(engine, clock):
     files = {
         "resourceFiles": [{"httpUrl": "http://127.0.0.1:1/none", "filePath": "x"}],
         "outputFiles": [OUTPUT],

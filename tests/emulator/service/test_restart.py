@@ -19,7 +19,7 @@ from azure_batch_emulator.nodes.runners import make_runner
 from azure_batch_emulator.service.binding import listen
 from azure_batch_emulator.service.location import Location, LocationError
 from azure_batch_emulator.service.server import Emulator
-from azure_batch_emulator.service.state_store import Keeper
+from azure_batch_emulator.service.state_store import StateStore
 
 from ..core.builders import job_body, pool_body
 from ..helpers import completed, make_job, make_pool, shell, task, text
@@ -248,11 +248,11 @@ class Full(Location):
 def test_a_state_that_can_not_be_written_is_told_of(make_engine, tmp_path, caplog):
     engine = make_engine(SteppedClock())
     engine.start()
-    keeper = Keeper(engine, Full(tmp_path), seconds=0.01)
-    keeper.start()
+    store = StateStore(engine, Full(tmp_path), seconds=0.01)
+    store.start()
     wait_until(lambda: "No space left" in caplog.text)
     engine.freeze()
-    keeper.stop()
+    store.stop()
 
 
 def test_a_defect_does_not_end_the_keeping_of_the_state(make_engine, tmp_path, caplog, monkeypatch):
@@ -261,12 +261,12 @@ def test_a_defect_does_not_end_the_keeping_of_the_state(make_engine, tmp_path, c
     location = Location(tmp_path)
     with monkeypatch.context() as broken:
         broken.setattr(engine, "snapshot", lambda: 1 / 0)
-        keeper = Keeper(engine, location, seconds=0.01)
-        keeper.start()
+        store = StateStore(engine, location, seconds=0.01)
+        store.start()
         wait_until(lambda: "its state has not been written" in caplog.text)
     wait_until(lambda: location.read_state() is not None)
     engine.freeze()
-    keeper.stop()
+    store.stop()
 
 
 def test_a_state_that_can_not_be_used_leaves_the_port_free(tmp_path):

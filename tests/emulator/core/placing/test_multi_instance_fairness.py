@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from azure_batch_emulator.core.jobs import jobs
 from azure_batch_emulator.core.nodes import node_operations
 
-from ..runs.test_multi_instance import Crew
+from ..runs.test_multi_instance import MultiInstanceDriver
 
 
 def endless(driver, names, count):
@@ -25,30 +25,30 @@ def endless(driver, names, count):
     own=st.booleans(),
     order=st.randoms(use_true_random=False),
 )
-def test_a_gang_that_fits_is_run(nodes, instances, priorities, own, order):
-    driver = Crew()
+def test_a_multi_instance_task_that_fits_is_run(nodes, instances, priorities, own, order):
+    driver = MultiInstanceDriver()
     driver.linked(nodes)
     for number, priority in enumerate(priorities):
         driver.job(f"small{number}", priority=priority)
-    mine = driver.machine.jobs["small0"] if own and priorities[0] == 0 else driver.job("gangs", priority=0)
+    mine = driver.machine.jobs["small0"] if own and priorities[0] == 0 else driver.job("multi", priority=0)
     endless(driver, [job for job in driver.machine.jobs if job.startswith("small")], 30)
     running = list(driver.started)
     assert len(running) == nodes
-    gang = driver.gang(mine, "gang", instances)
+    wide = driver.multi_instance(mine, "wide", instances)
     order.shuffle(running)
     for run in running:
-        if gang.state == "active":
+        if wide.state == "active":
             driver.end(run)
-    assert (gang.state == "active") == (instances > nodes)
-    assert len(driver.started) == nodes, "what the gang does not take, others do"
+    assert (wide.state == "active") == (instances > nodes)
+    assert len(driver.started) == nodes, "what the multi-instance task does not take, others do"
 
 
-def test_nodes_are_kept_for_the_older_of_two_gangs_and_then_for_the_other():
-    driver = Crew()
+def test_nodes_are_kept_for_the_older_of_two_multi_instance_tasks_and_then_for_the_other():
+    driver = MultiInstanceDriver()
     driver.linked(3)
     job = driver.job()
     small = [driver.task(job, f"s{number}") for number in range(3)]
-    first, second = driver.gang(job, "first", 3), driver.gang(job, "second", 2)
+    first, second = driver.multi_instance(job, "first", 3), driver.multi_instance(job, "second", 2)
     late = driver.task(job, "late")
     for task in small:
         driver.end(driver.run_of(task.id))
@@ -59,9 +59,9 @@ def test_nodes_are_kept_for_the_older_of_two_gangs_and_then_for_the_other():
 
 
 @pytest.mark.parametrize("why", ["priority", "manager", "disabled", "parallel"])
-def test_nobody_waits_for_a_gang_that(why):
+def test_nobody_waits_for_a_multi_instance_task_that(why):
     """... comes behind, or can't begin in spite of free nodes."""
-    driver = Crew()
+    driver = MultiInstanceDriver()
     driver.linked(2)
     other = driver.job("other", priority=1 if why == "priority" else 0)
     busy = driver.task(other, "busy")
@@ -72,27 +72,27 @@ def test_nobody_waits_for_a_gang_that(why):
         free = driver.machine.pools["pool"].nodes[driver.started[driver.run_of("second")].node]
         driver.end(driver.run_of("second"))
         driver.do(node_operations.disable_scheduling, free, "requeue")
-    gangs = driver.job("gangs", **({"maxParallelTasks": 1} if why == "parallel" else {}))
+    multi = driver.job("multi", **({"maxParallelTasks": 1} if why == "parallel" else {}))
     if why == "parallel":
-        driver.task(gangs, "one")
-    gang = driver.gang(gangs, "gang", 2)
+        driver.task(multi, "one")
+    wide = driver.multi_instance(multi, "wide", 2)
     if why == "parallel":
         driver.end(driver.run_of("busy"))
     for number in range(3):
         driver.task(other, f"more{number}")
     if why in ("manager", "disabled", "priority"):
         driver.end(driver.run_of(busy.id))
-    assert gang.state == "active" and driver.run_of("more0")
+    assert wide.state == "active" and driver.run_of("more0")
 
 
-def test_a_gang_that_is_gone_holds_nothing():
-    driver = Crew()
+def test_a_multi_instance_task_that_is_gone_holds_nothing():
+    driver = MultiInstanceDriver()
     driver.linked(2)
     job = driver.job()
     driver.task(job, "one")
-    gangs = driver.job("gangs")
-    driver.gang(gangs, "gang", 2)
+    multi = driver.job("multi")
+    driver.multi_instance(multi, "wide", 2)
     late = driver.task(job, "late")
     assert late.state == "active"
-    driver.do(jobs.terminate, gangs, {})
+    driver.do(jobs.terminate, multi, {})
     assert late.state != "active"

@@ -4,12 +4,12 @@ import pytest
 
 from azure_batch_emulator.core.jobs import jobs
 
-from ..runs.test_multi_instance import Crew
+from ..runs.test_multi_instance import MultiInstanceDriver
 
 
 @pytest.fixture
 def driver():
-    return Crew()
+    return MultiInstanceDriver()
 
 
 def low(driver, name="low", **more):
@@ -101,17 +101,17 @@ def test_a_job_begins_to_yield_and_another_gets_a_priority(driver):
     assert yields.spec["allowTaskPreemption"] is False
 
 
-def test_a_gang_gets_its_nodes_and_another_goes_as_a_whole(driver):
+def test_a_multi_instance_task_gets_its_nodes_and_another_goes_as_a_whole(driver):
     driver.linked(4)
     yields = low(driver)
     several(driver, yields, 1)
-    driver.gang(yields, "crew", 3)
+    driver.multi_instance(yields, "others", 3)
     assert len(driver.started) == 4
-    gang = driver.gang(driver.job("high"), "wanted", 2)
+    wanted = driver.multi_instance(driver.job("high"), "wanted", 2)
     driver.end_kills()
-    assert gang.state != "active"
-    crew = yields.tasks["crew"]
-    assert crew.state == "active" and crew.execution.requeues <= 1
+    assert wanted.state != "active"
+    others = yields.tasks["others"]
+    assert others.state == "active" and others.execution.requeues <= 1
 
 
 def test_maxParallelTasks_bounds_what_is_asked_for(driver):

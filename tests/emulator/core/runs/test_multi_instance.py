@@ -16,11 +16,11 @@ from ..builders import OUTPUT, Driver
 SETTINGS = {"numberOfInstances": 3, "coordinationCommandLine": "meet"}
 
 
-class Crew(Driver):
+class MultiInstanceDriver(Driver):
     def linked(self, nodes=3, **more):
         return self.pool(nodes=nodes, enableInterNodeCommunication=True, **more)
 
-    def gang(self, job, task_id="task", instances=3, **more):
+    def multi_instance(self, job, task_id="task", instances=3, **more):
         settings = SETTINGS | {"numberOfInstances": instances}
         return self.task(job, task_id, multiInstanceSettings=settings, **more)
 
@@ -43,7 +43,7 @@ class Crew(Driver):
 
 @pytest.fixture
 def driver():
-    return Crew()
+    return MultiInstanceDriver()
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def job(driver):
 
 
 def test_the_command_comes_after_all_coordination(driver, job):
-    task = driver.gang(job)
+    task = driver.multi_instance(job)
     assert driver.launched() == [(0, "meet"), (1, "meet"), (2, "meet")] and driver.free() == [0, 0, 0]
     assert [start.part.coordination for start in driver.started.values()] == [True] * 3
     driver.end(driver.instance(0))
@@ -75,7 +75,7 @@ def test_the_command_comes_after_all_coordination(driver, job):
 def test_all_nodes_or_none(driver):
     driver.linked(nodes=2)
     job = driver.job()
-    task, small = driver.gang(job), driver.gang(job, "small", 2)
+    task, small = driver.multi_instance(job), driver.multi_instance(job, "small", 2)
     assert task.state == "active" and small.state == "preparing"
     driver.do(pools.resize, driver.machine.pools["pool"], {"targetDedicatedNodes": 4})
     driver.advance()
@@ -89,20 +89,20 @@ def test_all_nodes_or_none(driver):
 def test_a_pool_that_is_not_made_for_it(driver, options):
     driver.pool(nodes=3, **options)
     job = driver.job()
-    task = driver.gang(job)
+    task = driver.multi_instance(job)
     plain = driver.task(job, "plain")
     assert (task.state, plain.state, job.waiting) == ("active", "preparing", 1)
 
 
 def test_one_instance(driver, job):
-    task = driver.gang(job, instances=1)
+    task = driver.multi_instance(job, instances=1)
     driver.coordinate()
     driver.coordinate()
     assert task.state == "completed" and task.subtasks == ()
 
 
 def test_a_subtask_that_fails_fails_the_task(driver, job):
-    task = driver.gang(job)
+    task = driver.multi_instance(job)
     driver.end(driver.instance(0))
     driver.end(driver.instance(1), 7)
     assert task.state == "running" and driver.free() == [0, 0, 0]
@@ -114,14 +114,14 @@ def test_a_subtask_that_fails_fails_the_task(driver, job):
 
 
 def test_a_command_that_can_not_be_started(driver, job):
-    task = driver.gang(job)
+    task = driver.multi_instance(job)
     driver.end(driver.instance(2), None, Failed("UserError", "CommandProgramNotFound", "no"))
     driver.end_kills()
     assert task.execution.failure.code == "CommandProgramNotFound" and task.execution.exit_code is None
 
 
 def test_retries_begin_with_the_coordination(driver, job):
-    task = driver.gang(job, constraints={"maxTaskRetryCount": 2})
+    task = driver.multi_instance(job, constraints={"maxTaskRetryCount": 2})
     where = task.places
     driver.coordinate()
     driver.end(driver.instance(0), 1)
@@ -140,7 +140,7 @@ def test_retries_begin_with_the_coordination(driver, job):
 @pytest.mark.parametrize("stage", ["coordination", "holding", "application"])
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_lost_node_is_noticed_later(driver, job, stage, which):
-    task = driver.gang(job, constraints={"maxTaskRetryCount": 3})
+    task = driver.multi_instance(job, constraints={"maxTaskRetryCount": 3})
     if stage == "holding":
         driver.end(driver.instance(which))
     elif stage == "application":
@@ -148,8 +148,8 @@ def test_a_lost_node_is_noticed_later(driver, job, stage, which):
     lost = driver.machine.find_node(*task.places[which])
     driver.do(faults.lose, lost)
     driver.end_kills()
-    assert task.state in ("preparing", "running") and task.gang is not None
-    assert {driver.machine.runs[name].phase for name in task.gang.runs} >= {"lost"}
+    assert task.state in ("preparing", "running") and task.attempt is not None
+    assert {driver.machine.runs[name].phase for name in task.attempt.runs} >= {"lost"}
     driver.do(faults.loss_noticed, "pool", lost.id, lost.boot)
     driver.end_kills()
     assert (task.state, task.execution.requeues, task.execution.retries) == ("active", 0, 0)
@@ -159,7 +159,7 @@ def test_a_lost_node_is_noticed_later(driver, job, stage, which):
 
 
 def test_what_the_primary_says_counts_before_a_loss_is_noticed(driver, job):
-    task = driver.gang(job)
+    task = driver.multi_instance(job)
     driver.coordinate()
     lost = driver.machine.find_node(*task.places[2])
     driver.do(faults.lose, lost)
@@ -169,7 +169,7 @@ def test_what_the_primary_says_counts_before_a_loss_is_noticed(driver, job):
 
 
 def test_a_retry_needs_all_nodes(driver, job):
-    task = driver.gang(job, constraints={"maxTaskRetryCount": 1})
+    task = driver.multi_instance(job, constraints={"maxTaskRetryCount": 1})
     driver.coordinate()
     driver.do(faults.lose, driver.machine.find_node(*task.places[2]))
     driver.end(driver.instance(0), 3)
@@ -179,7 +179,7 @@ def test_a_retry_needs_all_nodes(driver, job):
 
 def test_a_preempted_node_takes_all_back_at_once(driver):
     driver.linked(nodes=1, targetLowPriorityNodes=1)
-    task = driver.gang(driver.job(), instances=2)
+    task = driver.multi_instance(driver.job(), instances=2)
     driver.coordinate()
     spot = next(n for n in driver.machine.pools["pool"].nodes.values() if not n.dedicated)
     driver.do(faults.preempt, spot)
@@ -188,7 +188,7 @@ def test_a_preempted_node_takes_all_back_at_once(driver):
 
 
 def test_a_node_that_leaves_takes_all_back(driver, job):
-    task = driver.gang(job)
+    task = driver.multi_instance(job)
     driver.coordinate()
     leaving = task.subtasks[0].node[1]
     body = {"nodeList": [leaving], "nodeDeallocationOption": "requeue"}
@@ -205,7 +205,7 @@ def test_a_node_that_leaves_takes_all_back(driver, job):
 @pytest.mark.parametrize("stage", ["coordination", "holding", "application"])
 @pytest.mark.parametrize("what", ["terminate", "delete", "job", "requeue"])
 def test_it_ends_as_one(driver, job, stage, what):
-    task = driver.gang(job)
+    task = driver.multi_instance(job)
     if stage == "holding":
         driver.end(driver.instance(0))
     elif stage == "application":
@@ -229,7 +229,7 @@ def test_it_ends_as_one(driver, job, stage, what):
 
 
 def test_the_time_limit_is_for_both_commands_together(driver, job):
-    task = driver.gang(job, constraints={"maxWallClockTime": "PT10M"})
+    task = driver.multi_instance(job, constraints={"maxWallClockTime": "PT10M"})
     driver.advance(400)
     driver.coordinate()
     driver.advance(199)
@@ -243,7 +243,7 @@ def test_the_time_limit_is_for_both_commands_together(driver, job):
 def test_preparation_on_every_node(driver):
     driver.linked()
     job = driver.job(jobPreparationTask={"commandLine": "prepare"})
-    task = driver.gang(job)
+    task = driver.multi_instance(job)
     assert len(driver.started) == 3 and task.state == "preparing"
     first, second, third = list(driver.started)
     driver.end(first)
@@ -258,7 +258,7 @@ def test_preparation_on_every_node(driver):
 
 
 def test_uploads_are_the_primarys(driver, job):
-    task = driver.gang(job, outputFiles=[OUTPUT])
+    task = driver.multi_instance(job, outputFiles=[OUTPUT])
     driver.coordinate()
     driver.end(driver.instance(0))
     (upload,) = driver.uploads.values()
@@ -266,7 +266,7 @@ def test_uploads_are_the_primarys(driver, job):
 
 
 def test_files_stay_until_the_retention_is_over(driver, job):
-    task = driver.gang(job, constraints={"retentionTime": "PT1H"})
+    task = driver.multi_instance(job, constraints={"retentionTime": "PT1H"})
     driver.coordinate()
     driver.end(driver.instance(0))
     kept = driver.machine.find_node(*task.subtasks[0].node)
@@ -280,14 +280,14 @@ def test_files_stay_until_the_retention_is_over(driver, job):
 def test_others_run_beside_it(driver):
     driver.linked(nodes=4)
     job = driver.job(maxParallelTasks=2)
-    driver.gang(job)
+    driver.multi_instance(job)
     one, two = driver.task(job, "one"), driver.task(job, "two")
-    assert (one.state, two.state) == ("preparing", "active"), "a gang counts as one task"
+    assert (one.state, two.state) == ("preparing", "active"), "it counts as one task"
     assert job.counts["running"] == 2
 
 
 def test_what_is_shown(driver, job):
-    task = driver.gang(job)
+    task = driver.multi_instance(job)
     subtask = task.subtasks[0]
     shown = views.subtask(driver.machine, job, task, subtask, "")
     assert shown["id"] == 1 and shown["state"] == "preparing" and "startTime" not in shown
@@ -320,7 +320,7 @@ def test_refusals(driver, job, settings, more):
 
 
 def test_a_task_whose_primary_is_lost_while_it_uploads_can_be_ended(driver, job):
-    task = driver.gang(job, outputFiles=[OUTPUT])
+    task = driver.multi_instance(job, outputFiles=[OUTPUT])
     driver.coordinate()
     driver.end(driver.instance(0))
     ((run, _),) = driver.uploads.items()

@@ -7,14 +7,14 @@ from support.examples import many
 from ..test_machine_properties import Service, TestService
 
 
-class Gangs(Service):
+class MultiInstance(Service):
     @initialize(sizes=st.lists(st.integers(1, 3), min_size=1, max_size=3), retries=st.integers(-1, 1))
-    def gangs_at_work(self, sizes, retries):
+    def multi_instance_tasks(self, sizes, retries):
         self.create_pool("p1", 4, 1, "spread", start=False, linked=True)
         self.driver.advance(20)
         self.create_job("j1", "p1", prep=False, most=-1, ends=False, actions=False, manager=None)
         for name, instances in enumerate(sizes):
-            self.create_gang("j1", name + 1, instances, retries, upload=False)
+            self.create_multi_instance("j1", name + 1, instances, retries, upload=False)
 
     @precondition(lambda self: self.driver.started)
     @rule(code=st.sampled_from([0, 0, 0, 1]))
@@ -24,6 +24,6 @@ class Gangs(Service):
                 self.driver.end(run, code)
 
 
-TestGangs = Gangs.TestCase
-TestGangs.settings = many(20, parent=TestService.settings)
+TestMultiInstance = MultiInstance.TestCase
+TestMultiInstance.settings = many(20, parent=TestService.settings)
 del TestService  # not once more

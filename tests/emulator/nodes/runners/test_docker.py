@@ -365,7 +365,7 @@ def test_nothing_of_the_node(runner, launch, snakemake_image):
     assert runner.run(task).exit_code == 0
 
 
-def test_leftovers_of_a_dead_emulator_are_removed(runner, docker_engine, snakemake_image, launch, container):
+def test_orphans_of_a_dead_emulator_are_removed(runner, docker_engine, snakemake_image, launch, container):
     with subprocess.Popen(["sleep", "600"]) as other:
         living = {HOST_LABEL: socket.gethostname(), "azure-batch-emulator.run": "run-x"}
         mark = f"{other.pid}@{psutil.Process(other.pid).create_time():.0f}"
