@@ -63,10 +63,10 @@ def test_what_has_been_written_is_there_at_once(logs, now):
 def test_the_oldest_go(logs, monkeypatch):
     monkeypatch.setattr(node_logs, "FILE_BYTES", 1)
     monkeypatch.setattr(node_logs, "BUFFER_CHARACTERS", 1)
-    for number in range(logs.KEEP_FILES + 5):
+    for number in range(node_logs.KEEP_FILES + 5):
         logs.write("n", str(number))
     found = {file.read_text().split()[-1] for file in logs.files("n", START, None)}
-    assert found == {str(number) for number in range(5, logs.KEEP_FILES + 5)}
+    assert found == {str(number) for number in range(5, node_logs.KEEP_FILES + 5)}
 
 
 def test_asking_while_others_write_and_remove(tmp_path, monkeypatch):
