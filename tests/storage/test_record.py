@@ -35,7 +35,6 @@ def record(client: Process, *runs: RunMade) -> Record:
 def gone() -> Process:
     """A process of this machine that has ended."""
     code = "from snakemake.azure.process import Process; import json; print(json.dumps(Process.current().to_json()))"
-    import json
 
     return Process.from_json(
         json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)

@@ -208,8 +208,10 @@ class RunLock:
 
     def write(self, record: Record) -> None:
         """Replaces the record; the lock must be held."""
+        from azure.storage.blob import BlobLeaseClient
+
         with self._blob() as blob, _ours(self.prefix):
-            blob.upload_blob(record.to_json(), overwrite=True, lease=self._lease)
+            blob.upload_blob(record.to_json(), overwrite=True, lease=BlobLeaseClient(blob, self._lease))
 
     def renew(self) -> None:
         """Raises LockLost where another run has it by now."""
@@ -230,7 +232,7 @@ class RunLock:
         with self._blob() as blob, suppress(ResourceNotFoundError):
             try:
                 if delete:
-                    blob.delete_blob(lease=lease)
+                    blob.delete_blob(lease=BlobLeaseClient(blob, lease))
                 else:
                     BlobLeaseClient(blob, lease).release()
             except HttpResponseError as error:

@@ -42,9 +42,13 @@ class Upload:
         self._path = path
         self._concurrency = concurrency
         self._content_md5 = content_md5
+        self._condition: dict[str, Any] = {}
 
-    def run(self) -> dict[str, Any]:
-        """Replaces the blob; the service's answer, with `etag` and `last_modified`."""
+    def run(self, condition: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Replaces the blob; the service's answer, with `etag` and `last_modified`. `condition` are arguments that say
+        what the blob has to be for that.
+        """
+        self._condition = condition or {}
         with self._path.open("rb", buffering=0) as file:
             return _again(lambda: self._as_it_is(file), lambda code: code == FILE_CHANGED)
 
@@ -68,7 +72,12 @@ class Upload:
         progress_hook()
         return self._intact(
             lambda: self._client.upload_blob(
-                data, length=size, overwrite=True, content_settings=settings, validate_content=True
+                data,
+                length=size,
+                overwrite=True,
+                content_settings=settings,
+                validate_content=True,
+                **self._condition,
             )
         )
 
@@ -144,7 +153,9 @@ class Upload:
             content_md5=bytearray.fromhex(of_file.hexdigest()) if of_file else None,
         )
         return self._intact(
-            lambda: self._client.commit_block_list(blocks, content_settings=settings, validate_content=True)
+            lambda: self._client.commit_block_list(
+                blocks, content_settings=settings, validate_content=True, **self._condition
+            )
         )
 
     def _hashed(self, digests: list[Digest], file: io.FileIO, start: int, length: int) -> bytes | None:
