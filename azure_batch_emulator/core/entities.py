@@ -251,7 +251,6 @@ class Scaling:
 
     formula: str
     interval: str
-    enabled: datetime
     id: int
     schedule: int = 0
     history: History = field(default_factory=History)
@@ -269,6 +268,8 @@ class ResizeError:
 
 @dataclass
 class Pool(Entity):
+    """`scaling_asked` is when enableautoscale was called last."""
+
     id: str
     spec: Spec
     created: datetime
@@ -284,6 +285,7 @@ class Pool(Entity):
     pending: bool = False
     errors: list[ResizeError] = field(default_factory=list)
     scaling: Scaling | None = None
+    scaling_asked: datetime | None = None
     tags: dict[str, str] = field(default_factory=dict)
     statistics: Ledger = field(default_factory=Ledger)
 

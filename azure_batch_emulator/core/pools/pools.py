@@ -133,11 +133,11 @@ def resize(m: Machine, pool: Pool, body: dict) -> None:
 
 
 def stop_resize(m: Machine, pool: Pool) -> None:
+    """The pool's entity tag stays, as recorded."""
     check_active(pool)
     if pool.allocation.state != "resizing":
         raise BatchError("OperationInvalidForCurrentState", [("Reason", "The pool is not being resized.")])
     pool.allocation.move(pool, "stopping", m.now)
-    m.touch(pool)
     allocation.give_up(pool, "ResizeStopped", " due to a stop resize operation")
     settle(m, pool)
 
