@@ -29,6 +29,7 @@ from ..web.auth import Authenticator, SharedKey, Tokens
 from ..web.connections import Connections
 from ..web.control import Control
 from ..web.control_routes import ControlRoutes
+from ..web.dates import Dates
 from ..web.fault_injection import FaultInjection
 from ..web.request_faults import RequestFaults
 from ..web.request_log import RequestLog
@@ -108,6 +109,7 @@ class Emulator:
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                date_header=False,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=1,
             )
@@ -137,6 +139,7 @@ class Emulator:
             issuer,
             ControlRoutes(self._control, authenticator),
         )
+        app = Dates(app, self._clock.now)
         return app if self._request_log is None else RequestLog(app, self._request_log)
 
     def _make_engine(self, issuer: Issuer) -> Engine:
