@@ -118,7 +118,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     an account that is missing or does not answer should not first show as a missing input file."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    from snakemake.azure import preflight, settings
+    from snakemake.azure import last_run, preflight, settings
     from snakemake.azure.batch.account import BatchAccount
     from snakemake.exceptions import WorkflowError
 
@@ -139,10 +139,14 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
             "The place for the workflow's files is missing: give --default-storage-prefix az://CONTAINER/PREFIX."
         )
     prefix = preflight.blob_prefix(args.default_storage_prefix)
-    preflight.container_image(resolved, args.container_image)
+    image = preflight.container_image(resolved, args.container_image)
     if emulator:
         _point_at_azurite()
-    preflight.check_blob_access(_blob_account(args), prefix)
+    blobs = _blob_account(args)
+    preflight.check_blob_access(blobs, prefix)
+    # What a run that died left half done is found by its record, or else by Snakemake's own, and is run again.
+    args.rerun_incomplete = True
+    last_run.place = last_run.Place(BatchAccount.resolve(resolved), blobs, prefix, image)
 
 
 def _blob_account(args: argparse.Namespace) -> "BlobAccount":

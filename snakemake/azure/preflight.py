@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from snakemake.azure.batch import ids, vm_sizes
 from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.batch.lease import LEAST, MOST
 from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import ExistingPool
 from snakemake.azure.batch.pools import PoolError
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 OUTPUT_CACHE = "SNAKEMAKE_OUTPUT_CACHE"
 DEFAULT_IMAGE = "snakemake-azbatch"
 """Name of the image that `make image` builds; its tag is Snakemake's version."""
+
+ON_EXIT = ("delete", "detach")
 
 # https://learn.microsoft.com/azure/batch/batch-quota-limit
 MAX_TASK_RETRIES = 100
@@ -58,6 +61,11 @@ def validate(settings: ExecutorSettings) -> None:
     _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
     _bounds(settings.node_timeout, 1, None, "node-timeout", "give")
     _bounds(settings.sas_hours, 1, None, "sas-hours", "give")
+    _bounds(settings.lease, LEAST, MOST, "lease", "give")
+    if settings.on_exit not in ON_EXIT:
+        raise SettingsError(
+            f"--az-batch-on-exit {settings.on_exit} is none of the choices: give {' or '.join(ON_EXIT)}."
+        )
     if settings.pool_id is not None and not ids.is_valid(settings.pool_id):
         raise SettingsError(
             f"--az-batch-pool-id {settings.pool_id!r} is not an id of a pool: Batch allows 1 to 64 letters, "

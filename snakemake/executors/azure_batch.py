@@ -14,6 +14,7 @@ but creates nothing. The first jobs that are ready create the pool, the Batch jo
 
 import asyncio
 import atexit
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable
@@ -29,17 +30,24 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
 from snakemake.azure import preflight
+from snakemake.azure.batch.lease import PoolLeases, Renewals
 from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.placement import Place
+from snakemake.azure.batch.recovery import LeftTask
 from snakemake.azure.batch.run import BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
+from snakemake.azure.blob.fence import RunToken
 from snakemake.azure.blob.node_access import for_nodes
+from snakemake.azure.blob.record import LEASE as LOCK_LASTS
+from snakemake.azure.blob.record import LockLost, Record, RunLock
+from snakemake.azure.run_record import RunRecord
 from snakemake.azure.settings import ExecutorSettings, SettingsError
 from snakemake.azure.signals import hangup_as_interrupt, unfinished, uninterrupted
 from snakemake.azure.sources import BlobSources
 from snakemake.executors.azure_batch_checks import check
 from snakemake.executors.azure_batch_outcomes import Failure, Verdicts
+from snakemake.executors.azure_batch_takeover import Takeover
 from snakemake.executors.azure_batch_tasks import TaskMaker, demand
 
 __all__ = ["AzBatchExecutor", "AzBatchJob", "ExecutorSettings", "common_settings"]
@@ -88,6 +96,9 @@ class AzBatchExecutor(RemoteExecutor):
         self._poll_pause = 0.0
         self._verdicts = Verdicts()
         self._run: BatchRun | None = None
+        self._taken: dict[JobExecutorInterface, LeftTask] = {}
+        self._lost: Exception | None = None
+        self._detaches = False
         super().__init__(*args, **kwargs)
 
     def __post_init__(self) -> None:
@@ -103,12 +114,66 @@ class AzBatchExecutor(RemoteExecutor):
                 self.sources.sha256,
                 checked.settings.task_retries,
                 checked.output_cache,
+                checked.image,
             )
+            self.leases = PoolLeases(timedelta(minutes=checked.settings.lease))
+            lock = RunLock(checked.blob_account, checked.source_prefix, self.logger.info)
+            self.record = RunRecord(lock, checked.run_id, checked.batch.account.endpoint)
+            self._begin()
         except BaseException:
             # The constructor's thread must not outlive the failure.
             self.wait = False
             self._wake.set()
             raise
+
+    # -- the beginning ---------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Makes sure that no other run has the prefix, and takes over what the last one has left there."""
+        # For ends that Snakemake does not catch; after a shutdown there is nothing left to do.
+        atexit.register(self._close)
+        unfinished.append(self._close)
+        hangup_as_interrupt()
+        before = self.record.begin()
+        self.renewals = Renewals(
+            self.checked.batch,
+            self.leases,
+            now=self.checked.batch.clock.now,
+            jobs=lambda: self._run.job_ids() if self._run else (),
+            renew_lock=self.record.renew,
+            lock_every=LOCK_LASTS / 3,
+            fatal=LockLost,
+            lost=self._lose,
+            say=self.logger.info,
+        )
+        self.renewals.start()
+        if before is not None and before.runs:
+            self._take_over(before)
+
+    def _take_over(self, before: Record) -> None:
+        checked = self.checked
+        place = checked.placement.default_place()
+        taken = Takeover(
+            self.workflow,
+            self.run,
+            before,
+            checked.blob_account,
+            checked.source_prefix,
+            checked.placement.pool_plan(place, checked.run_id, 1, checked.image),
+            lambda: checked.sources.sha256,
+            self.logger.info,
+            self.logger.warning,
+        )()
+        self._taken = dict(taken)
+        for task in taken.values():
+            self.task_maker.taken(task.id)
+            if task.verdict is not None:
+                self._verdicts.add([task.verdict])
+
+    def _lose(self, error: Exception) -> None:
+        """Another run has the prefix: this one ends, and leaves all to that one."""
+        self._lost = error
+        self._wake.set()
 
     # -- submission ------------------------------------------------------------------------------------------
 
@@ -117,6 +182,11 @@ class AzBatchExecutor(RemoteExecutor):
         groups: dict[str, list[Submission]] = defaultdict(list)
         for job in jobs:
             self.run_job_pre(job)
+            if left := self._taken.pop(job, None):
+                queue = self.run.queue_of(left.job_id)
+                self.report_job_submission(AzBatchJob(job, external_jobid=left.id, queue=queue))
+                self._poll_pause = 0.0
+                continue
             try:
                 wanted = demand(job)
                 place = self.checked.placement.place(wanted)
@@ -162,10 +232,6 @@ class AzBatchExecutor(RemoteExecutor):
     def run(self) -> BatchRun:
         if self._run is None:
             self._run = self._new_run()
-            # For ends that Snakemake does not catch; after a shutdown there is nothing left to do.
-            atexit.register(self._close)
-            unfinished.append(self._close)
-            hangup_as_interrupt()
         return self._run
 
     def _new_run(self) -> BatchRun:
@@ -186,6 +252,12 @@ class AzBatchExecutor(RemoteExecutor):
             say=self.logger.info,
             warn=self.logger.warning,
             now=lambda: datetime.now(UTC),
+            leases=self.leases,
+            service_now=checked.batch.clock.now,
+            token=RunToken(checked.blob_account, checked.source_prefix, checked.run_id),
+            noted=self.record.note,
+            wake=self.renewals.wake,
+            record=f"{checked.blob_account.url}/{self.record.lock.name}",
         )
 
     # -- monitoring ------------------------------------------------------------------------------------------
@@ -194,6 +266,8 @@ class AzBatchExecutor(RemoteExecutor):
         self, active_jobs: list[SubmittedJobInfo]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """One poll for all jobs, then one verdict for each job that ended."""
+        if self._lost is not None:
+            raise self._lost
         if not active_jobs:
             return
         verdicts = await asyncio.to_thread(self.run.poll)
@@ -237,6 +311,10 @@ class AzBatchExecutor(RemoteExecutor):
     def cancel_jobs(self, active_jobs: Iterable[SubmittedJobInfo]) -> None:
         """Deleting the Batch job, which `shutdown` does, ends its tasks: one request for all of them."""
 
+    def cancel(self) -> None:
+        self._detaches = self.checked.settings.on_exit == "detach" and _is_interrupt(sys.exc_info()[1])
+        super().cancel()
+
     def shutdown(self) -> None:
         self._wake.set()
         try:
@@ -246,12 +324,34 @@ class AzBatchExecutor(RemoteExecutor):
 
     def _close(self) -> None:
         """Deletes what the run made. That costs money as long as it exists, so a second Ctrl-C does not stop it."""
-        if self._run is None:
-            return
         with uninterrupted():
-            for deleted in self._run.close():
-                self.logger.info(f"Azure Batch: deleted the {deleted}.")
+            self._leave()
         atexit.unregister(self._close)
         if self._close in unfinished:
             unfinished.remove(self._close)
         self.checked.batch.close()
+
+    def _leave(self) -> None:
+        if self.record.lost:
+            self.logger.warning(
+                "Azure Batch: what this run has made is another run's now, and is not deleted."
+            )
+            self.record.end()
+        elif self._detaches:
+            self.record.detach()
+            minutes, prefix = self.checked.settings.lease, self.checked.source_prefix
+            self.logger.info(
+                f"Azure Batch: the tasks go on without this client, and the nodes for {minutes} minutes; the next run "
+                f"on az://{prefix} takes them over."
+            )
+        else:
+            for deleted in self._run.close() if self._run else ():
+                self.logger.info(f"Azure Batch: deleted the {deleted}.")
+            self.record.end(all_gone=not (self._run and self._run.left))
+        if hasattr(self, "renewals"):
+            self.renewals.stop()
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Snakemake cancels its jobs because of a signal."""
+    return isinstance(error, KeyboardInterrupt | SystemExit)

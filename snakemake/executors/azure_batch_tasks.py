@@ -10,11 +10,13 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from snakemake.azure.batch import ids
 from snakemake.azure.batch.placement import Demand, Place
+from snakemake.azure.batch.recovery import TaskMark
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.node.arguments import split_arguments, target_arguments, without
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.settings import SettingsError
+from snakemake.executors.azure_batch_takeover import mark
 
 
 def demand(job: JobExecutorInterface) -> Demand:
@@ -31,7 +33,7 @@ def demand(job: JobExecutorInterface) -> Demand:
 
 class TaskMaker:
     """Makes the tasks of one run. `sources` is the archive's `CONTAINER/BLOB`, `sha256` its digest, `retries` how often
-    Batch itself runs a task again, and `output_cache` the variables that --cache needs.
+    Batch itself runs a task again, `output_cache` the variables that --cache needs, and `image` the tasks' image.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class TaskMaker:
         sha256: str,
         retries: int,
         output_cache: Mapping[str, str],
+        image: str,
     ) -> None:
         self._executor = executor
         self._sources = sources
         self._sha256 = sha256
         self._retries = retries
         self._output_cache = output_cache
+        self._image = image
         self._ids: set[str] = set()
 
     def task(self, job: JobExecutorInterface, wanted: Demand, place: Place) -> Task:
@@ -58,7 +62,16 @@ class TaskMaker:
             slots=place.slots,
             runtime=wanted.runtime,
             retries=self._retries,
+            environment=self.mark(job).environment(),
         )
+
+    def mark(self, job: JobExecutorInterface) -> TaskMark:
+        """What the job's task says of it, for a run that takes it over."""
+        return mark(job, self._image, lambda: self._sha256)
+
+    def taken(self, task_id: str) -> None:
+        """An id that a task has which was taken over."""
+        self._ids.add(task_id.lower())
 
     def _new_id(self, wanted: str) -> str:
         """`wanted`, or a variant if the run used it before: Batch's answer that a task exists is taken for the

@@ -8,18 +8,20 @@ What remains becomes a `BatchError`: one sentence, the service's code, the optio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.batch.account import BatchAccount
+from snakemake.azure.batch.service_clock import ServiceClock
 from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:
     from azure.batch import BatchClient
     from azure.batch.models import (
+        BatchJob,
         BatchJobCreateOptions,
         BatchNode,
         BatchPool,
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
         BatchTask,
         BatchTaskCreateOptions,
     )
+
+Scaled = Literal["done", "too early", "gone"]
+"""What became of a request to scale a pool; "gone": there is no such pool any more."""
 
 TASKS_PER_REQUEST = 100
 """https://learn.microsoft.com/rest/api/batchservice/tasks/create-task-collection"""
@@ -88,11 +93,12 @@ class Batch:
 
     def __init__(self, account: BatchAccount, **pipeline: Any):
         self.account = account
+        self.clock = ServiceClock()
         self._pipeline = pipeline
 
     @cached_property
     def client(self) -> "BatchClient":
-        return self.account.client(**self._pipeline)
+        return self.account.client(raw_response_hook=self.clock.hear, **self._pipeline)
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
@@ -175,23 +181,24 @@ class Batch:
                 )
             )
 
-    def resize_pool(self, pool_id: str, nodes: int) -> bool:
-        """Asks for `nodes` dedicated nodes. False: the pool is being resized; ask again later."""
-        from azure.batch.models import BatchPoolResizeOptions
+    def scale_pool(self, pool_id: str, formula: str, interval: timedelta) -> Scaled:
+        """Gives the pool a formula to scale by, and the interval of its evaluations."""
+        from azure.batch.models import BatchPoolEnableAutoScaleOptions
 
+        options = BatchPoolEnableAutoScaleOptions(
+            auto_scale_formula=formula, auto_scale_evaluation_interval=interval
+        )
         try:
-            with self._explained(f"resize the pool {pool_id}"):
-                # The poller's thread asks once and then sleeps; nobody waits for it.
-                self.client.begin_resize_pool(
-                    pool_id,
-                    BatchPoolResizeOptions(target_dedicated_nodes=nodes),
-                    polling_interval=3600,
-                )
+            with self._explained(f"scale the pool {pool_id}"):
+                # Tried again by whoever keeps the lease: "once in 30 seconds" is a 503 as well.
+                self.client.enable_pool_auto_scale(pool_id, options, retry_total=0)
         except BatchError as e:
-            if e.code == "PoolBeingResized":
-                return False
+            if e.code in ("TooManyEnableAutoScaleRequests", "PoolBeingResized", "PoolBeingCreated"):
+                return "too early"
+            if e.status == 404 or e.code == "PoolBeingDeleted":
+                return "gone"
             raise
-        return True
+        return "done"
 
     def delete_pool(self, pool_id: str) -> bool:
         """Starts the deletion; a pool that is going is fine. False if there is none."""
@@ -201,6 +208,29 @@ class Batch:
         """As with pools, a job that exists is this run's."""
         with self._forgiving("JobExists"), self._explained(f"create the Batch job {job.id}"):
             self.client.create_job(job)
+
+    def get_job(self, job_id: str) -> "BatchJob | None":
+        """None if there is none."""
+        try:
+            with self._explained(f"look up the Batch job {job_id}"):
+                return self.client.get_job(job_id)
+        except BatchError as e:
+            if e.status == 404:
+                return None
+            raise
+
+    def extend_job(self, job_id: str, longer: timedelta) -> None:
+        """Lets the job end by itself after that time from now on, not before."""
+        from azure.batch.models import BatchJobConstraints, BatchJobUpdateOptions
+
+        job = self.get_job(job_id)
+        if job is None or job.creation_time is None:
+            return
+        wall_clock = self.clock.now() - job.creation_time + longer
+        with self._explained(f"extend the Batch job {job_id}"):
+            self.client.update_job(
+                job_id, BatchJobUpdateOptions(constraints=BatchJobConstraints(max_wall_clock_time=wall_clock))
+            )
 
     def delete_job(self, job_id: str) -> bool:
         """Starts the deletion of the job and its tasks; a job that is going is fine. False if there is none."""
@@ -273,6 +303,39 @@ class Batch:
                     select=["id", "state", "stateTransitionTime", "executionInfo", "nodeInfo"],
                 )
             )
+
+    def all_tasks(self, job_id: str) -> list["BatchTask"]:
+        """Every task of the job, with what it was given in its environment; none if there is no such job."""
+        try:
+            with self._explained(f"list the tasks of the Batch job {job_id}"):
+                return list(
+                    self.client.list_tasks(
+                        job_id,
+                        select=[
+                            "id",
+                            "state",
+                            "creationTime",
+                            "stateTransitionTime",
+                            "executionInfo",
+                            "nodeInfo",
+                            "requiredSlots",
+                            "environmentSettings",
+                        ],
+                    )
+                )
+        except BatchError as e:
+            if e.status == 404:
+                return []
+            raise
+
+    def terminate_task(self, job_id: str, task_id: str) -> None:
+        """Ends the task; one that has ended, or is gone, is fine."""
+        try:
+            with self._explained(f"end the task {task_id}"):
+                self.client.terminate_task(job_id, task_id)
+        except BatchError as e:
+            if e.status not in (404, 409):
+                raise
 
     def task_states(self, job_id: str) -> dict[str, str]:
         """Id and state of every task of the job."""

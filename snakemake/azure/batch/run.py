@@ -7,13 +7,14 @@ number of times.
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.batch.client import Batch, BatchError, Rejected
+from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
 from snakemake.azure.batch.tasks import Task, environment_settings
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 LOOK_EVERY = timedelta(seconds=15)
 """How often a pool and its nodes are looked at while its tasks are open."""
 
+ASK_AGAIN_EVERY = timedelta(minutes=1)
+"""How often a pool is asked for nodes that a shortage has kept back."""
+
 LOOK_OFTEN_FOR = timedelta(seconds=30)
+TOKEN = "run's token"
 SAY_EVERY = timedelta(minutes=1)
 """How often the user is told about a pool that has no usable node yet."""
 
@@ -40,6 +45,18 @@ class SourceStore(Protocol):
     def delete(self) -> bool: ...
 
 
+class Token(Protocol):
+    """What lets the run's tasks write, see `snakemake.azure.blob.fence`; `name` is `CONTAINER/BLOB`."""
+
+    name: str
+
+    def environment(self) -> dict[str, str]: ...
+
+    def allow(self) -> None: ...
+
+    def delete(self) -> bool: ...
+
+
 @dataclass
 class PoolQueue:
     """A pool and the Batch job bound to it: tasks are added to the job and run on the pool's nodes."""
@@ -48,9 +65,11 @@ class PoolQueue:
     job_id: str
     monitor: Monitor
     plan: PoolPlan | None
-    """How the pool was made; None for a pool that was there before."""
+    """How the pool was made; None for a pool that is not the run's to size or to delete."""
     open_slots: dict[str, int] = field(default_factory=dict)
-    requested: int = 0
+    taken_over: bool = False
+    """Whether another run has made it: no task is added."""
+    asked_again: datetime | None = None
     looked: datetime | None = None
     idle_since: datetime | None = None
     seen: str = ""
@@ -64,13 +83,16 @@ class Made:
     what: str
     name: str
     delete: Callable[[], bool]
+    taken_over: bool = False
 
 
 class BatchRun:
     """The Azure side of one workflow run.
 
     id: prefix of all names (at most 40 characters); environment: variables for every task, secrets included,
-    which travel in the Batch job's common environment settings; now: the clock (UTC).
+    which travel in the Batch job's common environment settings; now: the clock (UTC), and service_now the service's.
+    `noted` is called before anything is made, and `wake` when a pool's lease says something new. `record` is the URL of
+    the run's record, by which what is left of it can be told from what goes on.
     """
 
     def __init__(
@@ -84,6 +106,12 @@ class BatchRun:
         say: Callable[[str], None],
         warn: Callable[[str], None],
         now: Callable[[], datetime],
+        leases: PoolLeases | None = None,
+        service_now: Callable[[], datetime] | None = None,
+        token: Token | None = None,
+        noted: "Callable[[BatchRun], None]" = lambda run: None,
+        wake: Callable[[], None] = lambda: None,
+        record: str = "",
     ):
         self.id = id
         self.batch = batch
@@ -94,8 +122,17 @@ class BatchRun:
         self.say = say
         self.warn = warn
         self.now = now
+        self.leases = leases or PoolLeases(timedelta(minutes=30))
+        self.service_now = service_now or now
+        self.token = token
+        self.noted = noted
+        self.wake = wake
+        self.record = record
+        self.left: list[Made] = []
         self.queues: dict[str, PoolQueue] = {}
         self._made: list[Made] = []
+        self._taken_over: dict[str, PoolPlan] = {}
+        self._job_pools: dict[str, str] = {}
         self._lock = threading.RLock()
         self._closed = False
 
@@ -105,17 +142,28 @@ class BatchRun:
             self._check_open()
             if key not in self.queues:
                 self._upload_sources()
-                self._making("pool", plan.id, lambda: self.batch.delete_pool(plan.id))
-                self.batch.create_pool(plan.options(nodes))
-                self.say(
-                    f"Azure Batch: created the pool {plan.id} ({plan.vm_size}, {plan.slots} task slots per node, "
-                    f"{nodes} of at most {plan.max_nodes} nodes, {plan.os_image.offer} {plan.os_image.sku}, image "
-                    f"{plan.image})."
-                )
-                queue = self._new_queue(plan.id, plan)
-                queue.requested = nodes
-                self.queues[key] = queue
+                if there := next((p for p in self._taken_over.values() if plan.fits(p)), None):
+                    plan = replace(plan, id=there.id)
+                else:
+                    self._make_pool(plan, nodes)
+                self.queues[key] = self._new_queue(plan.id, plan)
             return self.queues[key]
+
+    def _make_pool(self, plan: PoolPlan, nodes: int) -> None:
+        first = self.leases.first(plan.id, Size(nodes), self.service_now())
+        self._making("pool", plan.id, lambda: self._delete_pool(plan.id))
+        named = replace(plan, metadata=tuple((dict(plan.metadata) | dict(self.metadata())).items()))
+        self.batch.create_pool(named.options(first.formula, first.interval))
+        assert plan.os_image is not None
+        self.say(
+            f"Azure Batch: created the pool {plan.id} ({plan.vm_size}, {plan.slots} task slots per node, "
+            f"{nodes} of at most {plan.max_nodes} nodes, {plan.os_image.offer} {plan.os_image.sku}, image "
+            f"{plan.image})."
+        )
+
+    def _delete_pool(self, pool_id: str) -> bool:
+        self.leases.forget(pool_id)
+        return self.batch.delete_pool(pool_id)
 
     def join_queue(self, key: str, pool_id: str) -> PoolQueue:
         """The queue for `key` on a pool that exists and stays."""
@@ -131,7 +179,10 @@ class BatchRun:
             raise WorkflowError("The run is shutting down; no more jobs are submitted to Azure Batch.")
 
     def _upload_sources(self) -> None:
-        if not any(made.what == "source archive" for made in self._made):
+        if self.token and not any(made.name == f"az://{self.token.name}" for made in self._made):
+            self._making(TOKEN, f"az://{self.token.name}", self.token.delete)
+            self.token.allow()
+        if not any(made.name == f"az://{self.sources.name}" for made in self._made):
             self._making("source archive", f"az://{self.sources.name}", self.sources.delete)
             self.sources.upload()
             self.say(f"Azure Batch: uploaded the workflow's sources to az://{self.sources.name}.")
@@ -140,19 +191,103 @@ class BatchRun:
         from azure.batch import models
 
         job_id = f"{self.id}-{len(self.queues) + 1}"
+        self._job_pools[job_id] = pool_id
         self._making("Batch job", job_id, lambda: self.batch.delete_job(job_id))
         self.batch.create_job(
             models.BatchJobCreateOptions(
                 id=job_id,
                 pool_info=models.BatchPoolInfo(pool_id=pool_id),
-                common_environment_settings=environment_settings(self.environment) or None,
+                common_environment_settings=environment_settings(self._environment()) or None,
+                constraints=models.BatchJobConstraints(max_wall_clock_time=BACKSTOP),
+                metadata=[
+                    models.BatchMetadataItem(name=name, value=value) for name, value in self.metadata()
+                ],
             )
         )
         self.say(f"Azure Batch: created the job {job_id} on the pool {pool_id}.")
         return PoolQueue(pool_id, job_id, Monitor(self.batch, job_id), plan)
 
+    def _environment(self) -> "Mapping[str, str]":
+        return {**self.environment, **(self.token.environment() if self.token else {})}
+
+    def metadata(self) -> list[tuple[str, str]]:
+        """Names and values by which pools and Batch jobs are known as this run's."""
+        return [("snakemake-run", self.id), *([("snakemake-record", self.record)] if self.record else [])]
+
+    def job_ids(self) -> tuple[str, ...]:
+        """Ids of all Batch jobs that have to go on."""
+        return tuple(queue.job_id for queue in list(self.queues.values()))
+
+    def queue_of(self, job_id: str) -> PoolQueue:
+        """The queue of a Batch job; raises StopIteration for one that is not the run's."""
+        return next(queue for queue in self.queues.values() if queue.job_id == job_id)
+
     def _making(self, what: str, name: str, delete: Callable[[], bool]) -> None:
         self._made.append(Made(what, name, delete))
+        self.noted(self)
+
+    def made(self, what: str) -> tuple[str, ...]:
+        """Names of what there is, or may be, of a kind, and of this run's own making."""
+        return tuple(made.name for made in self._made if made.what == what and not made.taken_over)
+
+    def jobs(self) -> tuple[tuple[str, str], ...]:
+        """Ids of the run's own Batch jobs, each with its pool's."""
+        return tuple((job_id, self._job_pools[job_id]) for job_id in self.made("Batch job"))
+
+    # -- what another run has left ---------------------------------------------------------------------------
+
+    def take_over(self, what: str, name: str, delete: Callable[[], bool]) -> None:
+        """Deletes it at the end with what this run has made."""
+        with self._lock:
+            self._made.insert(0, Made(what, name, delete, taken_over=True))
+
+    def take_over_pool(self, plan: PoolPlan, nodes: int) -> None:
+        """Keeps the pool, and lets fitting jobs run in it. `nodes` is its size."""
+        with self._lock:
+            self._taken_over[plan.id] = plan
+            self.leases.take_over(plan.id, Size(nodes))
+            self._made.insert(0, Made("pool", plan.id, lambda: self._delete_pool(plan.id), taken_over=True))
+            self.wake()
+
+    def take_over_tasks(self, job_id: str, pool_id: str, slots: "Mapping[str, int]") -> PoolQueue:
+        """Watches these tasks of a Batch job, by their ids, with the slots that each takes."""
+        with self._lock:
+            queue = PoolQueue(
+                pool_id, job_id, Monitor(self.batch, job_id), self._taken_over.get(pool_id), taken_over=True
+            )
+            queue.open_slots.update(slots)
+            queue.monitor.watch(slots)
+            self.queues[f"job {job_id}"] = queue
+            self._made.append(
+                Made("Batch job", job_id, lambda: self.batch.delete_job(job_id), taken_over=True)
+            )
+            self._grow(queue)
+            return queue
+
+    def _retire(self, queue: PoolQueue) -> None:
+        """Deletes a pool that was taken over when its tasks are over and no job of this run goes there."""
+        pool_id = queue.pool_id
+        others = [
+            q for q in self.queues.values() if q.pool_id == pool_id and (q.open_slots or not q.taken_over)
+        ]
+        if (
+            others
+            or pool_id not in self._taken_over
+            or any(
+                q.plan and q.plan.fits(self._taken_over[pool_id])
+                for q in self.queues.values()
+                if not q.taken_over
+            )
+        ):
+            return
+        for made in [m for m in self._made if m.what == "pool" and m.name == pool_id]:
+            try:
+                made.delete()
+            except WorkflowError:
+                return  # at the end, then
+            self._made.remove(made)
+            del self._taken_over[pool_id]
+            self.say(f"Azure Batch: deleted the pool {pool_id}, whose tasks are over.")
 
     def submit(self, queue: PoolQueue, tasks: Sequence[Task]) -> list[Rejected]:
         """Adds the tasks to the queue; returns those that Batch did not take."""
@@ -166,16 +301,19 @@ class BatchRun:
             self._grow(queue)
             return rejected
 
+    def set_size(self, pool_id: str, dedicated: int, spot: int = 0) -> None:
+        """Wants this many nodes of the run's pool from now on; the lease's thread asks for them."""
+        self.leases.set_size(pool_id, Size(dedicated, spot))
+        self.wake()
+
     def _grow(self, queue: PoolQueue) -> None:
-        """Asks for more nodes if the open tasks need them; a pool that is just being resized is asked later."""
-        if queue.plan is None:
+        """Asks for more nodes if the open tasks of the pool need them."""
+        if queue.plan is None or (size := self.leases.size(queue.pool_id)) is None:
             return
-        wanted = queue.plan.nodes_for(sum(queue.open_slots.values()))
-        if wanted > queue.requested and self.batch.resize_pool(queue.pool_id, wanted):
-            self.say(
-                f"Azure Batch: resizing the pool {queue.pool_id} from {queue.requested} to {wanted} nodes."
-            )
-            queue.requested = wanted
+        together = [q for q in self.queues.values() if q.pool_id == queue.pool_id] or [queue]
+        wanted = queue.plan.nodes_for(sum(sum(q.open_slots.values()) for q in together))
+        if wanted > size.dedicated:
+            self.set_size(queue.pool_id, wanted, size.spot)
 
     def poll(self) -> list[Verdict]:
         """New verdicts of all queues.
@@ -189,13 +327,15 @@ class BatchRun:
         with self._lock:
             if self._closed:
                 return verdicts
-            for queue in self.queues.values():
+            for queue in list(self.queues.values()):
                 new = queue.monitor.poll()
                 for verdict in new:
                     queue.open_slots.pop(verdict.task_id, None)
                 verdicts += new
                 if queue.open_slots and not new:
                     self._look_at_pool(queue)
+                if queue.taken_over and new and not queue.open_slots:
+                    self._retire(queue)
         return verdicts
 
     def _look_at_pool(self, queue: PoolQueue) -> None:
@@ -209,8 +349,12 @@ class BatchRun:
         waited = now - queue.idle_since if queue.idle_since else timedelta(0)
         if problem := assess(view, waited, self.patience):
             raise PoolError(problem)
-        if queue.plan and wants_retry(view):
-            queue.requested = min(queue.requested, view.current)
+        recent = queue.asked_again and now - queue.asked_again < ASK_AGAIN_EVERY
+        size = self.leases.size(queue.pool_id)
+        if queue.plan and size and wants_retry(view) and not recent:
+            queue.asked_again = now
+            self.leases.set_size(queue.pool_id, size, again=True)
+            self.wake()
             self.warn(
                 f"Azure Batch: pool {queue.pool_id} got {view.current} of {view.target} nodes "
                 f"({view.resize_errors[0][0]}); asking again."
@@ -249,6 +393,8 @@ class BatchRun:
         """
         with self._lock:
             self._closed = True
+            # The token first: what still runs stores nothing from then on.
+            self._made.sort(key=lambda made: made.what == TOKEN)
             while self._made:
                 item = self._made[-1]
                 try:
@@ -258,7 +404,7 @@ class BatchRun:
                         f"Azure Batch: the {item.what} {item.name} could not be deleted ({str(e).rstrip('.')}). It may "
                         f"go on to cost money; delete it by hand{_by_hand(item)}."
                     )
-                    self._made.pop()
+                    self.left.append(self._made.pop())
                 else:
                     self._made.pop()
                     if existed:

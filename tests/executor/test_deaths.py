@@ -1,0 +1,96 @@
+"""A client that is killed: the next run takes over what still runs, ends what no longer fits, and leaves nothing."""
+
+import signal
+
+from support.emulator import wait_until
+
+ONE = """
+rule one:
+    output: "o.txt"
+    params: tag=config["tag"]
+    shell: "{held}; echo {{params.tag}} > {{output}}; echo x >> {ledger}"
+"""
+
+
+def kill(process) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait(30)
+
+
+def states(site) -> list[str]:
+    return [str(task.state).rpartition(".")[2].lower() for task in site.tasks()]
+
+
+def ledger(site) -> list[str]:
+    """A line for each command of a rule that came to its end."""
+    path = site.workdir / "ledger"
+    return path.read_text().split() if path.exists() else []
+
+
+def test_what_still_runs_is_taken_over(site):
+    site.write({"Snakefile": ONE.format(held=site.held(), ledger=site.workdir / "ledger")})
+    with site.running("--config", "tag=old") as first:
+        wait_until(lambda: "running" in states(site))
+        kill(first)
+    dry = site.run("-n", "--config", "tag=old")
+    assert dry.code == 0 and "would be a run that takes over 1 tasks that wait or run" in dry.output, (
+        dry.output
+    )
+    with site.running("--config", "tag=old") as second:
+        wait_until(lambda: "takes over 1 tasks that wait or run" in site.output())
+        site.let_go()
+        assert second.wait(60) == 0, site.output()
+    assert site.read("o.txt") == "old\n" and ledger(site) == ["x"]
+    site.assert_clean()
+
+
+def test_what_no_longer_fits_is_ended_and_writes_nothing(site):
+    """The dead run's task would write over what the next run has made."""
+    site.write({"Snakefile": ONE.format(held=site.held(), ledger=site.workdir / "ledger")})
+    with site.running("--config", "tag=old") as first:
+        wait_until(lambda: "running" in states(site))
+        kill(first)
+    with site.running("--config", "tag=new") as second:
+        wait_until(lambda: "ends 1 tasks that no longer fit" in site.output())
+        wait_until(lambda: len(site.tasks()) == 1 and "running" in states(site))
+        site.let_go()
+        assert second.wait(60) == 0, site.output()
+    assert site.read("o.txt") == "new\n" and ledger(site) == ["x"]
+    site.assert_clean()
+
+
+def test_what_finished_meanwhile_is_not_run_again(site):
+    site.write({"Snakefile": ONE.format(held=site.held(), ledger=site.workdir / "ledger")})
+    with site.running("--config", "tag=old") as first:
+        wait_until(lambda: "running" in states(site))
+        kill(first)
+    site.let_go()
+    wait_until(lambda: states(site) == ["completed"])
+    done = site.run("--config", "tag=old")
+    assert done.code == 0 and "takes over 1 tasks that have succeeded" in done.output, done.output
+    assert site.read("o.txt") == "old\n" and ledger(site) == ["x"]
+    site.assert_clean()
+    again = site.run("--config", "tag=old")
+    assert again.code == 0 and "Nothing to be done" in again.output, again.output
+
+
+def test_a_second_live_run_is_refused(site):
+    site.write({"Snakefile": ONE.format(held=site.held(), ledger=site.workdir / "ledger")})
+    with site.running("--config", "tag=old") as first:
+        wait_until(lambda: "running" in states(site))
+        before = site.left()
+        other = site.workdir.with_name("other")
+        other.mkdir()
+        (other / "Snakefile").write_text((site.workdir / "Snakefile").read_text())
+        here, site.workdir = site.workdir, other
+        refused = site.run("--config", "tag=new")
+        dry = site.run("-n", "--config", "tag=new")
+        site.workdir = here
+        assert refused.code == 1 and "Traceback" not in refused.output
+        assert f"(process {first.pid}), since " in refused.output and site.prefix in refused.output
+        assert dry.code == 0 and "a run would be refused" in dry.output
+        assert site.left() == before
+        site.let_go()
+        assert first.wait(60) == 0
+    assert site.read("o.txt") == "old\n"
+    site.assert_clean()
