@@ -173,11 +173,22 @@ class Batch:
         with self._explained(f"look up the pool {pool_id}"):
             return self.client.get_pool(pool_id)
 
+    def list_pools(self) -> list["BatchPool"]:
+        """All pools of the account."""
+        with self._explained("list the pools"):
+            return list(self.client.list_pools())
+
+    def list_jobs(self) -> list["BatchJob"]:
+        """All Batch jobs of the account."""
+        with self._explained("list the Batch jobs"):
+            return list(self.client.list_jobs())
+
     def list_nodes(self, pool_id: str) -> list["BatchNode"]:
         with self._explained(f"list the nodes of the pool {pool_id}"):
             return list(
                 self.client.list_nodes(
-                    pool_id, select=["id", "state", "errors", "startTaskInfo", "isDedicated"]
+                    pool_id,
+                    select=["id", "state", "errors", "startTaskInfo", "isDedicated", "allocationTime"],
                 )
             )
 

@@ -1,12 +1,14 @@
 """A run's resources: made late, watched with patience, deleted once, whatever happens in between."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
 from snakemake.azure.batch.client import BatchError
+from snakemake.azure.batch.lease import Size
+from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.pools import PoolError, PoolPlan
 from snakemake.azure.batch.run import BatchRun
 from snakemake.azure.batch.tasks import Task
@@ -36,7 +38,6 @@ class Service:
         )
     )
     nodes: list = field(default_factory=list)
-    resizing: bool = False
     tasks: dict[str, str] = field(default_factory=dict)
 
     def __getattr__(self, name):
@@ -53,7 +54,6 @@ class Service:
                 "add_tasks": [],
                 "task_states": self.tasks,
                 "completed_tasks": [],
-                "resize_pool": not self.resizing,
             }
             return answers.get(name, True)
 
@@ -90,7 +90,15 @@ class Scene:
             say=self.said.append,
             warn=self.warned.append,
             now=lambda: self.time,
+            wake=self.wake,
         )
+        self.woken = 0
+
+    def wake(self):
+        self.woken += 1
+
+    def size(self):
+        return self.run.leases.size("pool").dedicated
 
     def submit(self, n=1, slots=1):
         queue = self.run.open_queue("", PLAN, PLAN.nodes_for(n * slots))
@@ -189,25 +197,28 @@ def test_looking_costs_few_requests():
     assert scene.service.calls.count("get_pool pool") < 60
 
 
-def test_the_pool_grows_with_the_work_up_to_its_limit_also_when_it_was_busy():
+def test_the_pool_grows_with_the_work_up_to_its_limit():
     scene = Scene()
     scene.submit(4)
-    scene.service.resizing = True
-    queue = scene.submit(8)
-    assert queue.requested == 1
-    scene.service.resizing = False
-    scene.wait(20)
-    assert queue.requested == 3
+    assert scene.size() == 1
+    scene.submit(8)
+    assert scene.size() == 3 and scene.woken == 1
     scene.submit(400)
-    assert queue.requested == 10
-    resized = [c for c in scene.service.calls if c.startswith("resize")]
+    assert scene.size() == 10
     scene.submit(10)
-    assert [c for c in scene.service.calls if c.startswith("resize")] == resized
+    assert scene.size() == 10 and scene.woken == 2
 
 
-def test_a_regional_shortage_is_asked_again():
+def test_a_size_can_be_set_at_any_time():
     scene = Scene()
-    queue = scene.submit(8)
+    scene.submit(4)
+    scene.run.set_size("pool", 7, 2)
+    assert scene.run.leases.size("pool") == Size(7, 2) and scene.woken == 1
+
+
+def test_a_regional_shortage_is_asked_again_now_and_then():
+    scene = Scene()
+    scene.submit(8)
     scene.service.pool.target_dedicated_nodes = 2
     scene.service.pool.current_dedicated_nodes = 1
     scene.service.pool.allocation_state = "steady"
@@ -215,4 +226,65 @@ def test_a_regional_shortage_is_asked_again():
     scene.service.nodes = [SimpleNamespace(id="n", state="idle", errors=None, start_task_info=None)]
     scene.wait(1)
     assert "asking again" in scene.warned[0]
-    assert queue.requested == 2 and "resize_pool pool" in scene.service.calls
+    assert scene.size() == 2 and [r.changes for r in scene.run.leases.due(scene.time)] == [False]
+    scene.wait(50)
+    assert len(scene.warned) == 1
+    scene.wait(30)
+    assert len(scene.warned) == 2
+
+
+def left(scene, *pools, jobs=()):
+    """A scene whose run takes over these pools, and Batch jobs with their pools and tasks."""
+    for pool in pools:
+        scene.run.take_over_pool(replace(PLAN, id=pool, os_image=None), 2)
+    for job, pool, *tasks in jobs:
+        scene.run.take_over_tasks(job, pool, dict.fromkeys(tasks, 4))
+
+
+def test_what_was_taken_over_is_watched_sized_used_and_deleted():
+    scene = Scene()
+    left(scene, "old", jobs=[("job-0", "old", "a", "b", "c")])
+    assert scene.run.leases.size("old") == Size(3)
+    queue = scene.submit(4)
+    assert queue.pool_id == "old" and "create_pool pool" not in scene.service.calls
+    assert scene.run.leases.size("old") == Size(4)
+    assert set(scene.run.job_ids()) == {"job-0", "run-2"}
+    assert scene.run.jobs() == (("run-2", "old"),), "the record has the others already"
+    assert {n.partition(" ")[2] for n in scene.run.close()} >= {"job job-0", "old", "job run-2"}
+    assert "delete_pool old" in scene.service.calls
+
+
+def test_a_pool_that_nobody_needs_goes_when_its_tasks_are_over():
+    scene = Scene()
+    scene.run.take_over_pool(replace(PLAN, id="old", vm_size="Standard_E4s_v3", os_image=None), 2)
+    queue = scene.run.take_over_tasks("job-0", "old", {"a": 1})
+    scene.submit(1)
+    queue.open_slots.clear()
+    queue.monitor.poll = lambda: [Verdict("a", True)]
+    scene.wait(1)
+    assert "delete_pool old" in scene.service.calls and "delete_pool pool" not in scene.service.calls
+    list(scene.run.close())
+    assert scene.service.calls.count("delete_pool old") == 1
+
+
+def test_what_is_about_to_be_made_is_noted_first():
+    scene = Scene()
+    noted: list[tuple] = []
+    scene.run.noted = lambda run: noted.append((run.made("pool"), run.jobs(), list(scene.service.calls)))
+    scene.submit()
+    assert noted[1:] == [
+        (("pool",), (), []),
+        (("pool",), (("run-1", "pool"),), ["create_pool pool"]),
+    ]
+
+
+def test_a_run_that_may_not_note_makes_nothing():
+    scene = Scene()
+
+    def refuse(run):
+        raise BatchError("no")
+
+    scene.run.noted = refuse
+    with pytest.raises(BatchError):
+        scene.submit()
+    assert scene.service.calls == scene.sources.calls == []
