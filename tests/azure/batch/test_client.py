@@ -157,7 +157,7 @@ def test_a_size_that_the_region_lacks_names_the_option(batch, plan):
     from dataclasses import replace
 
     with pytest.raises(BatchError, match="Set --az-batch-vm-size") as e:
-        batch.create_pool(replace(plan, vm_size="Standard_D4s_v99").options(1))
+        batch.create_pool(replace(plan, vm_size="Standard_D4s_v99").options(*scaled(1)))
     assert "\n" not in str(e.value) and e.value.status == 400
 
 
