@@ -22,7 +22,7 @@ from misc.campaign.trials import deaths, faults, leases, outages
 
 KINDS: dict[str, Callable[[argparse.Namespace, random.Random, Callable[[], Scene]], list[Outcome]]] = {
     "faults": lambda o, draw, scene: faults.run(scene, draw, o.jobs),
-    "outages": lambda o, draw, scene: outages.run(scene, draw, o.outage_seconds),
+    "outages": lambda o, draw, scene: outages.run(scene, draw, o.outage_seconds, o.outages),
     "kill": lambda o, draw, scene: deaths.run(scene, draw, signal.SIGKILL, o.deaths),
     "term": lambda o, draw, scene: deaths.run(scene, draw, signal.SIGTERM, o.deaths),
     "lease": lambda o, draw, scene: leases.run(scene, draw),
@@ -37,6 +37,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--deaths", type=int, default=100, help="kill, term: so many of each (%(default)s)")
     made.add_argument(
         "--outage-seconds", type=float, nargs="+", default=[10, 600], help="outages: how long (%(default)s)"
+    )
+    made.add_argument(
+        "--outages", type=int, help="outages: so many, drawn at random (all of them by default)"
     )
     return made
 

@@ -1,6 +1,7 @@
 """A service that is not there for a while, in each phase of a run."""
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -22,10 +23,15 @@ PHASES = {
 HOWS = ("refuse", "busy")
 
 
-def run(make: Callable[[], Scene], draw: random.Random, lengths: list[float]) -> list[Outcome]:
+def run(
+    make: Callable[[], Scene], draw: random.Random, lengths: list[float], most: int | None = None
+) -> list[Outcome]:
+    """All phases, services and lengths; `most` of them, drawn at random, where that is given."""
     cases = [
         (phase, service, length) for length in lengths for phase in PHASES for service in ("batch", "blob")
     ]
+    if most is not None:
+        cases = draw.sample(cases, min(most, len(cases)))
     return [_one(make, draw.choice(HOWS), *case) for case in cases]
 
 
@@ -62,6 +68,4 @@ def _one(make: Callable[[], Scene], how: str, phase: str, service: str, length: 
 
 
 def _await(client: Client, phase: str) -> None:
-    import re
-
     until(lambda: client.over or re.search(PHASES[phase], client.text()), 120, 0.05)
