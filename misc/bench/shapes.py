@@ -10,11 +10,10 @@ from typing import Any
 
 from azure_batch_emulator.core import timers
 from azure_batch_emulator.core.instructions import SetTimer
-from azure_batch_emulator.core.jobs import jobs
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.machine import Machine
 from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.core.profile import Profile
-from azure_batch_emulator.core.tasks import tasks
 from azure_batch_emulator.engine.region import catalogue
 from azure_batch_emulator.nodes.simulated import SimulatedNodes
 from azure_batch_emulator.protocol.schema import check_model

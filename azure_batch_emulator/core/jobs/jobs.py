@@ -18,9 +18,8 @@ from ..nodes import nodes
 from ..pools import auto_pools, quotas
 from ..runs import runs, start_preparation_release
 from ..states import JOB, Stateful
-from ..tasks import tasks
 from ..views import statistics
-from . import job_schedules
+from . import job_schedules, tasks
 
 # States in which a job can still be terminated.
 OPEN = frozenset({"active", "disabling", "disabled", "enabling"})

@@ -12,9 +12,8 @@ from datetime import timedelta
 from ...protocol.errors import BatchError
 from ..entities import Ended, Node
 from ..machine import Machine
-from ..pools import capacity, usage
 from ..runs import runs
-from . import nodes
+from . import capacity, nodes, usage
 
 STALL = "stall"
 ALLOCATION_FAULTS = (

@@ -8,9 +8,8 @@ https://learn.microsoft.com/rest/api/batchservice/nodes
 from ...protocol.errors import BatchError
 from ..entities import Node
 from ..machine import Machine
-from ..pools import usage
 from ..runs import runs
-from . import nodes
+from . import nodes, usage
 
 _BUSY = {
     "creating": "NodeBeingCreated",

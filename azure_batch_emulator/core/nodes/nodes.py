@@ -7,10 +7,10 @@ from ..entities import Failed, Goal, Node, NodeTask, Pool, Task
 from ..instructions import BootNode, RemoveNode
 from ..jobs import jobs
 from ..machine import Machine
-from ..pools import pools, usage
+from ..pools import pools
 from ..runs import runs, start_preparation_release
 from ..states import NODE, Stateful
-from . import endpoints, faults
+from . import endpoints, faults, usage
 
 
 def create(m: Machine, pool: Pool, dedicated: bool) -> Node:

@@ -4,9 +4,9 @@ import math
 
 from ..entities import Job, Node, Pool, Task
 from ..indexes.free_nodes import Refuses
+from ..jobs import tasks
 from ..machine import Machine
 from ..runs import runs
-from ..tasks import tasks
 from .scheduler import CONSTRAINED, place, place_together
 
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 from ..entities import Job, Node, Pool, Run, Task
 from ..indexes.free_nodes import Refuses
+from ..jobs import tasks
 from ..machine import Machine
 from ..runs import multi_instance, runs
-from ..tasks import tasks
 from .dispatch import may_begin, refusal
 from .scheduler import CONSTRAINED
 

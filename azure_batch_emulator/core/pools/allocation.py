@@ -7,8 +7,8 @@ https://learn.microsoft.com/troubleshoot/azure/hpc/batch/azure-batch-pool-resizi
 
 from ..entities import Pool, ResizeError
 from ..machine import Machine
-from ..nodes import faults, nodes
-from . import capacity, pools, quotas
+from ..nodes import capacity, faults, nodes
+from . import pools, quotas
 
 MAX_LINKED_NODES = 100  # of both kinds in a pool with inter-node communication
 MAX_NODES = 2000  # of each kind in a pool, as documented for pools of managed images,

@@ -13,10 +13,10 @@ from ..bodies import identities
 from ..bodies.task_specs import check_fits, check_user
 from ..entities import Ended, Execution, Failed, Job, Node, NodeTask, Pool, Run, Spec, Task
 from ..instructions import KillRun, StartRun, UploadOutputs
-from ..jobs import jobs
+from ..jobs import jobs, tasks
 from ..machine import Machine
 from ..nodes import nodes
-from ..tasks import outcomes, retention, tasks
+from ..tasks import outcomes, retention
 from ..views import statistics
 from . import multi_instance, start_preparation_release
 

@@ -4,10 +4,10 @@ https://learn.microsoft.com/azure/batch/batch-job-prep-release
 """
 
 from ..entities import Ended, Job, Node, NodeTask, Run, RunKind
-from ..jobs import jobs
+from ..jobs import jobs, tasks
 from ..machine import Machine
 from ..nodes import faults, nodes
-from ..tasks import outcomes, tasks
+from ..tasks import outcomes
 from ..views import statistics
 from . import runs
 

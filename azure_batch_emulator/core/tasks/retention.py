@@ -8,8 +8,8 @@ from heapq import heappop, heappush
 
 from ...protocol.wire import finite
 from ..entities import Job, Task
+from ..jobs import tasks
 from ..machine import Machine
-from . import tasks
 
 
 def begin(m: Machine, job: Job, task: Task) -> None:

@@ -16,13 +16,12 @@ from azure_batch_emulator.core.instructions import (
     StartRun,
     UploadOutputs,
 )
-from azure_batch_emulator.core.jobs import jobs
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.machine import Machine
 from azure_batch_emulator.core.nodes import nodes
 from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.core.profile import Profile
 from azure_batch_emulator.core.runs import runs
-from azure_batch_emulator.core.tasks import tasks
 from azure_batch_emulator.engine.region import catalogue
 from azure_batch_emulator.protocol.errors import BatchError
 from azure_batch_emulator.protocol.schema import check_model

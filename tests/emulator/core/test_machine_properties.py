@@ -8,13 +8,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from support.examples import many
 
 from azure_batch_emulator.core.entities import Failed
-from azure_batch_emulator.core.jobs import job_schedules, jobs
+from azure_batch_emulator.core.jobs import job_schedules, jobs, tasks
 from azure_batch_emulator.core.nodes import faults, node_operations
 from azure_batch_emulator.core.placing.dispatch import prep_failed
 from azure_batch_emulator.core.pools import pools, scaling
 from azure_batch_emulator.core.profile import NodeFaults, Profile
 from azure_batch_emulator.core.runs import runs
-from azure_batch_emulator.core.tasks import tasks
 from azure_batch_emulator.core.views import views
 from azure_batch_emulator.protocol.errors import BatchError
 

@@ -16,12 +16,11 @@ from support.examples import many
 
 from azure_batch_emulator.core import restart, snapshot
 from azure_batch_emulator.core.entities import Entity
-from azure_batch_emulator.core.jobs import jobs
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.machine import Machine
 from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.core.profile import Profile
 from azure_batch_emulator.core.states import TABLES, Table
-from azure_batch_emulator.core.tasks import tasks
 from azure_batch_emulator.engine.region import catalogue
 
 from .builders import START, Driver, pool_body

@@ -2,13 +2,12 @@
 
 import pytest
 
-from azure_batch_emulator.core.jobs import jobs
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.nodes import faults, node_operations
 from azure_batch_emulator.core.pools import pools, scaling
 from azure_batch_emulator.core.pools.quotas import vm_family
 from azure_batch_emulator.core.profile import NodeFaults, Profile
 from azure_batch_emulator.core.runs import runs
-from azure_batch_emulator.core.tasks import tasks
 from azure_batch_emulator.core.views import views
 from azure_batch_emulator.protocol.errors import BatchError
 

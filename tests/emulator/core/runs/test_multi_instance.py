@@ -3,11 +3,10 @@
 import pytest
 
 from azure_batch_emulator.core.entities import Failed
-from azure_batch_emulator.core.jobs import jobs
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.nodes import faults, nodes
 from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.core.runs import runs
-from azure_batch_emulator.core.tasks import tasks
 from azure_batch_emulator.core.views import views
 from azure_batch_emulator.protocol.errors import BatchError
 

@@ -3,11 +3,10 @@
 from datetime import timedelta
 
 from azure_batch_emulator.core.entities import Ended
-from azure_batch_emulator.core.jobs import job_schedules, jobs
+from azure_batch_emulator.core.jobs import job_schedules, jobs, tasks
 from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.core.profile import Profile
 from azure_batch_emulator.core.runs import runs
-from azure_batch_emulator.core.tasks import tasks
 from azure_batch_emulator.core.views import statistics
 
 from ..builders import START, Driver, schedule_body, task_body

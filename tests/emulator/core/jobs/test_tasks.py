@@ -3,9 +3,9 @@
 import pytest
 
 from azure_batch_emulator.core.entities import Ended, Failed
-from azure_batch_emulator.core.jobs import jobs
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.runs import runs
-from azure_batch_emulator.core.tasks import outcomes, tasks
+from azure_batch_emulator.core.tasks import outcomes
 
 from ..builders import OUTPUT, Driver, code_of, job_body, pool_body, task_body
 

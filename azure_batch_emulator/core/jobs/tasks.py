@@ -6,14 +6,14 @@ from ..bodies.job_specs import MANAGER_ONLY, check_task_id
 from ..bodies.task_specs import check_fits, share, task_constraints, task_spec
 from ..entities import Execution, Job, Node, Pool, Spec, Task
 from ..instructions import DeleteFiles
-from ..jobs import jobs
 from ..machine import Machine
 from ..nodes import nodes
 from ..placing.scheduler import Waiting
 from ..runs import runs
 from ..states import TASK, Stateful
+from ..tasks import outcomes
 from ..views import statistics
-from . import outcomes
+from . import jobs
 
 MAX_COLLECTION = 100
 
