@@ -40,7 +40,7 @@ from snakemake.azure.batch.pools import PoolPlan
 from snakemake.azure.batch.run import BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.blob.account import NOT_FOR_NODES
-from snakemake.azure.blob.node_access import for_nodes
+from snakemake.azure.blob.node_access import NodeAccess
 from snakemake.azure.node.arguments import split_arguments, target_arguments, without
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.settings import (
@@ -183,17 +183,12 @@ class AzBatchExecutor(RemoteExecutor):
     @property
     def run(self) -> BatchRun:
         if self._run is None:
-            now, lifetime = datetime.now(UTC), timedelta(hours=self.settings.sas_hours)
-            environment = {
-                **self.envvars(),
-                **for_nodes(self.blob_account, now, lifetime, [self.source_prefix.partition("/")[0]]),
-                **preflight.tagged_accounts(self.tagged_storage, now, lifetime),
-            }
             self._run = BatchRun(
                 id=self.run_id,
                 batch=self.batch,
                 sources=BlobSources(self.blob_account, self.source_prefix, self.run_id, self.sources),
-                environment=environment,
+                environment=self.envvars(),
+                access=self._access(),
                 image=self.image,
                 patience=timedelta(minutes=self.settings.node_timeout),
                 say=self.logger.info,
@@ -205,6 +200,24 @@ class AzBatchExecutor(RemoteExecutor):
             unfinished.append(self._close)
             hangup_as_interrupt()
         return self._run
+
+    def _access(self) -> NodeAccess:
+        """What tasks may do in storage: all containers that the workflow names, and write to those of its outputs."""
+        rules = list(self.workflow.rules)
+        files = [f for rule in rules for f in (*rule.output, *rule.log, rule.benchmark) if f]
+        places = [self.source_prefix, *(p.removeprefix("az://") for p in self.output_cache.values())]
+        return NodeAccess(
+            self.run_id,
+            preflight.storage_uses(
+                self.workflow.storage_registry.default_storage_provider,
+                self.workflow.storage_registry._storages,
+                files,
+                [place.partition("/")[0] for place in places],
+            ),
+            now=lambda: datetime.now(UTC),
+            lifetime=timedelta(hours=self.settings.sas_hours),
+            warn=self.logger.warning,
+        )
 
     def _pool_key(self, job: JobExecutorInterface) -> str:
         """The VM size that the job asks for by the resource az_vm_size; empty for the run's own."""
@@ -261,6 +274,7 @@ class AzBatchExecutor(RemoteExecutor):
             slots=slots,
             runtime=timedelta(minutes=minutes) if minutes else None,
             retries=self.settings.task_retries,
+            environment=self.run.further_environment(),
         )
 
     def _new_task_id(self, wanted: str) -> str:
@@ -308,7 +322,7 @@ class AzBatchExecutor(RemoteExecutor):
     def envvars(self) -> dict[str, str]:
         """Variables for the tasks: those of --envvars and the workflow, of other storage providers, and of --cache.
 
-        Blob Storage is reached with what `for_nodes` gives, so our own provider's settings, which may
+        Blob Storage is reached with what `NodeAccess` gives, so our own provider's settings, which may
         hold the account's key, stay here.
         """
         variables = self.workflow.spawned_job_args_factory.envvars()
