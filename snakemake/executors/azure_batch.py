@@ -269,7 +269,10 @@ class AzBatchExecutor(RemoteExecutor):
             id=self._new_task_id(ids.task_id(job.name, job.jobid, job.attempt, _wildcards(job))),
             display_name=ids.display_name(job.name, _wildcards(job)),
             order=NodeOrder(
-                tuple(self._node_args(job, vm, slots, per_node)), self.run.sources.name, self.sources.sha256
+                tuple(self._node_args(job, vm, slots, per_node)),
+                self.run.sources.name,
+                self.sources.sha256,
+                self.sources.files,
             ),
             slots=slots,
             runtime=timedelta(minutes=minutes) if minutes else None,
