@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from snakemake.azure.node.__main__ import prepare_environment
 from snakemake.azure.node.order import NodeOrder
-from snakemake.azure.node.sources import unpack
-from snakemake.azure.sources import SourcesError, pack
+from snakemake.azure.node.sources import SourcesError, unpack
+from snakemake.azure.sources import pack
 
 
 @pytest.fixture

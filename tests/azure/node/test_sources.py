@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from snakemake.azure.node.order import NodeOrder
-from snakemake.azure.node.sources import lay_out
-from snakemake.azure.sources import SourcesError, pack
+from snakemake.azure.node.sources import SourcesError, lay_out
+from snakemake.azure.sources import pack
 
 CONTENT = ("Snakefile", "config/config.yaml", "scripts/a b#1.py")
 
