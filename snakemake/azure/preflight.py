@@ -94,13 +94,20 @@ def container_image(settings: ExecutorSettings, given: str | None) -> str:
     )
 
 
-def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -> None:
-    """Asks the image's registry whether it has the image. Not for a pool that exists, which may have a login of its
-    own, nor for an emulator on this machine, whose engine may have the image without any registry."""
+def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -> str:
+    """Asks the image's registry whether it has the image; returns its name with the digest that the tag stands for now,
+    so that nodes that come later pull the same one.
+
+    Not for a pool that exists, which may have a login of its own and the image already, nor for an emulator on this
+    machine, whose engine may have the image without any registry; there, and where the registry gives no answer here,
+    the name stays as it is.
+    """
     if is_loopback(account_endpoint) or settings.pool_id is not None:
-        return
-    if problem := check_pull(parse_image_reference(image)).problem:
-        raise SettingsError(problem)
+        return image
+    pull = check_pull(parse_image_reference(image))
+    if pull.problem:
+        raise SettingsError(pull.problem)
+    return pull.pinned or image
 
 
 def blob_storage(provider: Any, prefix: str | None) -> "tuple[BlobAccount, str]":
