@@ -23,13 +23,19 @@ help:
 	@echo "make image          build the container image for the tasks"
 	@echo "make upgrade-check VERSION=x.y.z   say what does not fit that release of upstream"
 
+# With LOCKED set, as in CI, everything is what the lock files say, each held against its hash (misc/locks/update).
 # The stamp's date says whether the environment is younger than what it is made from.
-$(VENV)/.stamp: pyproject.toml setup.py $(wildcard misc/edits/*.toml) examples/variants/requirements.txt misc/setup/azurite
+$(VENV)/.stamp: pyproject.toml setup.py $(wildcard misc/edits/*.toml) examples/variants/requirements.txt misc/setup/azurite misc/locks/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; set PYTHON=... to one ($(PYTHON) is older)."; exit 1; }
 	@test -x $(BIN)/python || { echo "Making the virtual environment $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
 	@echo "Building the patched Snakemake from this tree and installing it with its requirements ..."
+ifdef LOCKED
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r misc/locks/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+else
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,test,lint]' -r examples/variants/requirements.txt
+endif
 	@echo "Installing Azurite, the Blob Storage emulator ..."
 	@misc/setup/azurite $(VENV)
 	@touch $@
