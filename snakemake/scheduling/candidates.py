@@ -1,9 +1,9 @@
 """Which of the jobs that are ready a scheduler has to weigh.
 
 Upstream's schedulers weigh all jobs that are ready, in each round. With thousands of them, that is most of what a job
-costs. But jobs that need the same resources, have the same priority and use no temporary files are interchangeable: of
-such a kind, no more than fit have to be weighed, those with the largest input first, as the greedy scheduler wants them.
-What is chosen among these is as good as what is chosen among all.
+costs. But jobs that need the same resources, have the same priority and use no temporary files are interchangeable: no
+more of a kind than fit have to be weighed, those with the largest input first, as the greedy scheduler wants them. What is
+chosen among these is as good as what is chosen among all.
 """
 
 import heapq
@@ -29,9 +29,7 @@ class Candidates:
         """Those of the jobs that are not known yet."""
         return [job for job in ready if job not in self._known]
 
-    def learn(
-        self, jobs: Iterable[Any], available: Iterable[str], sizes: Mapping[Any, int | None]
-    ) -> None:
+    def learn(self, jobs: Iterable[Any], available: Iterable[str], sizes: Mapping[Any, int | None]) -> None:
         names = tuple(available)
         for job in jobs:
             needs = tuple(job.scheduler_resources.get(name, 0) for name in names)

@@ -84,6 +84,7 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         blobs: list[Blob] = []
         directories: set[str] = set()
         complete = True
+        asked = self.store.known.ask()
         pages = self.store.pages(listing.container, listing.prefix, listing.recursive)
         try:
             for number, (found, folders) in enumerate(pages):
@@ -96,6 +97,7 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
             if error.status != 403:  # without the permission to list, each blob is asked for
                 raise
             complete = False
+        self.store.known.remember(listing.container, asked, blobs)
         newest: dict[str, float] = {}
         for blob in blobs:
             name = blob.name.removesuffix("/")
@@ -213,10 +215,10 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         await _in_one_sentence(self.provider.off_loop(super().managed_store))
 
     async def managed_remove(self) -> None:
-        await _in_one_sentence(super().managed_remove())
+        await _in_one_sentence(self.provider.off_loop(super().managed_remove))
 
     async def managed_touch(self) -> None:
-        await _in_one_sentence(super().managed_touch())
+        await _in_one_sentence(self.provider.off_loop(super().managed_touch))
 
     def retrieve_object(self) -> None:
         self.store.fetch(self.container, self.name, self.local_path(), shared=not self.local_copy_is_changed)
