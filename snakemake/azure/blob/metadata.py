@@ -14,6 +14,7 @@ from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.entries import Blob, blob_of
 from snakemake.azure.blob.errors import BlobError, explained
 from snakemake.azure.blob.inventory import PAGE, Directories, parent_of
+from snakemake.azure.blob.listing import reading_listings
 from snakemake.azure.blob.metadata_cache import MetadataCache
 from snakemake.azure.blob.names import SCHEME
 from snakemake.azure.blob.parallel import in_parallel
@@ -145,7 +146,7 @@ class BlobMetadata:
         """
         from azure.storage.blob import BlobPrefix
 
-        client = self.container(container)
+        client = reading_listings(self.container(container))
         options: dict[str, Any] = {"name_starts_with": prefix or None, "include": ["metadata"]}
         listing = client.list_blobs(**options) if recursive else client.walk_blobs(delimiter="/", **options)
         try:
@@ -153,10 +154,10 @@ class BlobMetadata:
                 for page in listing.by_page():
                     blobs, directories = [], []
                     for item in page:
-                        if isinstance(item, BlobPrefix):
-                            directories.append(item.name.removesuffix("/"))
+                        if isinstance(item, str | BlobPrefix):
+                            directories.append(getattr(item, "name", item).removesuffix("/"))
                         else:
-                            blobs.append(blob_of(item))
+                            blobs.append(item if isinstance(item, Blob) else blob_of(item))
                     yield blobs, directories
         except BlobError as error:
             if not error.is_missing:
