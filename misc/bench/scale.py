@@ -1,5 +1,5 @@
-"""What a job costs in a run of thousands: ours on the emulator, without tasks, beside the same DAG on local files with an
-executor whose jobs are done at once, which is Snakemake's own share.
+"""What a job costs in a run of thousands: ours on the emulator, without tasks, beside the same DAG on local files with
+an executor whose jobs are done at once, which is Snakemake's own share.
 
 The outputs are there before, in one directory, and `--forceall` has them made again.
 """
@@ -113,9 +113,10 @@ def show(jobs: int, base: Run, core: Run, ours: Mapping[float, Run]) -> dict[str
         ratio = each.cpu / core.cpu
         polls = each.batch / each.tasks_polled if each.tasks_polled else 0
         say(
-            f"    ours, {latency * 1000:.0f} ms of latency: {each.cpu_ms:.2f} ms of CPU a job, {ratio:.2f} of core's (aim "
-            f"{AIM}); {each.wall:.1f} s, {jobs / each.wall:.0f} jobs/s; {each.memory:.0f} MB; "
-            f"{each.blob / jobs:.2f} blob requests a job; {each.batch} to Batch, {polls:.5f} of one per open task and poll"
+            f"    ours, {latency * 1000:.0f} ms of latency: {each.cpu_ms:.2f} ms of CPU a job, {ratio:.2f} of core's "
+            f"(aim {AIM}); {each.wall:.1f} s, {jobs / each.wall:.0f} jobs/s; {each.memory:.0f} MB; "
+            f"{each.blob / jobs:.2f} blob requests a job; {each.batch} to Batch, {polls:.4f} of one per open task "
+            "and poll"
         )
     return {"core": asdict(core), "ours": {str(latency): asdict(each) for latency, each in ours.items()}}
 

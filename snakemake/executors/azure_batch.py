@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -273,15 +274,20 @@ class AzBatchExecutor(RemoteExecutor):
         self._task_ids.add(task_id.lower())
         return task_id
 
+    @cached_property
+    def _general_args(self) -> list[str]:
+        """What is the same for all jobs."""
+        text = self.workflow.spawned_job_args_factory.general_args(
+            executor_common_settings=self.common_settings
+        )
+        return without(split_arguments(text), "--directory")
+
     def _node_args(
         self, job: JobExecutorInterface, vm: vm_sizes.VmSize, slots: int, per_node: int
     ) -> list[str]:
         """Arguments of the `snakemake` that runs this job on its node."""
         # Its slots' share of the node, and never less than the rule's own threads.
         cores = max(1, math.floor(vm.vcpus * slots / per_node))
-        args = self.workflow.spawned_job_args_factory.general_args(
-            executor_common_settings=self.common_settings
-        )
         # RemoteExecutor's own version adds what is for shared file systems only.
         job_args = split_arguments(RealExecutor.get_job_args(self, job, cores=max(cores, job.threads)))
         argv = [
@@ -290,7 +296,7 @@ class AzBatchExecutor(RemoteExecutor):
             *without(job_args, "--target-jobs"),
             *target_arguments(job.get_target_spec()),
             # Nodes have their own working directory.
-            *without(split_arguments(args), "--directory"),
+            *self._general_args,
             "--mode",
             self.get_exec_mode().item_to_choice(),
             # One job and its group: nothing for a solver to weigh.

@@ -2,8 +2,8 @@
 
 Upstream's schedulers weigh all jobs that are ready, in each round. With thousands of them, that is most of what a job
 costs. But jobs that need the same resources, have the same priority and use no temporary files are interchangeable: no
-more of a kind than fit have to be weighed, those with the largest input first, as the greedy scheduler wants them. What is
-chosen among these is as good as what is chosen among all.
+more of a kind than fit have to be weighed, those with the largest input first, as the greedy scheduler wants them.
+What is chosen among these is as good as what is chosen among all.
 """
 
 import heapq

@@ -153,11 +153,16 @@ class BlobMetadata:
             with explained(self.account, f"{SCHEME}{container}/{prefix}"):
                 for page in listing.by_page():
                     blobs, directories = [], []
+                    item: Any
                     for item in page:
-                        if isinstance(item, str | BlobPrefix):
-                            directories.append(getattr(item, "name", item).removesuffix("/"))
+                        if isinstance(item, Blob):
+                            blobs.append(item)
+                        elif isinstance(item, str | BlobPrefix):
+                            directories.append(
+                                (item if isinstance(item, str) else item.name).removesuffix("/")
+                            )
                         else:
-                            blobs.append(item if isinstance(item, Blob) else blob_of(item))
+                            blobs.append(blob_of(item))
                     yield blobs, directories
         except BlobError as error:
             if not error.is_missing:
