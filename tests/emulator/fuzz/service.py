@@ -208,7 +208,7 @@ class Service:
         self._requests = RequestFaults(HttpFaults(), Random(1))
         routes = ControlRoutes(Control(engine, self._requests), self._authenticator)
         self._application = all_services(
-            Application(engine, self._authenticator), engine, self._issuer, routes
+            Application(engine, self._authenticator), engine, self._issuer, routes, DEV_KEY
         )
         self.engine = engine
         self._words = {
