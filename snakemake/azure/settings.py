@@ -87,7 +87,8 @@ class ExecutorSettings(ExecutorSettingsBase):
         metavar="MINUTES",
     )
     sas_hours: int = option(
-        "Lifetime of the SAS that tasks get for Blob Storage when it is made from an account key.",
+        "The longest that the SAS which tasks get for Blob Storage lasts, when it is made by this run; from an account "
+        "key, it ends with the run.",
         default=168,
         metavar="HOURS",
     )
