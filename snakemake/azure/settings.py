@@ -155,9 +155,12 @@ def read_legacy_config(path: Path) -> LegacyConfig:
     count = values.get("node_count")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
         raise SettingsError(f"BATCH_POOL_NODE_COUNT in {path} must be a whole number.")
-    for name, value in values.items():
-        if name != "node_count":
-            values[name] = str(value)
+    for key, name in _LEGACY_KEYS.items():
+        if name == "node_count" or name not in values:
+            continue
+        if not isinstance(values[name], str | int) or isinstance(values[name], bool):
+            raise SettingsError(f"{key} in {path} must be a text.")
+        values[name] = str(values[name])
     return LegacyConfig(**values)
 
 

@@ -126,7 +126,7 @@ texts = st.one_of(
 def options(draw) -> Fault:
     """On the command line, written in one word or two, or in a profile."""
     name, value = draw(st.one_of(numbers(), texts))
-    if draw(st.booleans()):
+    if draw(st.booleans()) or not value:  # an entry of a profile without a value is none
         return Fault((f"--{name}",), {name: value})
     profile = {"profile/config.yaml": yaml.safe_dump({name: value})}
     return Fault((f"--{name}",), {name: None, "profile": "profile"}, files=profile)
