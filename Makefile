@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 # `make test` always tries the same examples, so that it does not fail by luck; `make fuzz` looks for new ones.
 TIMES ?= 20
+SEED ?= 1
 IMAGE ?= snakemake-azbatch:$(shell $(BIN)/python -c 'import snakemake; print(snakemake.__version__.replace("+", "-"))' 2>/dev/null)
 
-.PHONY: help demo test fuzz test-docker lint bench image upgrade-check clean
+.PHONY: help demo test fuzz test-docker lint bench campaign campaign-short image upgrade-check clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +19,7 @@ help:
 	@echo "make test-docker    run the tests that need a Docker engine; start one first, see misc/docker/README.md"
 	@echo "make lint           ruff and mypy"
 	@echo "make bench          measure, as ratios against stock Snakemake"
+	@echo "make campaign       hours of whole runs on bad days: faults, outages, deaths (make campaign-short: minutes)"
 	@echo "make image          build the container image for the tasks"
 	@echo "make upgrade-check VERSION=x.y.z   say what does not fit that release of upstream"
 
@@ -57,6 +59,12 @@ lint: $(VENV)/.stamp
 
 bench: $(VENV)/.stamp
 	@$(BIN)/python -m misc.bench
+
+campaign: $(VENV)/.stamp
+	@$(BIN)/python -m misc.campaign --seed $(SEED)
+
+campaign-short: $(VENV)/.stamp
+	@$(BIN)/python -m misc.campaign --seed $(SEED) --jobs 60 --deaths 3 --outages 3 --outage-seconds 10 faults outages kill term
 
 image: $(VENV)/.stamp
 	misc/docker/image $(IMAGE)
