@@ -2,19 +2,31 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from snakemake.azure.batch import ids
 from snakemake.azure.batch.placement import Demand, Place
+from snakemake.azure.batch.run import PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.node.arguments import split_arguments, target_arguments, without
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.settings import SettingsError
+
+
+@dataclass
+class AzBatchJob(SubmittedJobInfo):
+    """A Snakemake job that was submitted as a Batch task; `external_jobid` is the task's id, `resent` how often it was
+    sent again as another task because the service failed it."""
+
+    queue: PoolQueue | None = None
+    resent: int = 0
 
 
 def demand(job: JobExecutorInterface) -> Demand:

@@ -15,6 +15,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.batch.client import Batch, BatchError, Rejected
 from snakemake.azure.batch.monitor import Monitor, Verdict
+from snakemake.azure.batch.node_health import NodeHealth
 from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
 from snakemake.azure.batch.tasks import Task, environment_settings
 
@@ -55,6 +56,7 @@ class PoolQueue:
     idle_since: datetime | None = None
     seen: str = ""
     said: datetime | None = None
+    health: NodeHealth = field(default_factory=NodeHealth)
 
 
 @dataclass
@@ -170,7 +172,7 @@ class BatchRun:
         """Asks for more nodes if the open tasks need them; a pool that is just being resized is asked later."""
         if queue.plan is None:
             return
-        wanted = queue.plan.nodes_for(sum(queue.open_slots.values()))
+        wanted = queue.plan.nodes_for(sum(queue.open_slots.values()), bad=len(queue.health.bad))
         if wanted > queue.requested and self.batch.resize_pool(queue.pool_id, wanted):
             self.say(
                 f"Azure Batch: resizing the pool {queue.pool_id} from {queue.requested} to {wanted} nodes."
@@ -207,7 +209,7 @@ class BatchRun:
         queue.idle_since = None if view.usable else queue.idle_since or now
         self._say_how_it_goes(queue, view.summary(), now)
         waited = now - queue.idle_since if queue.idle_since else timedelta(0)
-        if problem := assess(view, waited, self.patience):
+        if problem := assess(view, waited, self.patience) or self._all_bad(queue, view):
             raise PoolError(problem)
         if queue.plan and wants_retry(view):
             queue.requested = min(queue.requested, view.current)
@@ -216,6 +218,35 @@ class BatchRun:
                 f"({view.resize_errors[0][0]}); asking again."
             )
         self._grow(queue)
+
+    def _all_bad(self, queue: PoolQueue, view: PoolView) -> str | None:
+        """Why nothing will run any more, if all nodes that the pool may have were taken out."""
+        bad = [
+            f"{node.id}: {queue.health.bad[node.id]}" for node in view.nodes if node.id in queue.health.bad
+        ]
+        full = queue.plan is None or len(view.nodes) >= queue.plan.max_nodes
+        if view.usable or not view.steady or not full or len(bad) < len(view.nodes) or not bad:
+            return None
+        return f"All nodes of the pool {queue.pool_id} are bad ({'; '.join(bad)})."
+
+    def take_out(self, queue: PoolQueue, node_id: str, reason: str) -> None:
+        """Lets a bad node take no more tasks; in a pool that is not the run's own, that is for its owner to do."""
+        bad = f"Azure Batch: the node {node_id} of the pool {queue.pool_id} is bad: {reason}."
+        if queue.plan is None:
+            self.warn(
+                f"{bad} The pool is not this run's own, so take it out by hand: az batch node scheduling disable "
+                f"--pool-id {queue.pool_id} --node-id {node_id}"
+            )
+            return
+        try:
+            done = self.batch.disable_node(queue.pool_id, node_id)
+        except BatchError as e:
+            self.warn(f"{bad} It could not be taken out: {e}")
+            return
+        self.warn(f"{bad} {'It gets no more tasks.' if done else 'It takes no tasks now.'}")
+        with self._lock:
+            if not self._closed:
+                self._grow(queue)
 
     def _say_how_it_goes(self, queue: PoolQueue, summary: str, now: datetime) -> None:
         """A line when the pool's nodes changed, and while people wait for a first node at least one a minute."""

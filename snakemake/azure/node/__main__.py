@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from snakemake.azure.node.exit import NODE_FAULT
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.node.sources import fetch_blob, sources_on_node
 
@@ -29,9 +30,9 @@ def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, 
     return changes
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, code: int = 1) -> NoReturn:
     print(f"snakemake.azure.node: {message}", file=sys.stderr, flush=True)
-    sys.exit(1)
+    sys.exit(code)
 
 
 def main(argv: list[str]) -> None:
@@ -59,7 +60,7 @@ def main(argv: list[str]) -> None:
         status = getattr(e, "status_code", None) or type(e).__name__
         fail(f"cannot fetch the workflow's sources {order.sources}: blob storage answered {status}.")
     except OSError as e:
-        fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).")
+        fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).", NODE_FAULT)
 
     from snakemake.azure.node.startup import lean, loading, one_attempt, own_files, own_targets
 
