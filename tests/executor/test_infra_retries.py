@@ -51,7 +51,7 @@ def test_a_node_on_which_nothing_starts_is_taken_out_and_no_job_fails(site):
     assert "Error in rule" not in output and "Trying to restart" not in output
     bad = f"the node {offline[0]} of the pool"
     assert len(offline) == 1 and output.count(f"{bad}") == 1, output[-3000:]
-    assert "2 tasks in a row could not be started there" in output and "It gets no more tasks." in output
+    assert "tasks in a row could not be started there" in output and "It gets no more tasks." in output
     sent = re.findall(r"the task (\S+) failed by .* Node: (\S+)\. Sent again as (\S+) \((\d) of 3\)", output)
     assert len(sent) >= 2 and {node for _, node, _, _ in sent} == {offline[0]}
     assert all(new.startswith("part-") and new != old for old, _, new, _ in sent)
@@ -85,7 +85,7 @@ def test_a_pool_of_bad_nodes_ends_with_the_reasons(site):
     write(site, SPOILED)
     result = site.run(az_batch_slots_per_node="1", az_batch_nodes="1")
     assert result.code == 1 and "Traceback" not in result.output
-    assert re.search(r"All nodes of the pool \S+ are bad \(\S+: 2 tasks in a row could not", result.output)
+    assert re.search(r"All nodes of the pool \S+ are bad \(\S+: \d tasks in a row could not", result.output)
     site.assert_clean()
 
 
@@ -100,11 +100,11 @@ def test_a_job_whose_task_was_sent_often_enough_fails_and_says_where(site):
 
 def test_the_records_name_the_task_that_was_sent_last(site):
     """A next run finds what still runs."""
-    held = SPOILED.replace('"if mkdir', f'"[ {{wildcards.i}} = 0 ] || {site.held()}; if mkdir')
-    write(site, held.replace("range(4)", "[0, 1]"))
-    with site.running(
-        "--scheduler", "greedy", jobs="1", az_batch_slots_per_node="1", az_batch_nodes="2"
-    ) as p:
+    second = (
+        'rule second:\n    input: "part/0.txt"\n    output: "second"\n    shell: "HELD; touch {output}"\n'
+    )
+    write(site, SPOILED.replace("range(4)", "[0]") + second.replace("HELD", site.held()))
+    with site.running("second", az_batch_slots_per_node="1", az_batch_nodes="2") as p:
         wait_until(lambda: re.search(r"Sent again as \S+ \(2 of 3\)", site.output()), timeout=90)
         *_, last = re.findall(r"Sent again as (\S+)", site.output())
         records = (site.workdir / ".snakemake" / "incomplete").iterdir()

@@ -105,8 +105,10 @@ class NodeHealth:
             return None
         meanwhile = any(at > streak.since for other, at in self._last_success.items() if other != node)
         if len(streak.not_started) >= NOT_STARTED and (meanwhile or not self._not_started_elsewhere(node)):
-            last = streak.not_started[-1].reason
-            return f"{len(streak.not_started)} tasks in a row could not be started there ({last.rstrip('.')})"
+            last = streak.not_started[-1].reason.rstrip(".")
+            return (
+                f"{len(streak.not_started)} tasks in a row could not be started there, the last one: {last}"
+            )
         proven = [rule for rule in streak.rules if self._succeeded[rule] - {node}]
         unknown = [rule for rule in streak.rules if not (self._succeeded[rule] | self._failed[rule]) - {node}]
         if len(proven) >= PROVEN_RULES or (meanwhile and len(proven) + len(unknown) >= RULES):

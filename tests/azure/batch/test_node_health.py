@@ -69,7 +69,7 @@ def test_reasons_are_clauses_and_told_once():
     }
     assert health.observe(endings("A:map- A:sort-")) == {} and health.bad == first
     assert health.observe(endings("B:map! B:map!")) == {
-        "B": "2 tasks in a row could not be started there (why)"
+        "B": "2 tasks in a row could not be started there, the last one: why"
     }
 
 
