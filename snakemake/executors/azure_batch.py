@@ -1,9 +1,9 @@
 """Runs each job of a workflow as a task of Azure Batch.
 
 This is the place, and the only one, where Snakemake's jobs meet Azure's tasks. Everything that concerns Azure alone is
-in `snakemake.azure`, which knows no DAG. Three things have files of their own beside this one: what is checked before a
-run (`azure_batch_checks`), how a task is made from a job (`azure_batch_tasks`), and what a verdict on a task means for
-its job (`azure_batch_outcomes`).
+in `snakemake.azure`, which knows no DAG. Some things have files of their own beside this one: what is checked before a
+run (`azure_batch_checks`), how a task is made from a job (`azure_batch_tasks`), what a verdict on a task means for its
+job (`azure_batch_outcomes`), and what is shown of a rule's logs (`azure_batch_rule_logs`).
 
 Words follow Azure: a Snakemake job is a Batch task; a Batch job groups the tasks of one pool.
 
@@ -37,6 +37,7 @@ from snakemake.azure.blob.node_access import for_nodes
 from snakemake.azure.settings import ExecutorSettings, SettingsError
 from snakemake.azure.signals import hangup_as_interrupt, unfinished, uninterrupted
 from snakemake.azure.sources import BlobSources
+from snakemake.azure.stored_logs import StoredLogs, folder
 from snakemake.executors.azure_batch_checks import check
 from snakemake.executors.azure_batch_outcomes import Ended, Failure, Verdicts, judge_nodes, send_again
 from snakemake.executors.azure_batch_tasks import AzBatchJob, TaskMaker, demand
@@ -128,6 +129,7 @@ class AzBatchExecutor(RemoteExecutor):
 
     def _submit(self, members: list[Submission]) -> None:
         """Adds the members, which have one pool, to it."""
+        now = datetime.now(UTC)
         try:
             queue = self._queue(members[0].place, sum(member.task.slots for member in members))
             rejected = {r.task_id: r for r in self.run.submit(queue, [member.task for member in members])}
@@ -135,7 +137,7 @@ class AzBatchExecutor(RemoteExecutor):
             # Not one of these jobs is known to run, so the run ends here; the scheduler cancels and cleans up.
             raise WorkflowError(f"Submitting {len(members)} jobs failed: {e}") from None
         for member in members:
-            info = AzBatchJob(member.job, external_jobid=member.task.id, queue=queue)
+            info = AzBatchJob(member.job, external_jobid=member.task.id, queue=queue, submitted=now)
             if refusal := rejected.get(member.task.id):
                 self.report_job_error(
                     info, msg=f"Azure Batch did not take the task ({refusal.code}: {refusal.message}). "
@@ -182,6 +184,7 @@ class AzBatchExecutor(RemoteExecutor):
             say=self.logger.info,
             warn=self.logger.warning,
             now=lambda: datetime.now(UTC),
+            logs=StoredLogs(checked.blob_account, folder(self.sources.name)),
         )
 
     # -- monitoring ------------------------------------------------------------------------------------------

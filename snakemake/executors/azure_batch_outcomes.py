@@ -19,6 +19,7 @@ from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.node_health import Ending, Outcome
 from snakemake.azure.batch.run import BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
+from snakemake.executors.azure_batch_rule_logs import rule_logs
 from snakemake.executors.azure_batch_tasks import AzBatchJob
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -122,13 +123,14 @@ class Failure:
 
     @classmethod
     def of(cls, run: BatchRun, ended: Ended, home: Path, logs_are_shown: bool) -> "Failure":
-        """Saves the task's logs below `home`; with `logs_are_shown` Snakemake prints them whole."""
+        """Saves the task's logs below `home`; with `logs_are_shown` Snakemake prints them, and the rule's, whole."""
         logs = task_logs.fetch(run, ended.queue, ended.verdict.task_id, home)
         shown = logs_are_shown and "stderr.txt" in logs
+        rule = "" if logs_are_shown else rule_logs(ended.job.job, ended.job.submitted)
         again = ""
         if ended.service_fault and ended.job.resent:
             again = f"It was sent again {ended.job.resent} times (--az-batch-infra-retries). "
         return cls(
-            f"{told(run, ended)} {again}{'' if shown else task_logs.excerpt(logs)}",
+            f"{told(run, ended)} {again}{'' if shown else task_logs.excerpt(logs)}{rule}",
             [str(path) for path in logs.values()],
         )

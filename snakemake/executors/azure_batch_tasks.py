@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
@@ -22,10 +22,11 @@ from snakemake.azure.settings import SettingsError
 
 @dataclass
 class AzBatchJob(SubmittedJobInfo):
-    """A Snakemake job that was submitted as a Batch task; `external_jobid` is the task's id, `resent` how often it was
-    sent again as another task because the service failed it."""
+    """A Snakemake job that was submitted as a Batch task; `external_jobid` is the task's id, `submitted` when that was
+    (UTC), and `resent` how often it was sent again as another task because the service failed it."""
 
     queue: PoolQueue | None = None
+    submitted: datetime | None = None
     resent: int = 0
 
 
@@ -66,7 +67,12 @@ class TaskMaker:
         return Task(
             id=self._new_id(ids.task_id(job.name, job.jobid, job.attempt, wildcards)),
             display_name=ids.display_name(job.name, wildcards),
-            order=NodeOrder(tuple(self._arguments(job, place)), self._sources, self._sha256),
+            order=NodeOrder(
+                tuple(self._arguments(job, place)),
+                self._sources,
+                self._sha256,
+                wanted.runtime.total_seconds() if wanted.runtime else None,
+            ),
             slots=place.slots,
             runtime=wanted.runtime,
             retries=self._retries,

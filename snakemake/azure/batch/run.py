@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from snakemake_interface_common.exceptions import WorkflowError
@@ -37,6 +38,16 @@ class SourceStore(Protocol):
     sha256: str
 
     def upload(self) -> None: ...
+
+    def delete(self) -> bool: ...
+
+
+class LogStore(Protocol):
+    """Where failed tasks store their logs; `name` is `CONTAINER/PATH`."""
+
+    name: str
+
+    def fetch(self, task_id: str, name: str) -> bytes | None: ...
 
     def delete(self) -> bool: ...
 
@@ -86,6 +97,7 @@ class BatchRun:
         say: Callable[[str], None],
         warn: Callable[[str], None],
         now: Callable[[], datetime],
+        logs: LogStore | None = None,
     ):
         self.id = id
         self.batch = batch
@@ -96,6 +108,7 @@ class BatchRun:
         self.say = say
         self.warn = warn
         self.now = now
+        self.logs = logs
         self.queues: dict[str, PoolQueue] = {}
         self._made: list[Made] = []
         self._lock = threading.RLock()
@@ -135,6 +148,8 @@ class BatchRun:
     def _upload_sources(self) -> None:
         if not any(made.what == "source archive" for made in self._made):
             self._making("source archive", f"az://{self.sources.name}", self.sources.delete)
+            if self.logs:
+                self._making("logs of failed tasks", f"az://{self.logs.name}", self.logs.delete)
             self.sources.upload()
             self.say(f"Azure Batch: uploaded the workflow's sources to az://{self.sources.name}.")
 
@@ -266,12 +281,17 @@ class BatchRun:
         return LOOK_EVERY
 
     def log_file(self, queue: PoolQueue, task_id: str, name: str) -> bytes | None:
-        """A log of a task, or None if the node no longer has it."""
-        try:
-            return self.batch.task_file(queue.job_id, task_id, name)
-        except BatchError as e:
-            self.warn(f"Azure Batch: cannot read {name} of the task {task_id}: {e}")
-            return None
+        """A log of a task: as its node has it, else as the task stored it; None if there is neither."""
+        places = [lambda: self.batch.task_file(queue.job_id, task_id, name)]
+        if self.logs:
+            places.append(partial(self.logs.fetch, task_id, name))
+        for fetch in places:
+            try:
+                if data := fetch():
+                    return data
+            except WorkflowError as e:
+                self.warn(f"Azure Batch: cannot read {name} of the task {task_id}: {e}")
+        return None
 
     def close(self) -> Iterator[str]:
         """Deletes all that this run made, newest first, and yields what was deleted. Warns about what was not.

@@ -1,4 +1,4 @@
-"""What runs inside a task: from the container's start to the finished upload in one Python process.
+"""What runs inside a task: from the container's start to the finished upload in one interpreter.
 
 `python -m snakemake.azure.node ORDER` lays the workflow's sources into the task's working directory and goes on
 as Snakemake in the same process: no `pip install`, no second interpreter. The sources are fetched by the first
@@ -16,6 +16,7 @@ from typing import NoReturn
 from snakemake.azure.node.exit import NODE_FAULT
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.node.sources import fetch_blob, sources_on_node
+from snakemake.azure.node.watch import store_logs, watch
 
 
 def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, str]:
@@ -35,6 +36,15 @@ def fail(message: str, code: int = 1) -> NoReturn:
     sys.exit(code)
 
 
+def _watch(order: NodeOrder) -> None:
+    """Goes on in a child, so that this process can store the logs of one that is killed; not outside of Batch."""
+    if {"AZ_BATCH_TASK_DIR", "AZ_BATCH_TASK_ID"} <= os.environ.keys():
+        environ = dict(os.environ)
+        watch(
+            Path(environ["AZ_BATCH_TASK_DIR"]), lambda: store_logs(order.sources, environ), limit=order.limit
+        )
+
+
 def main(argv: list[str]) -> None:
     if len(argv) != 1:
         fail("expects one argument, the order that snakemake --az-batch put into the task's command line.")
@@ -46,6 +56,8 @@ def main(argv: list[str]) -> None:
     shared = os.environ.get("AZ_BATCH_NODE_SHARED_DIR")
     os.chdir(workdir)
     os.environ.update(prepare_environment(os.environ, workdir))
+
+    _watch(order)
 
     from azure.core.exceptions import AzureError
     from snakemake_interface_common.exceptions import WorkflowError
