@@ -3,6 +3,7 @@
 import json
 import re
 
+from azure.core.rest import HttpRequest
 from support.emulator import wait_until
 
 # The first task spoils its node, which is then unable to lay out the workflow's sources for any other.
@@ -55,6 +56,24 @@ def test_a_node_on_which_nothing_starts_is_taken_out_and_no_job_fails(site):
     sent = re.findall(r"the task (\S+) failed by .* Node: (\S+)\. Sent again as (\S+) \((\d) of 3\)", output)
     assert len(sent) >= 2 and {node for _, node, _, _ in sent} == {offline[0]}
     assert all(new.startswith("part-") and new != old for old, _, new, _ in sent)
+    site.assert_clean()
+
+
+def test_a_node_that_breaks_on_the_way(site):
+    """Every command on one of two nodes exits with 126 from some moment on. No rule has retries."""
+    write(site, SPOILED.replace("mkdir WORKDIR/spoiled", f"{site.held()}; false"))
+    with site.running(az_batch_slots_per_node="1", az_batch_nodes="2") as process:
+        running = wait_until(lambda: nodes if len(nodes := nodes_in(site, "running")) == 2 else None)
+        client = site.emulator.client()
+        (pool,) = client.list_pools()
+        request = HttpRequest("POST", f"{site.emulator.url}/-/pools/{pool.id}/nodes/{running[0]}/spoil")
+        client.send_request(request).raise_for_status()
+        site.let_go()
+        assert process.wait(120) == 0, site.output()[-3000:]
+    assert [site.read(f"part/{i}.txt") for i in range(4)] == [f"{i}\n" for i in range(4)]
+    assert "Error in rule" not in site.output()
+    failed = set(re.findall(r"\(exit code 126\)\. Node: (\S+)\. Sent again", site.output()))
+    assert failed == {running[0]}
     site.assert_clean()
 
 
