@@ -90,11 +90,15 @@ def send_again(
         if ended.service_fault and ended.job.resent < most:
             queues[ended.queue.job_id].append((ended, make(ended.job.job)))
     for members in queues.values():
-        refused = {r.task_id for r in run.submit(members[0][0].queue, [task for _, task in members])}
+        refused = {r.task_id: r for r in run.submit(members[0][0].queue, [task for _, task in members])}
         for ended, task in members:
-            if task.id in refused:
-                continue
             job = ended.job
+            if refusal := refused.get(task.id):
+                run.warn(
+                    f"Azure Batch: the task {job.external_jobid} could not be sent again ({refusal.code}: "
+                    f"{refusal.message})."
+                )
+                continue
             job.resent += 1
             run.warn(
                 f"Azure Batch: the task {job.external_jobid} failed by the fault of its node or of the service: "

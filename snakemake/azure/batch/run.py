@@ -68,6 +68,8 @@ class PoolQueue:
     seen: str = ""
     said: datetime | None = None
     health: NodeHealth = field(default_factory=NodeHealth)
+    broken: set[str] = field(default_factory=set)
+    """Nodes that could not be set up, as the last look had it."""
 
 
 @dataclass
@@ -187,7 +189,9 @@ class BatchRun:
         """Asks for more nodes if the open tasks need them; a pool that is just being resized is asked later."""
         if queue.plan is None:
             return
-        wanted = queue.plan.nodes_for(sum(queue.open_slots.values()), bad=len(queue.health.bad))
+        wanted = queue.plan.nodes_for(
+            sum(queue.open_slots.values()), bad=len(queue.broken | queue.health.bad.keys())
+        )
         if wanted > queue.requested and self.batch.resize_pool(queue.pool_id, wanted):
             self.say(
                 f"Azure Batch: resizing the pool {queue.pool_id} from {queue.requested} to {wanted} nodes."
@@ -226,6 +230,7 @@ class BatchRun:
         waited = now - queue.idle_since if queue.idle_since else timedelta(0)
         if problem := assess(view, waited, self.patience) or self._all_bad(queue, view):
             raise PoolError(problem)
+        self._name_broken(queue, view)
         if queue.plan and wants_retry(view):
             queue.requested = min(queue.requested, view.current)
             self.warn(
@@ -233,6 +238,16 @@ class BatchRun:
                 f"({view.resize_errors[0][0]}); asking again."
             )
         self._grow(queue)
+
+    def _name_broken(self, queue: PoolQueue, view: PoolView) -> None:
+        """Says once of each node that is not set up, while others are, why; it takes no tasks by itself."""
+        for node in view.nodes:
+            if node.broken and node.id not in queue.broken:
+                self.warn(
+                    f"Azure Batch: the node {node.id} of the pool {queue.pool_id} is unusable: "
+                    f"{(node.error or node.state).rstrip('.')}."
+                )
+        queue.broken = {node.id for node in view.nodes if node.broken}
 
     def _all_bad(self, queue: PoolQueue, view: PoolView) -> str | None:
         """Why nothing will run any more, if all nodes that the pool may have were taken out."""
