@@ -27,6 +27,7 @@ class StoredLogs:
         self.account = account
         self.name = folder
         self.patience = patience
+        self._failed: set[str] = set()
 
     def store(self, task_id: str, path: Path) -> None:
         """Stores a log of the task under its file's name."""
@@ -58,13 +59,23 @@ class StoredLogs:
             except ResourceNotFoundError:
                 return None
 
+    def expect(self, task_id: str) -> None:
+        """Notes a failed task, so that its logs are found without a permission to list."""
+        self._failed.add(task_id)
+
     def delete(self) -> bool:
         """Removes all logs of the run; False if there are none."""
+        from snakemake.azure.blob.errors import BlobError
         from snakemake.azure.blob.store import BlobStore
 
         container, _, prefix = self.name.partition("/")
         store = BlobStore(self.account, patience=self.patience)
-        names = [blob.name for blob in store.below(container, prefix)]
+        try:
+            names = [blob.name for blob in store.below(container, prefix)]
+        except BlobError as e:
+            if e.status != 403:
+                raise
+            names = [self._place(task, name)[1] for task in sorted(self._failed) for name in (STDERR, STDOUT)]
         store.delete_all(container, names)
         return bool(names)
 

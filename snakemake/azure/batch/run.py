@@ -47,6 +47,8 @@ class LogStore(Protocol):
 
     name: str
 
+    def expect(self, task_id: str) -> None: ...
+
     def fetch(self, task_id: str, name: str) -> bytes | None: ...
 
     def delete(self) -> bool: ...
@@ -214,6 +216,8 @@ class BatchRun:
                 new = queue.monitor.poll()
                 for verdict in new:
                     queue.open_slots.pop(verdict.task_id, None)
+                    if self.logs and not verdict.success:
+                        self.logs.expect(verdict.task_id)
                 verdicts += new
                 if queue.open_slots and not new:
                     self._look_at_pool(queue)
