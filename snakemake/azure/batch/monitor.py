@@ -31,7 +31,6 @@ FAULTS_OF_NODES = {
     "applicationpackageerror",
     "commandlaunchfailed",
     "commandprogramnotfound",
-    "containerinvalidimage",
     "diskfull",
     "maxinternalretrycountreached",
 }
@@ -93,8 +92,10 @@ def _failure(info: "BatchTaskExecutionInfo | None", exit_code: int | None) -> tu
 
 
 def _is_fault_of_node(code: str) -> bool:
-    """Also for resource files and application packages, none of which are the workflow's own."""
-    return code in FAULTS_OF_NODES or code.startswith(("blob", "resourcefile", "resourcedirectory"))
+    """Also for containers and files that Batch fetches: they are the run's own, and the same for all its tasks."""
+    return code in FAULTS_OF_NODES or code.startswith(
+        ("blob", "container", "resourcedirectory", "resourcefile")
+    )
 
 
 class Monitor:
