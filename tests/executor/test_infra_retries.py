@@ -14,8 +14,9 @@ rule all:
 rule part:
     output: "part/{i}.txt"
     shell:
-        "if mkdir WORKDIR/spoiled 2>/dev/null; then cd $AZ_BATCH_NODE_SHARED_DIR; rm -r snakemake-sources; "
-        "touch snakemake-sources; cd - >/dev/null; fi; echo {wildcards.i} > {output}"
+        "if mkdir WORKDIR/spoiled 2>/dev/null; then "
+        "for lock in $AZ_BATCH_NODE_SHARED_DIR/snakemake-sources-*/*.lock; do "
+        "rm -r ${{lock%.lock}}.files $lock; mkdir $lock; done; fi; echo {wildcards.i} > {output}"
 """
 # Each of two nodes has room for one job of each rule. On the one that a first task names, both fail once the others have
 # succeeded elsewhere.

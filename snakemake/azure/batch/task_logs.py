@@ -4,7 +4,7 @@ and their end shown."""
 from pathlib import Path
 
 from snakemake.azure.batch.run import BatchRun, PoolQueue
-from snakemake.azure.stored_logs import STDERR, STDOUT
+from snakemake.azure.blob.stored_logs import STDERR, STDOUT
 
 FILES = (STDERR, STDOUT)
 

@@ -2,12 +2,11 @@
 
 `python -m snakemake.azure.node ORDER` lays the workflow's sources into the task's working directory and goes on
 as Snakemake in the same process: no `pip install`, no second interpreter. The sources are fetched by the first
-task on a node, under a lock, into the directory that all tasks of the node share; the others copy them from
-there. A task gets its own copy, because a job may write into the directories of its workflow.
+task on a node (`snakemake.azure.node.sources`). A task gets its own copy, because a job may write into the directories
+of its workflow.
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import NoReturn
 
 from snakemake.azure.node.exit import NODE_FAULT
 from snakemake.azure.node.order import NodeOrder
-from snakemake.azure.node.sources import fetch_blob, sources_on_node
+from snakemake.azure.node.sources import complain, fetch_blob, lay_out
 from snakemake.azure.node.watch import store_logs, watch
 
 
@@ -32,7 +31,7 @@ def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, 
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    print(f"snakemake.azure.node: {message}", file=sys.stderr, flush=True)
+    complain(message)
     sys.exit(code)
 
 
@@ -63,8 +62,7 @@ def main(argv: list[str]) -> None:
     from snakemake_interface_common.exceptions import WorkflowError
 
     try:
-        copy = sources_on_node(Path(shared) if shared else workdir.parent, order, fetch_blob)
-        shutil.copytree(copy, workdir, dirs_exist_ok=True, symlinks=True)
+        lay_out(Path(shared) if shared else workdir.parent, order, fetch_blob, workdir, complain)
     except WorkflowError as e:
         fail(f"cannot fetch the workflow's sources: {e}")
     except AzureError as e:

@@ -106,7 +106,7 @@ def store_logs(sources: str, environ: Mapping[str, str]) -> None:
     from snakemake_interface_common.exceptions import WorkflowError
 
     from snakemake.azure.blob.account import BlobAccount
-    from snakemake.azure.stored_logs import STDERR, STDOUT, StoredLogs, folder
+    from snakemake.azure.blob.stored_logs import STDERR, STDOUT, StoredLogs, folder
 
     try:
         logs = StoredLogs(BlobAccount.resolve(environ=environ), folder(sources), patience=60)

@@ -6,7 +6,7 @@ import pytest
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from snakemake.azure.blob.account import BlobAccount
-from snakemake.azure.stored_logs import StoredLogs, folder
+from snakemake.azure.blob.stored_logs import StoredLogs, folder
 
 
 @pytest.fixture
