@@ -8,7 +8,7 @@ inputs is newer, and none of the jobs that make them has to run. What is taken o
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,11 @@ from snakemake.azure.batch.recovery import (
     pools_left,
     tasks_left,
 )
-from snakemake.azure.batch.run import TOKEN, BatchRun
+from snakemake.azure.batch.run import POLICY, TOKEN, BatchRun
 from snakemake.azure.blob.fence import RunToken
+from snakemake.azure.blob.node_access import Use, revoke
 from snakemake.azure.blob.record import Record, RunMade
+from snakemake.azure.blob.stored_logs import StoredLogs, folder
 from snakemake.azure.preflight import pack_sources
 from snakemake.azure.sources import delete_archive
 
@@ -197,6 +199,7 @@ class Takeover:
     prefix: str
     place: PoolPlan
     sources: Callable[[], str]
+    uses: Sequence[Use]
     say: Callable[[str], None]
     warn: Callable[[str], None]
 
@@ -249,8 +252,18 @@ class Takeover:
         else:
             token.delete()
         if run.sources:
-            name = run.sources
+            name, logs = run.sources, StoredLogs(self.account, folder(run.sources))
             self.run.take_over("source archive", f"az://{name}", lambda: delete_archive(self.account, name))
+            self.run.take_over("logs of failed tasks", f"az://{logs.name}", logs.delete)
+        self.run.take_over(POLICY, run.id, lambda: self._revoke(run.id))
+
+    def _revoke(self, run_id: str) -> bool:
+        """What the tasks of that run could do in storage, as far as it can be withdrawn."""
+        found = False
+        for use in self.uses:
+            for container in use.containers() if use.account.kind == "key" else ():
+                found = revoke(use.account, container, run_id) or found
+        return found
 
     def _end(self, jobs: list[str], kept: set[str], matches: Matches) -> None:
         batch = self.run.batch
