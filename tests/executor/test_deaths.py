@@ -2,8 +2,14 @@
 
 import signal
 import time
+from dataclasses import replace
 
+from azure.storage.blob import BlobLeaseClient
 from support.emulator import wait_until
+
+from snakemake.azure.blob.account import BlobAccount
+from snakemake.azure.blob.record import Record, RunLock
+from snakemake.azure.process import Process
 
 ONE = """
 rule one:
@@ -140,6 +146,29 @@ rule one:
         site.let_go()
         assert second.wait(60) == 0, site.output()
     assert site.read("o.txt") == "second"
+    site.assert_clean()
+
+
+def test_a_client_that_lost_its_lock_ends_and_deletes_nothing(site):
+    """It had no line to storage for so long that another run could begin, here on another machine."""
+    site.write({"Snakefile": ONE.format(held=site.held(), ledger=site.workdir / "ledger")})
+    account = BlobAccount(url=site.azurite.url, name=site.azurite.account, key=site.azurite.key)
+    with site.running("--config", "tag=old") as first:
+        wait_until(lambda: "running" in states(site))
+        before = set(site.left())
+        lock = RunLock(account, site.prefix.removeprefix("az://"), print)
+        blob = site.container.get_blob_client("run/.snakemake-azbatch/run.json")
+        BlobLeaseClient(blob).break_lease(lease_break_period=0)
+        lock.acquire(Record(replace(Process.current(), host="elsewhere"), site.emulator.url))
+        assert first.wait(60) == 1
+    assert "Another run has taken over" in site.output() and "Traceback" not in site.output()
+    assert set(site.left()) == before and states(site) == ["running"]
+    assert len(lock.read().record.runs) == 1, "the other run has found it"
+    lock.release(delete=False)
+    with site.running("--config", "tag=old") as next_run:
+        wait_until(lambda: "takes over 1 tasks that wait or run" in site.output())
+        site.let_go()
+        assert next_run.wait(60) == 0, site.output()
     site.assert_clean()
 
 
