@@ -94,7 +94,8 @@ class ExecutorSettings(ExecutorSettingsBase):
         metavar="MINUTES",
     )
     sas_hours: int = option(
-        "Lifetime of the SAS that tasks get for Blob Storage when it is made from an account key.",
+        "The longest that the SAS which tasks get for Blob Storage lasts, when it is made by this run; from an account "
+        "key, it ends with the run.",
         default=168,
         metavar="HOURS",
     )
@@ -161,9 +162,12 @@ def read_legacy_config(path: Path) -> LegacyConfig:
     count = values.get("node_count")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
         raise SettingsError(f"BATCH_POOL_NODE_COUNT in {path} must be a whole number.")
-    for name, value in values.items():
-        if name != "node_count":
-            values[name] = str(value)
+    for key, name in _LEGACY_KEYS.items():
+        if name == "node_count" or name not in values:
+            continue
+        if not isinstance(values[name], str | int) or isinstance(values[name], bool):
+            raise SettingsError(f"{key} in {path} must be a text.")
+        values[name] = str(values[name])
     return LegacyConfig(**values)
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
@@ -94,12 +95,18 @@ class TaskMaker:
         self._ids.add(task_id.lower())
         return task_id
 
+    @cached_property
+    def _general_arguments(self) -> list[str]:
+        """What is the same for all jobs."""
+        executor = self._executor
+        text = executor.workflow.spawned_job_args_factory.general_args(
+            executor_common_settings=executor.common_settings
+        )
+        return without(split_arguments(text), "--directory")
+
     def _arguments(self, job: JobExecutorInterface, place: Place) -> list[str]:
         """Arguments of the `snakemake` that runs this job on its node."""
         executor, workflow = self._executor, self._executor.workflow
-        args = workflow.spawned_job_args_factory.general_args(
-            executor_common_settings=executor.common_settings
-        )
         # The share of the node, and never less than the rule's own threads. RemoteExecutor's own version adds what
         # is for shared file systems only.
         job_args = split_arguments(
@@ -111,7 +118,7 @@ class TaskMaker:
             *without(job_args, "--target-jobs"),
             *target_arguments(job.get_target_spec()),
             # Nodes have their own working directory.
-            *without(split_arguments(args), "--directory"),
+            *self._general_arguments,
             "--mode",
             executor.get_exec_mode().item_to_choice(),
             # One job and its group: nothing for a solver to weigh.
