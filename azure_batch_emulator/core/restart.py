@@ -5,9 +5,11 @@ requeue count), a node keeps its disk and runs its start task again. A node that
 with an empty disk; a preparation task that ran is run again with the next task; a release task that ran has failed.
 """
 
-from . import node_operations, nodes, runs
 from .entities import ALIVE, Ended, Node
 from .machine import Machine
+from .nodes import leaving, node_operations
+from .nodes.transitions import start_boot, wipe
+from .runs import reports
 
 _REBOOTED = ALIVE - {"starting"}
 
@@ -27,12 +29,12 @@ def resume(m: Machine) -> None:
 def _continue(m: Machine, node: Node, before: str) -> None:
     """`before` is the node's state at the restart."""
     if before == "leavingpool":
-        nodes.take_down(m, node.pool, node.id)
+        leaving.take_down(m, node.pool, node.id)
     elif before == "starting":
-        nodes.wipe(m, node)
-        nodes.start_boot(m, node, 0.0)
+        wipe(m, node)
+        start_boot(m, node, 0.0)
     elif before in _REBOOTED and node.state == "rebooting":
-        nodes.start_boot(m, node, m.profile.delay("reboot", m.random))
+        start_boot(m, node, m.profile.delay("reboot", m.random))
 
 
 def _interrupt(m: Machine) -> None:
@@ -41,4 +43,4 @@ def _interrupt(m: Machine) -> None:
         if run.phase == "uploading":
             run.enter("running")
         run.intent = run.intent or "recover"
-        runs.exited(m, run.id, Ended())
+        reports.exited(m, run.id, Ended())

@@ -89,12 +89,12 @@ class RunningEmulator:
 @contextmanager
 def running_emulator(**options: object) -> Iterator[RunningEmulator]:
     """Runs `azure-batch-emulator start` on a free port. Options are those of the command, with underscores:
-    `running_emulator(runner="docker", blob_port=0, time_scale=60)`."""
+    `running_emulator(runner="docker", blob_port=0, time_scale=60)`; True stands for a switch."""
     arguments = {"port": 0, "profile": "fast", "runner": "process"} | options
     command = [sys.executable, "-m", "azure_batch_emulator", "start"]
     for name, value in arguments.items():
         if value is not None:
-            command += [f"--{name.replace('_', '-')}", str(value)]
+            command += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -123,7 +123,7 @@ def running_emulator(**options: object) -> Iterator[RunningEmulator]:
         assert urls, f"the emulator did not start: {''.join(output)}"
         emulator = RunningEmulator(urls[0], process, output=output)
         if len(urls) > 1:
-            from azure_batch_emulator.azurite import accounts, url_with_sas
+            from azure_batch_emulator.host.azurite import accounts, url_with_sas
 
             port, scheme = int(re.findall(r":(\d+)/", urls[1])[0]), urls[1].partition(":")[0]
             emulator.blob_url = url_with_sas(accounts(port, scheme)[0])

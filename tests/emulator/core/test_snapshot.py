@@ -14,12 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import many
 
-from azure_batch_emulator.core import jobs, pools, restart, snapshot, tasks
+from azure_batch_emulator.core import restart, snapshot
+from azure_batch_emulator.core.batch_service import BatchService
 from azure_batch_emulator.core.entities import Entity
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.machine import Machine
+from azure_batch_emulator.core.pools import pools
+from azure_batch_emulator.core.profile import Profile
 from azure_batch_emulator.core.states import TABLES, Table
-from azure_batch_emulator.profile import Profile
-from azure_batch_emulator.region import catalogue
+from azure_batch_emulator.engine.region import catalogue
 
 from .builders import START, Driver, pool_body
 
@@ -37,7 +40,7 @@ JSON = st.recursive(
 
 
 def reread(machine, timers=()):
-    again = Machine(Profile(), Random(), START, catalogue())
+    again = BatchService(Profile(), Random(), START, catalogue())
     found = snapshot.load(again, snapshot.dump(machine, timers))
     return again, found
 
@@ -77,7 +80,7 @@ def check(machine):
 
 def test_every_attribute_of_the_machine_is_kept_or_made_anew():
     known = snapshot.kept().keys() | Machine.TRANSIENT
-    assert vars(Machine(Profile(), Random(), START, catalogue())).keys() == known, (
+    assert vars(BatchService(Profile(), Random(), START, catalogue())).keys() == known, (
         "annotate a new attribute in the body of Machine to have it kept, or name it in Machine.TRANSIENT"
     )
 
@@ -189,7 +192,7 @@ def test_an_older_snapshot(busy):
     task = data["account"]["jobs"]["job"]["tasks"]["1"]
     del task["satisfied"], data["account"]["runs"]
     task["formerly"] = 1
-    again = Machine(Profile(), Random(), START, catalogue())
+    again = BatchService(Profile(), Random(), START, catalogue())
     snapshot.load(again, msgspec.msgpack.encode(data))
     assert again.runs == {} and again.jobs["job"].tasks["1"].satisfied is False
 
@@ -207,7 +210,7 @@ def test_an_older_snapshot(busy):
     ],
 )
 def test_what_can_not_be_read(busy, spoil, said):
-    again = Machine(Profile(), Random(1), START, catalogue())
+    again = BatchService(Profile(), Random(1), START, catalogue())
     before = again.random.getstate()
     with pytest.raises(snapshot.SnapshotError, match=said):
         snapshot.load(again, spoil(snapshot.dump(busy.machine, ())))
@@ -228,10 +231,10 @@ def test_a_file_that_an_earlier_version_wrote():
     assert {task.id: task.state for task in job.tasks.values()} == {
         "done": "completed", "after": "active", "gang": "preparing", "busy": "preparing",
     }  # fmt: skip
-    assert job.tasks["gang"].gang is not None and len(machine.runs) == 3 and job.spec["priority"] == 5
+    assert job.tasks["gang"].attempt is not None and len(machine.runs) == 3 and job.spec["priority"] == 5
     assert len(machine.pools["pool"].nodes) == 3 and len(machine.pools["scaled"].nodes) == 1
     assert machine.pools["scaled"].scaling.history.samples
-    assert machine.job_schedules["nightly"].made == 1 and "nightly:job-1" in machine.jobs
+    assert machine.job_schedules["nightly"].jobs_created == 1 and "nightly:job-1" in machine.jobs
     assert (machine.applications, machine.account.keys) == ({}, {}), "what it did not have yet"
     check(machine)
 
@@ -243,4 +246,4 @@ def test_a_file_that_an_earlier_version_wrote():
                 driver.end(run)
     assert {task.state for task in job.tasks.values()} == {"completed"}
     driver.advance(3600)
-    assert machine.job_schedules["nightly"].last_made is not None
+    assert machine.job_schedules["nightly"].last_created is not None

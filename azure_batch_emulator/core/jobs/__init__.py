@@ -1,0 +1,1 @@
+"""Requests on jobs, their tasks and job schedules, and how jobs end."""

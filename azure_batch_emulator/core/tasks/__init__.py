@@ -1,0 +1,1 @@
+"""What a task is beside its runs: states and counts, dependencies, files."""
