@@ -290,12 +290,13 @@ class AzBatchExecutor(RemoteExecutor):
         """Jobs that their nodes or the service failed go on as other tasks."""
         judge_nodes(self.run, together)
         most = self.checked.settings.infra_retries
-        for ended in together:
-            if ended.service_fault and ended.queue.taken_over:
-                # Tasks of another run's Batch job are that run's, and may not write.
-                place = self.checked.placement.place(demand(ended.job.job))
-                ended.job.queue = self._queue(place, place.slots)
-        send_again(self.run, lambda job: self._task(job)[1], together, most)
+        send_again(self.run, self._anew, together, most, LOGS)
+
+    def _anew(self, job: AzBatchJob) -> tuple[PoolQueue, Task]:
+        """Another task for the job, and where it goes: never among the tasks of another run, which may not write."""
+        place, task = self._task(job.job)
+        own = job.queue if job.queue and not job.queue.taken_over else self._queue(place, task.slots)
+        return own, task
 
     def _report_failure(self, ended: Ended) -> None:
         job = ended.job

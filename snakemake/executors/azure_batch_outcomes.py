@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
-
 from snakemake.azure.batch import task_logs
 from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.node_health import Ending, Outcome
@@ -80,17 +78,25 @@ def judge_nodes(run: BatchRun, together: Sequence[Ended]) -> None:
 
 
 def send_again(
-    run: BatchRun, make: Callable[[JobExecutorInterface], Task], together: Sequence[Ended], most: int
+    run: BatchRun,
+    make: Callable[[AzBatchJob], tuple[PoolQueue, Task]],
+    together: Sequence[Ended],
+    most: int,
+    home: Path,
 ) -> None:
-    """Submits new tasks, which `make` makes, for jobs that the service failed and that were sent again less than `most`
-    times. Snakemake's records name the new tasks, so that a next run finds them.
+    """Submits new tasks, which `make` makes for their queues, for jobs that the service failed and that were sent again
+    less than `most` times. The logs of the tasks that failed are saved below `home`.
     """
-    queues: defaultdict[str, list[tuple[Ended, Task]]] = defaultdict(list)
+    queues: dict[str, PoolQueue] = {}
+    by_queue: defaultdict[str, list[tuple[Ended, Task]]] = defaultdict(list)
     for ended in together:
         if ended.service_fault and ended.job.resent < most:
-            queues[ended.queue.job_id].append((ended, make(ended.job.job)))
-    for members in queues.values():
-        refused = {r.task_id: r for r in run.submit(members[0][0].queue, [task for _, task in members])}
+            queue, task = make(ended.job)
+            queues[queue.job_id] = queue
+            by_queue[queue.job_id].append((ended, task))
+    moved: list[tuple[AzBatchJob, PoolQueue]] = []
+    for job_id, members in by_queue.items():
+        refused = {r.task_id: r for r in run.submit(queues[job_id], [task for _, task in members])}
         for ended, task in members:
             job = ended.job
             if refusal := refused.get(task.id):
@@ -99,14 +105,28 @@ def send_again(
                     f"{refusal.message})."
                 )
                 continue
+            ended.sent_again = True
             job.resent += 1
             run.warn(
                 f"Azure Batch: the task {job.external_jobid} failed by the fault of its node or of the service: "
                 f"{told(run, ended)} Sent again as {task.id} ({job.resent} of {most})."
             )
-            job.external_jobid = task.id
-            job.job.register(external_jobid=task.id)
-            ended.sent_again = True
+            _rename(run, job, task.id)
+            moved.append((job, queues[job_id]))
+    for ended in together:
+        if ended.sent_again:
+            task_logs.fetch(run, ended.queue, ended.verdict.task_id, home)
+    for job, queue in moved:
+        job.queue = queue
+
+
+def _rename(run: BatchRun, job: AzBatchJob, task_id: str) -> None:
+    """The job is another task from now on, also in Snakemake's records, so that a next run finds it."""
+    job.external_jobid = task_id
+    try:
+        job.job.register(external_jobid=task_id)
+    except OSError as e:
+        run.warn(f"The records of the job {job.job.name} could not be written: {e.strerror}.")
 
 
 def told(run: BatchRun, ended: Ended) -> str:
