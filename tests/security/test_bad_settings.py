@@ -171,7 +171,7 @@ def yaml_files(draw) -> Fault:
             st.lists(words, min_size=1, max_size=3).map(yaml.safe_dump),
             words.map(lambda t: f"BATCH_ACCOUNT_KEY: [{t}"),
             words.map(lambda t: json.dumps({"BATCH_POOL_NODE_COUNT": t})),
-            words.map(lambda t: f"BATCH_ACCOUNT_URL: 'x\n{t}"),
+            words.filter(lambda t: "'" not in t).map(lambda t: f"BATCH_ACCOUNT_URL: 'x\n{t}"),
         )
     )
     names = ("--az-batch-config", "BATCH_")
