@@ -81,6 +81,13 @@ class ExecutorSettings(ExecutorSettingsBase):
         default=0,
         metavar="N",
     )
+    infra_retries: int = option(
+        "How often a task is sent again that failed by the fault of its node or of the service: no image, a full "
+        "disk, a container that does not start, a node that was taken out. That is no attempt of its job: "
+        "--retries and the rule's retries do not count it.",
+        default=3,
+        metavar="N",
+    )
     node_timeout: int = option(
         "Minutes to wait for a first usable node before the run is given up.",
         default=30,

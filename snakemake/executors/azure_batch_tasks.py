@@ -2,21 +2,34 @@
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from snakemake.azure.batch import ids
 from snakemake.azure.batch.placement import Demand, Place
+from snakemake.azure.batch.run import PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.node.arguments import split_arguments, target_arguments, without
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.settings import SettingsError
 from snakemake.azure.sources import SourceArchive
+
+
+@dataclass
+class AzBatchJob(SubmittedJobInfo):
+    """A Snakemake job that was submitted as a Batch task; `external_jobid` is the task's id, `submitted` when that was
+    (UTC), and `resent` how often it was sent again as another task because the service failed it."""
+
+    queue: PoolQueue | None = None
+    submitted: datetime | None = None
+    resent: int = 0
 
 
 def demand(job: JobExecutorInterface) -> Demand:
@@ -60,7 +73,11 @@ class TaskMaker:
             id=self._new_id(ids.task_id(job.name, job.jobid, job.attempt, wildcards)),
             display_name=ids.display_name(job.name, wildcards),
             order=NodeOrder(
-                tuple(self._arguments(job, place)), self._place, self._sources.sha256, self._sources.files
+                tuple(self._arguments(job, place)),
+                self._place,
+                self._sources.sha256,
+                self._sources.files,
+                wanted.runtime.total_seconds() if wanted.runtime else None,
             ),
             slots=place.slots,
             runtime=wanted.runtime,
