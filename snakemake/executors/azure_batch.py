@@ -213,7 +213,7 @@ class AzBatchExecutor(RemoteExecutor):
         """Jobs that their nodes or the service failed go on as other tasks."""
         judge_nodes(self.run, together)
         most = self.checked.settings.infra_retries
-        send_again(self.run, lambda job: self._task(job)[1], together, most)
+        send_again(self.run, lambda job: self._task(job)[1], together, most, LOGS)
 
     def _report_failure(self, ended: Ended) -> None:
         job = ended.job

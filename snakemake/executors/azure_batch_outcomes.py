@@ -80,10 +80,14 @@ def judge_nodes(run: BatchRun, together: Sequence[Ended]) -> None:
 
 
 def send_again(
-    run: BatchRun, make: Callable[[JobExecutorInterface], Task], together: Sequence[Ended], most: int
+    run: BatchRun,
+    make: Callable[[JobExecutorInterface], Task],
+    together: Sequence[Ended],
+    most: int,
+    home: Path,
 ) -> None:
     """Submits new tasks, which `make` makes, for jobs that the service failed and that were sent again less than `most`
-    times. Snakemake's records name the new tasks, so that a next run finds them.
+    times. The logs of the tasks that failed are saved below `home`.
     """
     queues: defaultdict[str, list[tuple[Ended, Task]]] = defaultdict(list)
     for ended in together:
@@ -99,14 +103,25 @@ def send_again(
                     f"{refusal.message})."
                 )
                 continue
+            ended.sent_again = True
             job.resent += 1
             run.warn(
                 f"Azure Batch: the task {job.external_jobid} failed by the fault of its node or of the service: "
                 f"{told(run, ended)} Sent again as {task.id} ({job.resent} of {most})."
             )
-            job.external_jobid = task.id
-            job.job.register(external_jobid=task.id)
-            ended.sent_again = True
+            _rename(run, job, task.id)
+    for ended in together:
+        if ended.sent_again:
+            task_logs.fetch(run, ended.queue, ended.verdict.task_id, home)
+
+
+def _rename(run: BatchRun, job: AzBatchJob, task_id: str) -> None:
+    """The job is another task from now on, also in Snakemake's records, so that a next run finds it."""
+    job.external_jobid = task_id
+    try:
+        job.job.register(external_jobid=task_id)
+    except OSError as e:
+        run.warn(f"The records of the job {job.job.name} could not be written: {e.strerror}.")
 
 
 def told(run: BatchRun, ended: Ended) -> str:
