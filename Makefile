@@ -31,6 +31,8 @@ $(VENV)/.stamp: pyproject.toml setup.py $(wildcard misc/edits/*.toml) examples/v
 	@test -x $(BIN)/python || { echo "Making the virtual environment $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
 	@echo "Building the patched Snakemake from this tree and installing it with its requirements ..."
 ifdef LOCKED
+	@# An earlier build of ours counts as the release that it is built from, and would be left in its place.
+	@$(BIN)/python -m pip uninstall --quiet --yes snakemake 2>/dev/null
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r misc/locks/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 else

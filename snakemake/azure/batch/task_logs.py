@@ -13,12 +13,18 @@ SHOWN_LINES = 40
 
 
 def fetch(run: BatchRun, queue: PoolQueue, task_id: str, home: Path) -> dict[str, Path]:
-    """Saves the task's stderr and stdout below `home/RUN/TASK`; returns where, without those that are empty or gone."""
+    """Saves the task's stderr and stdout below `home/RUN/TASK`; returns where, without those that are empty or gone.
+
+    A job may print what is secret, so they are for their owner alone.
+    """
     folder = home / run.id / task_id
     saved = {}
     for name in FILES:
         if data := run.log_file(queue, task_id, name):
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            home.chmod(0o700)
             folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch(mode=0o600)
             (folder / name).write_bytes(data)
             saved[name] = folder / name
     return saved

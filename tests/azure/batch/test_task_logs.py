@@ -27,6 +27,14 @@ def test_the_end_of_stderr(tmp_path, content, title, first, last):
     assert lines[0].startswith(title) and lines[1].startswith(first) and lines[-1].endswith(last)
 
 
+def test_they_are_for_their_owner(tmp_path):
+    """Also where the folder was there before, open to others."""
+    home = tmp_path / "logs"
+    home.mkdir(mode=0o755)
+    logs = task_logs.fetch(run(stderr=b"secret"), None, "task", home)  # type: ignore[arg-type]
+    assert home.stat().st_mode & 0o777 == 0o700 and logs["stderr.txt"].stat().st_mode & 0o777 == 0o600
+
+
 def test_nothing_is_written_where_there_is_nothing(tmp_path):
     logs = task_logs.fetch(run(stderr=None, stdout=b""), None, "task", tmp_path)  # type: ignore[arg-type]
     assert logs == {} and list(tmp_path.iterdir()) == []
