@@ -4,6 +4,7 @@ Each function raises a `WorkflowError` of one sentence that names the option or 
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -57,6 +58,11 @@ def validate(settings: ExecutorSettings) -> None:
     _bounds(settings.nodes, 1, None, "nodes", "give")
     _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
     _bounds(settings.node_timeout, 1, None, "node-timeout", "give")
+    if not math.isfinite(settings.patience):
+        raise SettingsError(
+            f"--az-batch-patience {settings.patience} is no number of minutes: give 0 or more."
+        )
+    _bounds(settings.patience, 0, None, "patience", "give")
     _bounds(settings.sas_hours, 1, None, "sas-hours", "give")
     if settings.pool_id is not None and not ids.is_valid(settings.pool_id):
         raise SettingsError(
@@ -70,7 +76,7 @@ def validate(settings: ExecutorSettings) -> None:
         )
 
 
-def _bounds(value: int | None, least: int, most: int | None, name: str, why: str) -> None:
+def _bounds(value: float | None, least: int, most: int | None, name: str, why: str) -> None:
     if value is None:
         return
     if value < least or (most is not None and value > most):

@@ -85,6 +85,13 @@ class ExecutorSettings(ExecutorSettingsBase):
         default=30,
         metavar="MINUTES",
     )
+    patience: float = option(
+        "Minutes for which requests to Batch, Blob Storage and Entra ID are tried again while they fail, as in an "
+        "outage, before the run, or a task, gives up.",
+        default=60,
+        metavar="MINUTES",
+        type=float,
+    )
     sas_hours: int = option(
         "Lifetime of the SAS that tasks get for Blob Storage when it is made from an account key.",
         default=168,

@@ -15,7 +15,8 @@ from snakemake.azure.blob.errors import BlobError, explained
 from snakemake.azure.blob.inventory import Crowd, parent_of
 from snakemake.azure.blob.names import SCHEME
 from snakemake.azure.blob.seen import SEEN_SECONDS, Seen
-from snakemake.azure.blob.service import connect
+from snakemake.azure.blob.service import connect, service_of
+from snakemake.azure.retry import Patience
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
@@ -30,10 +31,10 @@ class BlobLooks:
         self,
         account: BlobAccount,
         clock: Callable[[], float] = time.monotonic,
-        patience: float | None = None,
+        patience: float | Patience | None = None,
     ) -> None:
         self.account = account
-        self._patience = patience
+        self.endpoint = service_of(account, patience)
         self._clock = clock
         self._service: BlobServiceClient | None = None
         self._lock = threading.Lock()
@@ -44,7 +45,7 @@ class BlobLooks:
     def service(self) -> "BlobServiceClient":
         with self._lock:
             if self._service is None:
-                self._service = connect(self.account, self._patience)
+                self._service = connect(self.account, self.endpoint)
             return self._service
 
     def container(self, name: str) -> "ContainerClient":

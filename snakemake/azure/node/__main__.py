@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from snakemake.azure import retry
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.node.sources import fetch_blob, sources_on_node
 
@@ -45,6 +46,8 @@ def main(argv: list[str]) -> None:
     shared = os.environ.get("AZ_BATCH_NODE_SHARED_DIR")
     os.chdir(workdir)
     os.environ.update(prepare_environment(os.environ, workdir))
+    if minutes := os.environ.get(retry.VARIABLE):
+        retry.process.seconds, retry.process.unconditional = float(minutes) * 60, True
 
     from azure.core.exceptions import AzureError
     from snakemake_interface_common.exceptions import WorkflowError
