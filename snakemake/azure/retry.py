@@ -44,7 +44,7 @@ SAY_AFTER = 5.0  # seconds of waiting that nobody needs to hear of
 VARIABLE = "SNAKEMAKE_AZ_BATCH_PATIENCE"
 """The environment variable that tells a task the minutes of --az-batch-patience."""
 
-HEALED_BY_TIME = frozenset({408, 429, 500, 502, 503, 504})
+HEALED_BY_TIME = frozenset({408, 429, *range(500, 600)}) - {501, 505}
 _CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 
 
@@ -74,8 +74,8 @@ def _log(sentence: str) -> None:
 
 
 class Patience:
-    """For how long the requests of this process are tried again, in seconds; the clock, random numbers, and where
-    people are told. `unconditional`: also a service that has not answered yet is waited for, as tasks do."""
+    """For how long the requests of this process are tried again, in seconds; the clock, random numbers, how to wait,
+    and where people are told. `unconditional`: also a service that has not answered yet is waited for, as tasks do."""
 
     def __init__(
         self,
@@ -84,6 +84,7 @@ class Patience:
         stopping: threading.Event = signals.stopping,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[float, float], float] = random.uniform,
+        pause: Callable[[float], None] = time.sleep,
         say: Callable[[str], None] = _log,
     ) -> None:
         self.seconds = seconds
@@ -91,14 +92,16 @@ class Patience:
         self.stopping = stopping
         self.clock = clock
         self.draw = draw
+        self.pause = pause
         self.say = say
 
     def pause_before(self, count: int) -> float:
         """Seconds to wait before trying again after `count` failures, 1 at least."""
         return self.draw(0.0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(count - 1, 30)))
 
-    def sleep(self, seconds: float, pause: Callable[[float], None] = time.sleep) -> bool:
+    def sleep(self, seconds: float, pause: Callable[[float], None] | None = None) -> bool:
         """Waits; False as soon as the run is to stop, but in the clean-up."""
+        pause = pause or self.pause
         while not self._stops:
             if seconds <= 0:
                 return True
@@ -159,8 +162,8 @@ class Service:
         self._waited_since: float | None = None
         self._answered_again = float("-inf")
 
-    def attempts(self, pause: Callable[[float], None] = time.sleep) -> "Attempts":
-        """Those of one request."""
+    def attempts(self, pause: Callable[[float], None] | None = None) -> "Attempts":
+        """Those of one request; `pause` waits for some seconds in a way of its own."""
         return Attempts(self, pause)
 
     def reach(self, trouble: Trouble) -> float | None:
@@ -205,7 +208,7 @@ def service(name: str, here: bool = False) -> Service:
 class Attempts:
     """The attempts of one request to a service."""
 
-    def __init__(self, service: Service, pause: Callable[[float], None]) -> None:
+    def __init__(self, service: Service, pause: Callable[[float], None] | None) -> None:
         self._service = service
         self._pause = pause
         self.count = 0

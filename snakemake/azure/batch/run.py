@@ -303,10 +303,11 @@ class BatchRun:
                 f"Azure Batch: could not yet delete {' and '.join(failed)}; trying on for up to "
                 f"{retry.duration(CLOSING.total_seconds())}. {next(iter(failed.values()))}"
             )
-        if self.requests.clock() >= end:
+        left = end - self.requests.clock()
+        if left <= 0:
             return False
-        with self.requests.closing(end - self.requests.clock()):
-            return self.requests.sleep(max(0.2, self.requests.pause_before(count)))
+        with self.requests.closing(left):
+            return self.requests.sleep(min(left, max(0.2, self.requests.pause_before(count))))
 
     def _delete_once(self, failed: "dict[str, WorkflowError]") -> Iterator[str]:
         """Asks once for the deletion of each thing. What is to be tried again stays in `_made`; `failed` says why."""
