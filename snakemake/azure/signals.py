@@ -5,7 +5,8 @@ it. So it does what Ctrl-C does and no more: the main thread gets a KeyboardInte
 come to the clean-up, since it waits for an answer or for a solver. Therefore a thread of its own hears of the signal as
 well, by the bytes that Python's own handler writes to a socket (`signal.set_wakeup_fd`). It sets `stopping`, upon
 which no request waits any longer (`snakemake.azure.retry`), and does what is in `unfinished`. When the main thread gets
-there, it finds that done, or waits until it is.
+there, it finds that done, or waits until it is. Where that stands still in a step of an event loop, in a request whose
+answer doesn't come, it is interrupted once more: asyncio only asks the loop to end.
 """
 
 import os
@@ -13,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -23,6 +25,13 @@ unfinished: list[Callable[[], None]] = []
 
 stopping = threading.Event()
 """Whether a signal has said that this process is to end."""
+
+STANDSTILL = 1.0
+"""Seconds without a step that count as standing still."""
+
+FREED_WITHIN = 10.0
+
+MAIN = threading.main_thread().ident or 0
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -66,6 +75,27 @@ def _watch(heard: socket.socket, said: socket.socket) -> None:
             _end_children()
         for close in list(unfinished):
             close()
+        _free_main_thread()
+
+
+def _free_main_thread() -> None:
+    for _ in range(int(FREED_WITHIN / STANDSTILL)):
+        before = _step_of_a_loop()
+        time.sleep(STANDSTILL)
+        if before is not None and before == _step_of_a_loop():
+            # A real signal, which ends what the system waits for.
+            is_heard = callable(signal.getsignal(signal.SIGINT))
+            signal.pthread_kill(MAIN, signal.SIGINT if is_heard else signal.SIGTERM)
+
+
+def _step_of_a_loop() -> tuple[int, int] | None:
+    """Where in a step of an event loop the main thread is; None if it is in none."""
+    top = frame = sys._current_frames().get(MAIN)
+    while frame is not None:
+        if frame.f_code.co_qualname == "Handle._run":
+            return id(top), top.f_lasti if top else 0
+        frame = frame.f_back
+    return None
 
 
 def _end_children() -> None:

@@ -261,7 +261,8 @@ def proxy(backend: int) -> Iterator[Faults]:
 
     async def serve() -> None:
         async def accept(reader, writer) -> None:
-            await Connection(started[0], backend, reader, writer).serve()
+            with suppress(asyncio.CancelledError):
+                await Connection(started[0], backend, reader, writer).serve()
 
         server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=1 << 20)
         started.append(Faults(server.sockets[0].getsockname()[1]))

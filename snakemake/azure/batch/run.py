@@ -121,7 +121,8 @@ class BatchRun:
         self._made: list[Made] = []
         self._lock = threading.RLock()
         self._closing = threading.Lock()
-        self._refused: list[tuple[str, str]] = []
+        self.left: list[tuple[str, str]] = []
+        """Kind and name of what could not be deleted."""
         self._closed = False
 
     def open_queue(self, key: str, plan: PoolPlan, nodes: int) -> PoolQueue:
@@ -297,7 +298,7 @@ class BatchRun:
 
     def _wait(self, count: int, end: float, failed: "Mapping[str, WorkflowError]") -> bool:
         """Before another attempt to delete what is left; False when there was time enough for that."""
-        self.note_left(self._left())
+        self.note_left(self.left + [(made.what, made.name) for made in self._made])
         if count == 1 and failed:
             self.warn(
                 f"Azure Batch: could not yet delete {' and '.join(failed)}; trying on for up to "
@@ -321,7 +322,7 @@ class BatchRun:
                 if status is not None and status not in retry.HEALED_BY_TIME:
                     self._warn_of(item, e)
                     self._made.remove(item)
-                    self._refused.append((item.what, item.name))
+                    self.left.append((item.what, item.name))
                 continue
             if existed or self.requests.clock() - item.since > APPEARING:
                 self._made.remove(item)
@@ -333,11 +334,9 @@ class BatchRun:
         for item in self._made:
             if item.name in failed:
                 self._warn_of(item, failed[item.name])
-        self.note_left(self._left())
+        self.left += [(made.what, made.name) for made in self._made]
         self._made.clear()
-
-    def _left(self) -> list[tuple[str, str]]:
-        return self._refused + [(made.what, made.name) for made in self._made]
+        self.note_left(self.left)
 
     def _warn_of(self, item: Made, error: WorkflowError) -> None:
         self.warn(
