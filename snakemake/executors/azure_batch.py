@@ -275,6 +275,7 @@ class AzBatchExecutor(RemoteExecutor):
             super().shutdown()
         finally:
             self._close()
+            self.checked.batch.close()
 
     def _close(self) -> None:
         """Deletes what the run made. That costs money as long as it exists, so that no signal stops it. Two threads may
