@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from ..core import restart, snapshot, timers
+from ..core.batch_service import BatchService
 from ..core.bodies.mounts import Mountable
 from ..core.instructions import Instruction, NodeInstruction, SetTimer
 from ..core.machine import Machine
@@ -50,6 +51,9 @@ class Nodes(Protocol):
     def upload_logs(self, node_id: str, files: list[Path], container: dict, directory: str) -> None:
         """Uploads a node's log files behind the caller's back, as a node does it."""
 
+    def spoil(self, node_id: str, exit_code: int) -> None:
+        """From now on no command starts on the node, though it seems well; until its machine is a new one."""
+
     def close(self) -> None:
         """Ends all runs."""
 
@@ -85,7 +89,7 @@ class Engine:
             auto_storage=bool(storage),
             mountable=mountable(storage) if runner else Mountable(missing="Simulated nodes mount nothing."),
         )
-        self._machine = Machine(profile, random, clock.now(), self.catalogue)
+        self._machine = BatchService(profile, random, clock.now(), self.catalogue)
         self._lock = threading.RLock()
         self._timers = TimerQueue(clock, self._lock, self._report)
         self._workers = Workers()

@@ -20,8 +20,8 @@ from ..core.instructions import (
     StartRun,
     UploadOutputs,
 )
-from ..core.nodes import nodes
-from ..core.runs import runs
+from ..core.nodes import boot, leaving
+from ..core.runs import reports
 from ..host.threads import Workers
 from . import transfer, workspace
 from .access import NodeAccess
@@ -62,6 +62,7 @@ class NodeAgents:
         self._nodes: dict[str, NodeSpec] = {}
         self._packages: dict[str, dict[str, str]] = {}
         self._boots: dict[str, Future] = {}
+        self._spoiled: dict[str, int] = {}
         self._runs: dict[str, threading.Event] = {}
         """Whether each run has been killed."""
 
@@ -74,6 +75,10 @@ class NodeAgents:
     def root(self, node_id: str) -> Path | None:
         spec = self._nodes.get(node_id)
         return spec.root_dir if spec else None
+
+    def spoil(self, node_id: str, exit_code: int) -> None:
+        with self._lock:
+            self._spoiled[node_id] = exit_code
 
     def carry_out(self, instruction: NodeInstruction) -> None:
         match instruction:
@@ -124,19 +129,19 @@ class NodeAgents:
         """A defect of ours must not lose a task: it ends with the service's error."""
         if error := done.exception():
             failure = _defect(error)
-            self._report(runs.exited, run_id, Ended(None, failure))
-            self._report(runs.uploaded, run_id, failure)
+            self._report(reports.exited, run_id, Ended(None, failure))
+            self._report(reports.uploaded, run_id, failure)
             self._forget(run_id)
 
     def _report_boot_crash(self, done: Future, order: BootNode) -> None:
         """Nor may it leave a node starting for ever: the node is unusable, and says why."""
         if error := done.exception():
-            self._report(nodes.booted, order.pool, order.node, order.boot, _defect(error))
+            self._report(boot.booted, order.pool, order.node, order.boot, _defect(error))
 
     def _report_removal_crash(self, done: Future, order: RemoveNode) -> None:
         """Nor keep a pool resizing: what could not be cleaned up stays on disk, but the node is gone."""
         if done.exception() is not None:
-            self._report(nodes.removed, order.pool, order.node)
+            self._report(leaving.removed, order.pool, order.node)
 
     # Nodes
 
@@ -158,6 +163,8 @@ class NodeAgents:
         )
         with self._lock:
             self._nodes[order.node] = spec  # before the runner may fail, so that its directory is removed
+            if not order.keep:
+                self._spoiled.pop(order.node, None)
         failure = self._runner.boot_node(spec) or self._services.mounts.mount(order.node, root, order.mounts)
         installed = self._services.packages.install(order.packages, root, "pool")
         if isinstance(installed, Failed):
@@ -166,7 +173,7 @@ class NodeAgents:
             with self._lock:
                 self._packages[order.node] = installed
         self._services.logs.write(order.node, f"node {order.number} booted: {_short(failure)}")
-        self._report(nodes.booted, order.pool, order.node, order.boot, failure)
+        self._report(boot.booted, order.pool, order.node, order.boot, failure)
 
     def _remove(self, order: RemoveNode) -> None:
         if boot := self._boots.pop(order.node, None):
@@ -174,12 +181,13 @@ class NodeAgents:
         with self._lock:
             spec = self._nodes.pop(order.node, None)
             self._packages.pop(order.node, None)
+            self._spoiled.pop(order.node, None)
         if spec is not None:
             self._runner.remove_node(spec)
             self._services.mounts.unmount(order.node)
             self._services.workspace.delete(self._services.workspace.discard(spec.root_dir))
         self._services.logs.remove(order.node)
-        self._report(nodes.removed, order.pool, order.node)
+        self._report(leaving.removed, order.pool, order.node)
 
     # Runs
 
@@ -196,7 +204,7 @@ class NodeAgents:
         log.debug("run %s of %s %s ended: %s", order.run, order.kind, order.task, outcome)
         ended = f"exit code {outcome.exit_code}, {_short(outcome.failure)}"
         self._services.logs.write(order.node, f"{what}: {ended}")
-        self._report(runs.exited, order.run, outcome)
+        self._report(reports.exited, order.run, outcome)
         self._forget(order.run)
 
     def _launch(self, order: StartRun, cancelled: threading.Event) -> Ended:
@@ -225,7 +233,13 @@ class NodeAgents:
                 return Ended(None, failed)
         if cancelled.is_set():
             return Ended()
-        self._report(runs.running, order.run)
+        self._report(reports.running, order.run)
+        if code := self._spoiled.get(order.node):
+            (directory / "stdout.txt").touch()
+            (directory / "stderr.txt").write_text(
+                "The container's process can't be started: input/output error\n"
+            )
+            return Ended(code)
         return self._runner.run(
             TaskLaunch(
                 order.run,
@@ -257,7 +271,7 @@ class NodeAgents:
         self._services.logs.write(
             order.node, f"task {order.task} of job {order.job}: output files, {_short(failure)}"
         )
-        self._report(runs.uploaded, order.run, failure)
+        self._report(reports.uploaded, order.run, failure)
 
     def upload_logs(self, node_id: str, files: list[Path], container: dict, directory: str) -> None:
         def upload() -> None:

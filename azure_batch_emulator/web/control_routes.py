@@ -12,7 +12,8 @@ from ..protocol.errors import BatchError
 from ..protocol.schema import parse_object
 from .app import error_response, read_body
 from .auth import Authenticator
-from .control import Control
+from .control import NO_START, Control
+from .visitors import is_own
 
 
 class ControlRoutes:
@@ -38,13 +39,19 @@ class ControlRoutes:
         path = request.scope["raw_path"].decode("ascii", "replace").partition("?")[0]
         query = parse_qsl(request.scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        access = self._authenticator.check(request.method, path, query, headers, datetime.now(UTC))
+        access = self._authenticator.check(
+            request.method, path, query, headers, datetime.now(UTC), is_own(request.scope)
+        )
         access.check(("-",), {})
 
     def _act(self, request: Request, body: bytes) -> Response:
         place = request.path_params
         if place.get("what") in ("preempt", "lose"):
             getattr(self._control, place["what"])(place["pool"], place["node"])
+            return Response(None, 204)
+        if place.get("what") == "spoil":
+            wanted = parse_object(body) if body.strip() else {}
+            self._control.spoil(place["pool"], place["node"], wanted.get("exitCode", NO_START))
             return Response(None, 204)
         if "what" in place or "rest" in place:
             raise BatchError("InvalidUri")

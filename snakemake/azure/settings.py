@@ -4,6 +4,7 @@ Snakemake turns each field into an option `--az-batch-<field>`. Everything here 
 is created in Azure; `SettingsError` says in one sentence what is wrong and which option to set.
 """
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -80,6 +81,13 @@ class ExecutorSettings(ExecutorSettingsBase):
         default=0,
         metavar="N",
     )
+    infra_retries: int = option(
+        "How often a task is sent again that failed by the fault of its node or of the service: no image, a full "
+        "disk, a container that does not start, a node that was taken out. That is no attempt of its job: "
+        "--retries and the rule's retries do not count it.",
+        default=3,
+        metavar="N",
+    )
     node_timeout: int = option(
         "Minutes to wait for a first usable node before the run is given up.",
         default=30,
@@ -93,7 +101,8 @@ class ExecutorSettings(ExecutorSettingsBase):
         type=float,
     )
     sas_hours: int = option(
-        "Lifetime of the SAS that tasks get for Blob Storage when it is made from an account key.",
+        "The longest that the SAS which tasks get for Blob Storage lasts, when it is made by this run; from an account "
+        "key, it ends with the run.",
         default=168,
         metavar="HOURS",
     )
@@ -148,17 +157,24 @@ def read_legacy_config(path: Path) -> LegacyConfig:
         raise SettingsError(f"The file given as --az-batch-config is not YAML: {path}{where}.") from None
     if not isinstance(data, dict):
         raise SettingsError(f"The file given as --az-batch-config must hold 'KEY: value' lines: {path}.")
-    if unknown := sorted(set(map(str, data)) - set(_LEGACY_KEYS)):
-        raise SettingsError(
-            f"Unknown key {unknown[0]} in {path}; --az-batch-config knows {', '.join(_LEGACY_KEYS)}."
-        )
+    for place, key in enumerate(data, 1):
+        if key not in _LEGACY_KEYS:
+            # One that is like none of ours may be anything, a secret without its key, too.
+            like = difflib.get_close_matches(str(key), _LEGACY_KEYS, cutoff=0.7)
+            name = f"key {key}" if like else f"entry {place}"
+            raise SettingsError(
+                f"Unknown {name} in {path}; --az-batch-config knows {', '.join(_LEGACY_KEYS)}."
+            )
     values = {_LEGACY_KEYS[key]: value for key, value in data.items() if value is not None}
     count = values.get("node_count")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
         raise SettingsError(f"BATCH_POOL_NODE_COUNT in {path} must be a whole number.")
-    for name, value in values.items():
-        if name != "node_count":
-            values[name] = str(value)
+    for key, name in _LEGACY_KEYS.items():
+        if name == "node_count" or name not in values:
+            continue
+        if not isinstance(values[name], str | int) or isinstance(values[name], bool):
+            raise SettingsError(f"{key} in {path} must be a text.")
+        values[name] = str(values[name])
     return LegacyConfig(**values)
 
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from snakemake_interface_common.exceptions import WorkflowError
@@ -17,6 +18,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from snakemake.azure import retry
 from snakemake.azure.batch.client import Batch, BatchError, Rejected
 from snakemake.azure.batch.monitor import Monitor, Verdict
+from snakemake.azure.batch.node_health import NodeHealth
 from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
 from snakemake.azure.batch.tasks import Task, environment_settings
 
@@ -29,6 +31,8 @@ CLOSING = timedelta(minutes=5)
 APPEARING = 5.0
 """Seconds in which something that was asked for may still appear, though it is not found."""
 
+APPEARING_KINDS = ("pool", "Batch job", "source archive")
+
 GROWING = timedelta(seconds=2)
 """How long a request for more nodes is tried on. It helps, and is made again later."""
 
@@ -39,6 +43,8 @@ LOOK_EVERY = timedelta(seconds=15)
 """How often a pool and its nodes are looked at while its tasks are open."""
 
 LOOK_OFTEN_FOR = timedelta(seconds=30)
+POLICY = "stored access policy"
+
 SAY_EVERY = timedelta(minutes=1)
 """How often the user is told about a pool that has no usable node yet."""
 
@@ -52,6 +58,28 @@ class SourceStore(Protocol):
     def upload(self) -> None: ...
 
     def delete(self) -> bool: ...
+
+
+class LogStore(Protocol):
+    """Where failed tasks store their logs; `name` is `CONTAINER/PATH`."""
+
+    name: str
+
+    def expect(self, task_id: str) -> None: ...
+
+    def fetch(self, task_id: str, name: str) -> bytes | None: ...
+
+    def delete(self) -> bool: ...
+
+
+class Access(Protocol):
+    """What tasks may do in storage, as variables for them (`snakemake.azure.blob.node_access`)."""
+
+    def environment(self) -> dict[str, str]: ...
+
+    def further(self) -> dict[str, str]: ...
+
+    def revoke(self) -> bool: ...
 
 
 @dataclass
@@ -71,6 +99,9 @@ class PoolQueue:
     """Whether the last request for more nodes failed."""
     seen: str = ""
     said: datetime | None = None
+    health: NodeHealth = field(default_factory=NodeHealth)
+    broken: set[str] = field(default_factory=set)
+    """Nodes that could not be set up, as the last look had it."""
 
 
 @dataclass
@@ -88,8 +119,8 @@ class BatchRun:
     """The Azure side of one workflow run.
 
     id: prefix of all names (at most 40 characters); environment: variables for every task, secrets included,
-    which travel in the Batch job's common environment settings; now: the clock (UTC); requests: how they are tried
-    again; note_left: is told, as pairs of kind and name, what can't be deleted now.
+    which travel in the Batch job's common environment settings, as do those of `access`; now: the clock (UTC);
+    requests: how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now.
     """
 
     def __init__(
@@ -103,6 +134,8 @@ class BatchRun:
         say: Callable[[str], None],
         warn: Callable[[str], None],
         now: Callable[[], datetime],
+        access: Access | None = None,
+        logs: LogStore | None = None,
         requests: retry.Patience = retry.process,
         note_left: Callable[[Sequence[tuple[str, str]]], None] = lambda _: None,
     ):
@@ -110,11 +143,13 @@ class BatchRun:
         self.batch = batch
         self.sources = sources
         self.environment = environment
+        self.access = access
         self.image = image
         self.patience = patience
         self.say = say
         self.warn = warn
         self.now = now
+        self.logs = logs
         self.queues: dict[str, PoolQueue] = {}
         self.requests = requests
         self.note_left = note_left
@@ -130,6 +165,7 @@ class BatchRun:
         with self._lock:
             self._check_open()
             if key not in self.queues:
+                self._open_access()
                 self._upload_sources()
                 self._making("pool", plan.id, lambda: self.batch.delete_pool(plan.id))
                 self.batch.create_pool(plan.options(nodes))
@@ -148,6 +184,7 @@ class BatchRun:
         with self._lock:
             self._check_open()
             if key not in self.queues:
+                self._open_access()
                 self._upload_sources()
                 self.queues[key] = self._new_queue(pool_id, None)
             return self.queues[key]
@@ -156,11 +193,26 @@ class BatchRun:
         if self._closed:
             raise WorkflowError("The run is shutting down; no more jobs are submitted to Azure Batch.")
 
+    def _open_access(self) -> None:
+        """First of all, so that it is last to go, and makes the container that the sources go to."""
+        if self.access and not any(made.what == POLICY for made in self._made):
+            self._making(POLICY, self.id, self.access.revoke)
+            self.access.environment()
+
     def _upload_sources(self) -> None:
         if not any(made.what == "source archive" for made in self._made):
             self._making("source archive", f"az://{self.sources.name}", self.sources.delete)
+            if self.logs:
+                self._making("logs of failed tasks", f"az://{self.logs.name}", self.logs.delete)
             self.sources.upload()
             self.say(f"Azure Batch: uploaded the workflow's sources to az://{self.sources.name}.")
+
+    def _job_environment(self) -> "Mapping[str, str]":
+        return {**self.environment, **self.access.environment()} if self.access else self.environment
+
+    def further_environment(self) -> dict[str, str]:
+        """Variables for a task that is submitted now, in place of what the Batch job has: for what came up since."""
+        return self.access.further() if self.access and self.queues else {}
 
     def _new_queue(self, pool_id: str, plan: PoolPlan | None) -> PoolQueue:
         from azure.batch import models
@@ -171,7 +223,7 @@ class BatchRun:
             models.BatchJobCreateOptions(
                 id=job_id,
                 pool_info=models.BatchPoolInfo(pool_id=pool_id),
-                common_environment_settings=environment_settings(self.environment) or None,
+                common_environment_settings=environment_settings(self._job_environment()) or None,
             )
         )
         self.say(f"Azure Batch: created the job {job_id} on the pool {pool_id}.")
@@ -197,7 +249,9 @@ class BatchRun:
         """Asks for more nodes if the open tasks need them; what does not work now is asked again later."""
         if queue.plan is None:
             return
-        wanted = queue.plan.nodes_for(sum(queue.open_slots.values()))
+        wanted = queue.plan.nodes_for(
+            sum(queue.open_slots.values()), bad=len(queue.broken | queue.health.bad.keys())
+        )
         if wanted <= queue.requested:
             return
         try:
@@ -231,6 +285,8 @@ class BatchRun:
                 new = queue.monitor.poll()
                 for verdict in new:
                     queue.open_slots.pop(verdict.task_id, None)
+                    if self.logs and not verdict.success:
+                        self.logs.expect(verdict.task_id)
                 verdicts += new
                 if queue.open_slots and not new:
                     self._look_at_pool(queue)
@@ -245,8 +301,9 @@ class BatchRun:
         queue.idle_since = None if view.usable else queue.idle_since or now
         self._say_how_it_goes(queue, view.summary(), now)
         waited = now - queue.idle_since if queue.idle_since else timedelta(0)
-        if problem := assess(view, waited, self.patience):
+        if problem := assess(view, waited, self.patience) or self._all_bad(queue, view):
             raise PoolError(problem)
+        self._name_broken(queue, view)
         if queue.plan and wants_retry(view):
             queue.requested = min(queue.requested, view.current)
             self.warn(
@@ -254,6 +311,45 @@ class BatchRun:
                 f"({view.resize_errors[0][0]}); asking again."
             )
         self._grow(queue)
+
+    def _name_broken(self, queue: PoolQueue, view: PoolView) -> None:
+        """Says once of each node that is not set up, while others are, why; it takes no tasks by itself."""
+        for node in view.nodes:
+            if node.broken and node.id not in queue.broken:
+                self.warn(
+                    f"Azure Batch: the node {node.id} of the pool {queue.pool_id} is unusable: "
+                    f"{(node.error or node.state).rstrip('.')}."
+                )
+        queue.broken = {node.id for node in view.nodes if node.broken}
+
+    def _all_bad(self, queue: PoolQueue, view: PoolView) -> str | None:
+        """Why nothing will run any more, if all nodes that the pool may have were taken out."""
+        bad = [
+            f"{node.id}: {queue.health.bad[node.id]}" for node in view.nodes if node.id in queue.health.bad
+        ]
+        full = queue.plan is None or len(view.nodes) >= queue.plan.max_nodes
+        if view.usable or not view.steady or not full or len(bad) < len(view.nodes) or not bad:
+            return None
+        return f"All nodes of the pool {queue.pool_id} are bad ({'; '.join(bad)})."
+
+    def take_out(self, queue: PoolQueue, node_id: str, reason: str) -> None:
+        """Lets a bad node take no more tasks; in a pool that is not the run's own, that is for its owner to do."""
+        bad = f"Azure Batch: the node {node_id} of the pool {queue.pool_id} is bad: {reason}."
+        if queue.plan is None:
+            self.warn(
+                f"{bad} The pool is not this run's own, so take it out by hand: az batch node scheduling disable "
+                f"--pool-id {queue.pool_id} --node-id {node_id}"
+            )
+            return
+        try:
+            done = self.batch.disable_node(queue.pool_id, node_id)
+        except BatchError as e:
+            self.warn(f"{bad} It could not be taken out: {e}")
+            return
+        self.warn(f"{bad} {'It gets no more tasks.' if done else 'It takes no tasks now.'}")
+        with self._lock:
+            if not self._closed:
+                self._grow(queue)
 
     def _say_how_it_goes(self, queue: PoolQueue, summary: str, now: datetime) -> None:
         """A line when the pool's nodes changed, and while people wait for a first node at least one a minute."""
@@ -273,12 +369,17 @@ class BatchRun:
         return LOOK_EVERY
 
     def log_file(self, queue: PoolQueue, task_id: str, name: str) -> bytes | None:
-        """A log of a task, or None if the node no longer has it."""
-        try:
-            return self.batch.task_file(queue.job_id, task_id, name)
-        except BatchError as e:
-            self.warn(f"Azure Batch: cannot read {name} of the task {task_id}: {e}")
-            return None
+        """A log of a task: as its node has it, else as the task stored it; None if there is neither."""
+        places = [lambda: self.batch.task_file(queue.job_id, task_id, name)]
+        if self.logs:
+            places.append(partial(self.logs.fetch, task_id, name))
+        for fetch in places:
+            try:
+                if data := fetch():
+                    return data
+            except WorkflowError as e:
+                self.warn(f"Azure Batch: cannot read {name} of the task {task_id}: {e}")
+        return None
 
     def close(self) -> Iterator[str]:
         """Deletes all that this run made, what costs first, and yields what was deleted. Warns about what was not.
@@ -312,7 +413,7 @@ class BatchRun:
 
     def _delete_once(self, failed: "dict[str, WorkflowError]") -> Iterator[str]:
         """Asks once for the deletion of each thing. What is to be tried again stays in `_made`; `failed` says why."""
-        for item in sorted(self._made, key=lambda made: _ORDER.get(made.what, 2)):
+        for item in sorted(self._made, key=self._place):
             try:
                 with self.requests.closing(0):
                     existed = item.delete()
@@ -324,10 +425,15 @@ class BatchRun:
                     self._made.remove(item)
                     self.left.append((item.what, item.name))
                 continue
-            if existed or self.requests.clock() - item.since > APPEARING:
+            may_appear = item.what in APPEARING_KINDS and self.requests.clock() - item.since <= APPEARING
+            if existed or not may_appear:
                 self._made.remove(item)
                 if existed:
                     yield f"{item.what} {item.name}"
+
+    def _place(self, item: Made) -> tuple[int, int]:
+        """What costs first, and what was made last."""
+        return _ORDER.get(item.what, 2), -self._made.index(item)
 
     def _warn_of_the_rest(self, failed: "Mapping[str, WorkflowError]") -> None:
         """The next run in this directory deletes what is still there."""
@@ -340,9 +446,15 @@ class BatchRun:
 
     def _warn_of(self, item: Made, error: WorkflowError) -> None:
         self.warn(
-            f"Azure Batch: the {item.what} {item.name} could not be deleted ({str(error).rstrip('.')}). It may go on "
-            f"to cost money, until the next run in this directory deletes it, or you do{_by_hand(item)}."
+            f"Azure Batch: the {item.what} {item.name} could not be deleted ({str(error).rstrip('.')}). "
+            f"{_consequence(item)}, until the next run in this directory deletes it, or you do{_by_hand(item)}."
         )
+
+
+def _consequence(item: Made) -> str:
+    if item.what == POLICY:
+        return "The tasks' SAS stay valid until they end"
+    return "It may go on to cost money"
 
 
 def _by_hand(item: Made) -> str:

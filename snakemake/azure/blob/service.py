@@ -5,8 +5,10 @@ time-outs, and connections that break. A refusal (4xx) is final at once. Importi
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from snakemake.azure import retry
 from snakemake.azure.blob.account import ACCOUNT_KEY, ACCOUNT_URL, BlobAccount, BlobAccountError
@@ -41,8 +43,11 @@ def service_of(account: BlobAccount, patience: float | retry.Patience | None = N
     return retry.Service(name, account.is_loopback, own)
 
 
-def connect(account: BlobAccount, service: retry.Service | None = None) -> "BlobServiceClient":
-    """A client with bounded buffers, time-outs and retries; nothing is sent yet. `service` is one of `service_of`."""
+def connect(
+    account: BlobAccount, patience: float | retry.Patience | retry.Service | None = None
+) -> "BlobServiceClient":
+    """A client with bounded buffers, time-outs and retries; nothing is sent yet. `patience` is what `service_of` takes,
+    or what it gave."""
     from azure.core.pipeline.transport import RequestsTransport
     from azure.storage.blob import BlobServiceClient
 
@@ -59,8 +64,11 @@ def connect(account: BlobAccount, service: retry.Service | None = None) -> "Blob
         account.url,
         credential=_credential(account),
         api_version=API_VERSION,
-        retry_policy=_retry_policy(service or service_of(account)),
+        retry_policy=_retry_policy(
+            patience if isinstance(patience, retry.Service) else service_of(account, patience)
+        ),
         transport=transport,
+        raw_request_hook=_sign_by_container(account),
         max_single_put_size=CHUNK,
         max_single_get_size=CHUNK,
         max_chunk_get_size=CHUNK,
@@ -119,11 +127,31 @@ def _retry_policy(service: retry.Service) -> Any:
 def _credential(account: BlobAccount) -> Any:
     if account.key:
         return {"account_name": account.name, "account_key": account.key}
+    if account.container_sas:
+        return None  # see _sign_by_container
     if account.sas:
         from azure.core.credentials import AzureSasCredential
 
         return AzureSasCredential(account.sas)
     return _Login(login(account.url), account.name)
+
+
+def _sign_by_container(account: BlobAccount) -> Callable[[Any], None] | None:
+    """Puts the SAS of the container that a request is about into its URL, for an account with one for each; the SDK
+    knows one credential for a client. It is called before each try of a request.
+    """
+    if not account.container_sas:
+        return None
+    root = f"{urlsplit(account.url).path}/"
+
+    def sign(request: Any) -> None:
+        http = request.http_request
+        parts = urlsplit(http.url)
+        if "sig=" not in parts.query:
+            sas = account.sas_for(parts.path.removeprefix(root).partition("/")[0])
+            http.url = f"{http.url}{'&' if parts.query else '?'}{sas}"
+
+    return sign
 
 
 class _Login:

@@ -1,21 +1,22 @@
-"""What runs inside a task: from the container's start to the finished upload in one Python process.
+"""What runs inside a task: from the container's start to the finished upload in one interpreter.
 
 `python -m snakemake.azure.node ORDER` lays the workflow's sources into the task's working directory and goes on
 as Snakemake in the same process: no `pip install`, no second interpreter. The sources are fetched by the first
-task on a node, under a lock, into the directory that all tasks of the node share; the others copy them from
-there. A task gets its own copy, because a job may write into the directories of its workflow.
+task on a node (`snakemake.azure.node.sources`). A task gets its own copy, because a job may write into the directories
+of its workflow.
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from snakemake.azure import retry
+from snakemake.azure.node.exit import NODE_FAULT
 from snakemake.azure.node.order import NodeOrder
-from snakemake.azure.node.sources import fetch_blob, sources_on_node
+from snakemake.azure.node.sources import complain, fetch_blob, lay_out
+from snakemake.azure.node.watch import store_logs, watch
 
 
 def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, str]:
@@ -30,9 +31,18 @@ def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, 
     return changes
 
 
-def fail(message: str) -> NoReturn:
-    print(f"snakemake.azure.node: {message}", file=sys.stderr, flush=True)
-    sys.exit(1)
+def fail(message: str, code: int = 1) -> NoReturn:
+    complain(message)
+    sys.exit(code)
+
+
+def _watch(order: NodeOrder) -> None:
+    """Goes on in a child, so that this process can store the logs of one that is killed; not outside of Batch."""
+    if {"AZ_BATCH_TASK_DIR", "AZ_BATCH_TASK_ID"} <= os.environ.keys():
+        environ = dict(os.environ)
+        watch(
+            Path(environ["AZ_BATCH_TASK_DIR"]), lambda: store_logs(order.sources, environ), limit=order.limit
+        )
 
 
 def main(argv: list[str]) -> None:
@@ -49,12 +59,13 @@ def main(argv: list[str]) -> None:
     if minutes := os.environ.get(retry.VARIABLE):
         retry.process.seconds, retry.process.unconditional = float(minutes) * 60, True
 
+    _watch(order)
+
     from azure.core.exceptions import AzureError
     from snakemake_interface_common.exceptions import WorkflowError
 
     try:
-        copy = sources_on_node(Path(shared) if shared else workdir.parent, order, fetch_blob)
-        shutil.copytree(copy, workdir, dirs_exist_ok=True, symlinks=True)
+        lay_out(Path(shared) if shared else workdir.parent, order, fetch_blob, workdir, complain)
     except WorkflowError as e:
         fail(f"cannot fetch the workflow's sources: {e}")
     except AzureError as e:
@@ -62,7 +73,7 @@ def main(argv: list[str]) -> None:
         status = getattr(e, "status_code", None) or type(e).__name__
         fail(f"cannot fetch the workflow's sources {order.sources}: blob storage answered {status}.")
     except OSError as e:
-        fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).")
+        fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).", NODE_FAULT)
 
     from snakemake.azure.node.startup import lean, loading, one_attempt, own_files, own_targets
 
