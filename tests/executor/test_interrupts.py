@@ -91,7 +91,7 @@ def test_while_a_finished_job_is_processed(site, blobs):
     def stored(passing):
         about_it = passing.path.partition("?")[0].endswith("/out")
         if about_it and passing.method == "PUT":
-            blobs.plan = lambda p: "hang" if p.method != "DELETE" else None
+            blobs.plan = lambda p: None if ".snakemake" in p.path or "comp=acl" in p.path else "hang"
 
     blobs.plan = stored
     with site.running() as process:
