@@ -88,10 +88,12 @@ def test_while_a_finished_job_is_processed(site, blobs):
     """The scheduler waits for an answer that does not come, and holds its lock."""
     site.write({"Snakefile": 'rule:\n    output: "out"\n    shell: "echo > {output}"\n'})
 
+    def about_it(passing):
+        return passing.path.partition("?")[0].endswith("/out")
+
     def stored(passing):
-        about_it = passing.path.partition("?")[0].endswith("/out")
-        if about_it and passing.method == "PUT":
-            blobs.plan = lambda p: None if ".snakemake" in p.path or "comp=acl" in p.path else "hang"
+        if about_it(passing) and passing.method == "PUT":
+            blobs.plan = lambda p: "hang" if about_it(p) else None
 
     blobs.plan = stored
     with site.running() as process:
