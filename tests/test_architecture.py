@@ -80,7 +80,7 @@ ROOMS = {
         "azure/cli", "azure/preflight", "azure/sources",
         "azure/batch", "azure/image", "azure/node", "azure/blob",
         # what every room may need
-        "azure/settings", "azure/login", "azure/signals", "azure/secrets", "azure/wire", "azure",
+        "azure/settings", "azure/login", "azure/retry", "azure/signals", "azure/secrets", "azure/wire", "azure",
     ),
 }  # fmt: skip
 EMULATOR = ROOT / "azure_batch_emulator"

@@ -3,6 +3,7 @@
 Each function raises a `WorkflowError` of one sentence that names the option or variable to set.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -56,6 +57,11 @@ def validate(settings: ExecutorSettings) -> None:
     _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
     _bounds(settings.infra_retries, 0, MAX_TASK_RETRIES, "infra-retries", "give")
     _bounds(settings.node_timeout, 1, None, "node-timeout", "give")
+    if not math.isfinite(settings.patience):
+        raise SettingsError(
+            f"--az-batch-patience {settings.patience} is no number of minutes: give 0 or more."
+        )
+    _bounds(settings.patience, 0, None, "patience", "give")
     _bounds(settings.sas_hours, 1, None, "sas-hours", "give")
     if settings.pool_id is not None and not ids.is_valid(settings.pool_id):
         raise SettingsError(
@@ -69,7 +75,7 @@ def validate(settings: ExecutorSettings) -> None:
         )
 
 
-def _bounds(value: int | None, least: int, most: int | None, name: str, why: str) -> None:
+def _bounds(value: float | None, least: int, most: int | None, name: str, why: str) -> None:
     if value is None:
         return
     if value < least or (most is not None and value > most):

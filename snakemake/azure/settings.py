@@ -93,6 +93,13 @@ class ExecutorSettings(ExecutorSettingsBase):
         default=30,
         metavar="MINUTES",
     )
+    patience: float = option(
+        "Minutes for which requests to Batch, Blob Storage and Entra ID are tried again while they fail, as in an "
+        "outage, before the run, or a task, gives up.",
+        default=60,
+        metavar="MINUTES",
+        type=float,
+    )
     sas_hours: int = option(
         "The longest that the SAS which tasks get for Blob Storage lasts, when it is made by this run; from an account "
         "key, it ends with the run.",

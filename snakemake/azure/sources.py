@@ -180,15 +180,20 @@ class BlobSources:
 
     def delete(self) -> bool:
         """Removes the archive; False if there is none. Raises BlobError."""
-        from azure.core.exceptions import ResourceNotFoundError
+        return delete_blob(self.account, self.name)
 
-        from snakemake.azure.blob.errors import explained
-        from snakemake.azure.blob.service import connect
 
-        container, _, blob = self.name.partition("/")
-        with connect(self.account) as service, explained(self.account, self.name):
-            try:
-                service.get_blob_client(container, blob).delete_blob()
-            except ResourceNotFoundError:
-                return False
-            return True
+def delete_blob(account: "BlobAccount", name: str) -> bool:
+    """Removes the blob `CONTAINER/BLOB`; False if there is none. Raises BlobError."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    from snakemake.azure.blob.errors import explained
+    from snakemake.azure.blob.service import connect
+
+    container, _, blob = name.partition("/")
+    with connect(account) as service, explained(account, name):
+        try:
+            service.get_blob_client(container, blob).delete_blob()
+        except ResourceNotFoundError:
+            return False
+        return True

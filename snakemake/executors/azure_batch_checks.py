@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakemake.azure import preflight
+from snakemake.azure import preflight, retry
 from snakemake.azure.batch import ids, vm_sizes
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch
@@ -50,6 +50,7 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     """
     settings = resolve(given or ExecutorSettings())
     preflight.validate(settings)
+    retry.process.seconds = settings.patience * 60
     image = preflight.container_image(settings, workflow.remote_execution_settings.container_image)
     account = BatchAccount.resolve(settings)
     batch = Batch(account)

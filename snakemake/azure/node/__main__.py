@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from snakemake.azure import retry
 from snakemake.azure.node.exit import NODE_FAULT
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.node.sources import complain, fetch_blob, lay_out
@@ -55,6 +56,8 @@ def main(argv: list[str]) -> None:
     shared = os.environ.get("AZ_BATCH_NODE_SHARED_DIR")
     os.chdir(workdir)
     os.environ.update(prepare_environment(os.environ, workdir))
+    if minutes := os.environ.get(retry.VARIABLE):
+        retry.process.seconds, retry.process.unconditional = float(minutes) * 60, True
 
     _watch(order)
 
