@@ -1,0 +1,49 @@
+"""Each feature of Snakemake, run with local files, with files in blob storage, and as tasks of Batch.
+
+A file in `features` is a small workflow of one feature; what it makes lies in a folder of its name. All ways have to
+make the same, byte for byte, and to find nothing to do when they are run again.
+"""
+
+import fnmatch
+import re
+
+import pytest
+
+from .conftest import FEATURES, Runs
+from .ways import HERE, WAYS
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+def text_of(feature: str) -> str:
+    return (HERE / "features" / f"{feature}.smk").read_text(encoding="utf-8")
+
+
+def made(runs: Runs, way: str, feature: str) -> dict[str, bytes]:
+    """The files of the feature, without the content of those that say how long something took."""
+    varies = re.findall(r"^# varies: (.+)$", text_of(feature), re.MULTILINE)
+    files = runs.places[way].files(feature)
+    return {n: b"" if any(fnmatch.fnmatch(n, v) for v in varies) else data for n, data in files.items()}
+
+
+def story(output: str, feature: str) -> str:
+    """The parts of a run's output that name the feature."""
+    parts = re.split(r"(?m)^(?=\[\w{3} \w{3} +\d+ )", output)
+    return "".join(part for part in parts if re.search(rf"\b{feature}", part))[-6000:] or output[-6000:]
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("way", WAYS)
+def test_same_results(runs, way, feature):
+    expected = made(runs, "local", feature)
+    assert expected, story(runs.first["local"].output, feature)
+    found = made(runs, way, feature)
+    assert found == expected, story(runs.first[way].output, feature)
+    again = [r for r in runs.second[way].ran if r == feature or r.startswith(f"{feature}_")]
+    assert not again, f"run again: {again}"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_failed_and_nothing_is_left_to_do(runs, way):
+    assert runs.first[way].code == 0, runs.first[way].output[-3000:]
+    assert "Nothing to be done" in runs.second[way].output, runs.second[way].output[-3000:]
