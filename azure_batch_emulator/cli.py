@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 from . import DEFAULT_PORT, __version__
-from .azurite import AzuriteError
-from .binding import LOOPBACK, BindingError, check_host
-from .environment import SHELLS, environment, lines
-from .runners import RUNNERS
-from .starting import start
+from .host.azurite import AzuriteError
+from .nodes.runners import RUNNERS
+from .service.binding import LOOPBACK, BindingError, check_host
+from .service.client_environment import SHELLS, environment, lines
+from .service.starting import start
 
 DEFAULT_BLOB_PORT = 10000
 

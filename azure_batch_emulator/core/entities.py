@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from .autoscale import History
-from .free_nodes import FreeNodes
-from .id_ranges import IdRanges
+from .indexes.free_nodes import FreeNodes
+from .indexes.id_ranges import IdRanges
+from .indexes.task_index import TaskIndex
 from .ledger import ZERO, Ledger, Tally
-from .scheduler import ReadyQueue
+from .placing.scheduler import ReadyQueue
 from .states import RUN, IllegalTransition, Stateful
-from .task_index import TaskIndex
 
 Spec = dict
 COUNTS = ("active", "running", "completed", "succeeded", "failed")
@@ -96,7 +96,8 @@ class Run:
     exit can't touch a task that has gone elsewhere.
 
     `phase`: waiting (for the preparation task), launching, running, uploading, lost (over, and the service does not
-    know yet); in a gang also holding (the node, after the coordination command) and over (until the others are).
+    know yet); of a multi-instance task also holding (the node, after the coordination command) and over (until the
+    others are).
     `intent`: what a kill is for: recover (the node is lost), requeue, end, delete; None while nobody wants it to stop.
     `stage`: what an `instance` of a multi-instance task runs: its coordination command or the task's own.
     """
@@ -125,7 +126,7 @@ class Run:
 
 
 @dataclass
-class Auxiliary:
+class NodeTask:
     """A start, preparation or release task on one node. `stale`: to be run again, as the node has been rebooted."""
 
     id: str
@@ -186,9 +187,9 @@ class Node(Entity):
     goal: Goal | None = None
     retaining: bool = False
     boot: int = 0
-    start: Auxiliary | None = None
-    preps: dict[str, Auxiliary] = field(default_factory=dict)
-    releases: dict[str, Auxiliary] = field(default_factory=dict)
+    start: NodeTask | None = None
+    preps: dict[str, NodeTask] = field(default_factory=dict)
+    releases: dict[str, NodeTask] = field(default_factory=dict)
     errors: list[Failed] = field(default_factory=list)
     recent: list["Task"] = field(default_factory=list)
     total_run: int = 0
@@ -310,9 +311,10 @@ class Subtask:
 
 
 @dataclass
-class Gang:
-    """The present attempt of a multi-instance task (see `gangs`): its `runs` by instance, whether files are fetched,
-    how it `ended` once that is known, and the runs whose commands may have left processes (`lingering`)."""
+class Attempt:
+    """The present attempt of a multi-instance task (see `runs.multi_instance`): its `runs` by instance, whether files
+    are fetched, how it `ended` once that is known, and the runs whose commands may have left processes (`lingering`).
+    """
 
     runs: list[str]
     fetch: bool
@@ -337,7 +339,7 @@ class Task(Entity):
     satisfied: bool = False
     manager: bool = False
     job: str = ""
-    gang: Gang | None = None
+    attempt: Attempt | None = None
     subtasks: tuple[Subtask, ...] = ()
     spent: Tally | None = None
 
@@ -368,8 +370,9 @@ class Retention:
 @dataclass
 class Job(Entity):
     """`pool_id` is the pool that the job has been given, "" when its auto pool could not be made. `ready` holds the
-    waiting tasks that any free slots do for; `picky` those that are particular about their nodes, with their age.
-    `runs` are those of tasks (of a gang the primary's), `helpers` those of preparation and release tasks."""
+    waiting tasks that any free slots do for; `constrained` those that need certain nodes (multi-instance tasks and job
+    managers), with their age. `runs` are those of tasks (of a multi-instance task the primary's), `prep_release_runs`
+    those of preparation and release tasks."""
 
     id: str
     seq: int
@@ -388,9 +391,9 @@ class Job(Entity):
     index: TaskIndex = field(default_factory=TaskIndex)
     latest: Spec = field(default_factory=dict)
     ready: ReadyQueue = field(default_factory=ReadyQueue)
-    picky: dict[str, int] = field(default_factory=dict)
+    constrained: dict[str, int] = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)
-    helpers: set[str] = field(default_factory=set)
+    prep_release_runs: set[str] = field(default_factory=set)
     dying: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     slot_counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
@@ -407,18 +410,18 @@ class Job(Entity):
     @property
     def waiting(self) -> int:
         """How many tasks could begin at once, if there were nodes for them."""
-        return len(self.ready) + len(self.picky)
+        return len(self.ready) + len(self.constrained)
 
     def withdraw(self, task: Task) -> None:
         """The task waits for a node no longer."""
         self.ready.discard(task.key)
-        self.picky.pop(task.key, None)
+        self.constrained.pop(task.key, None)
 
 
 @dataclass
 class JobSchedule(Entity):
-    """`made` counts the jobs so far; `last_made` is when the last one was created; `timer` names the timer that
-    counts; `pool_id` is the auto pool that the jobs share, or ""; `statistics` are those of jobs that are gone."""
+    """`jobs_created` counts the jobs so far; `last_created` is when the last one was created; `timer` names the timer
+    that counts; `pool_id` is the auto pool that the jobs share, or ""; `statistics` are those of jobs that are gone."""
 
     id: str
     spec: Spec
@@ -426,8 +429,8 @@ class JobSchedule(Entity):
     modified: datetime
     etag: str
     lifecycle: Stateful
-    made: int = 0
-    last_made: datetime | None = None
+    jobs_created: int = 0
+    last_created: datetime | None = None
     recent: str | None = None
     ended: datetime | None = None
     pool_id: str = ""

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, ClassVar, TypeVar
 
-from ..errors import BatchError
-from ..profile import Profile
-from .applications import Application
-from .catalogue import Catalogue
+from ..protocol.errors import BatchError
+from .bodies.applications import Application
+from .bodies.catalogue import Catalogue
 from .entities import Account, Job, JobSchedule, Node, Plan, Pool, Run, Spec, Task, Usage
-from .free_nodes import FreeNodes
+from .indexes.free_nodes import FreeNodes
 from .instructions import Instruction, SetTimer
-from .scheduler import ORDINARY, PARTICULAR, JobLine, LineEntry
+from .placing.scheduler import CONSTRAINED, ORDINARY, JobLine, LineEntry
+from .profile import Profile
 
 T = TypeVar("T")
 
@@ -86,8 +86,8 @@ class Machine:
 
     def apply(self, now: datetime, stimulus: Callable[..., T], *args: Any) -> tuple[T, list[Instruction]]:
         """Runs a stimulus at a time, schedules what it made possible, and hands over the instructions."""
-        from .dispatch import dispatch
-        from .preemption import make_room
+        from .placing.dispatch import dispatch
+        from .placing.preemption import make_room
 
         self.now = max(now, self.now)
         result = stimulus(self, *args)
@@ -205,13 +205,13 @@ class Machine:
     def line_up(self, job: Job) -> None:
         """The job may have a task to place on its pool."""
         ready = len(job.ready)
-        if job.state != "active" or not (ready or job.picky):
+        if job.state != "active" or not (ready or job.constrained):
             return
         pool = job.pool
         if (line := self.lines.get(pool)) is None:
             line = self.lines[pool] = JobLine()
-        if job.picky:
-            line.add(self.line_entry(job, PARTICULAR))
+        if job.constrained:
+            line.add(self.line_entry(job, CONSTRAINED))
         if ready:
             line.add(self.line_entry(job, ORDINARY))
         self.dirty.add(pool)

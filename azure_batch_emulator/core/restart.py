@@ -5,9 +5,10 @@ requeue count), a node keeps its disk and runs its start task again. A node that
 with an empty disk; a preparation task that ran is run again with the next task; a release task that ran has failed.
 """
 
-from . import node_operations, nodes, runs
 from .entities import ALIVE, Ended, Node
 from .machine import Machine
+from .nodes import node_operations, nodes
+from .runs import runs
 
 _REBOOTED = ALIVE - {"starting"}
 

@@ -18,7 +18,7 @@ from .entities import Entity, Run
 from .machine import Machine
 from .states import TABLES, Table
 
-FORMAT = 1
+FORMAT = 2
 Timer = tuple[datetime, tuple]
 """When it fires, and its key (see `timers`)."""
 
@@ -56,11 +56,12 @@ def load(m: Machine, data: bytes) -> list[Timer]:
         if (found := msgspec.msgpack.decode(data, type=_Head).format) > FORMAT:
             raise SnapshotError(f"it has format {found}, and this version reads formats up to {FORMAT}")
         file = msgspec.msgpack.decode(data, type=_File)
-        account: Any = msgspec.msgpack.decode(file.account, type=kind, dec_hook=decode_other)
+        state = file.account if found == FORMAT else _with_todays_names(file.account)
+        account: Any = msgspec.msgpack.decode(state, type=kind, dec_hook=decode_other)
         version, internal, gauss = file.random
         generator = random.Random()
         generator.setstate((version, tuple(internal), gauss))
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+    except (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, SnapshotError):
             raise
         raise SnapshotError(f"it is damaged or of another version ({error})") from None
@@ -72,6 +73,28 @@ def load(m: Machine, data: bytes) -> list[Timer]:
     m.now = max(m.now, file.now)
     m.reindex()
     return [(at, tuple(key)) for at, key in file.timers]
+
+
+# What format 1 called attributes otherwise than today.
+_TASK = {"gang": "attempt"}
+_JOB = {"picky": "constrained", "helpers": "prep_release_runs"}
+_JOB_SCHEDULE = {"made": "jobs_created", "last_made": "last_created"}
+
+
+def _with_todays_names(data: bytes) -> bytes:
+    """An account of format 1 as one of the present format."""
+    account = msgspec.msgpack.decode(data)
+    jobs, schedules = account["jobs"].values(), account.get("job_schedules", {}).values()
+    nodes = [node for pool in account["pools"].values() for node in pool["nodes"].values()]
+    tasks = [
+        *(task for job in jobs for task in job["tasks"].values()),
+        *(run["task"] for run in account["runs"].values() if run["task"] is not None),
+        *(task for node in nodes for task in node["recent"]),
+    ]
+    for entities, names in ((tasks, _TASK), (jobs, _JOB), (schedules, _JOB_SCHEDULE)):
+        for entity in entities:
+            entity |= {new: entity.pop(old) for old, new in names.items() if old in entity}
+    return msgspec.msgpack.encode(account)
 
 
 @cache

@@ -82,7 +82,7 @@ SUBTASK = Table("subtask", {
 })  # fmt: skip
 
 # Phases of a run, which only the service knows. It may be over, or reported as over, before it was reported as running;
-# a restart takes an upload back, and a gang's last run uploads after all of them have let go.
+# a restart takes an upload back, and the last run of a multi-instance task uploads after all of them have let go.
 RUN = Table("run", {
     "waiting": {"launching", "lost", "over"},
     "launching": {"waiting", "running", "holding", "uploading", "lost", "over"},

@@ -2,8 +2,12 @@
 
 from collections.abc import Callable
 
-from . import allocation, faults, job_schedules, jobs, node_operations, nodes, pools, retention, runs, scaling
+from .jobs import job_schedules, jobs
 from .machine import Machine
+from .nodes import faults, node_operations, nodes
+from .pools import allocation, pools, scaling
+from .runs import runs
+from .tasks import retention
 
 
 def fire(m: Machine, kind: str, *args) -> None:

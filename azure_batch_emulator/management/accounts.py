@@ -7,14 +7,14 @@ import base64
 import re
 
 from .. import DEV_ACCOUNT, DEV_KEY
-from ..core.catalogue import Catalogue
-from ..core.checks import not_yet
+from ..core.bodies.catalogue import Catalogue
+from ..core.bodies.checks import not_yet
 from ..core.machine import Machine
-from ..core.quotas import vm_family
-from ..errors import BatchError, invalid_property, missing_property
+from ..core.pools.quotas import vm_family
 from ..identity import directory, managed
-from ..wire import format_time
-from . import shapes
+from ..protocol.errors import BatchError, invalid_property, missing_property
+from ..protocol.wire import format_time
+from . import pool_conversion
 from .errors import ManagementError
 
 GROUP = "devbatch"
@@ -120,7 +120,7 @@ def update(m: Machine, resource: dict) -> None:
     if others := sorted(name for name in resource if name != "tags" and resource[name]):
         raise not_yet(f"changing the account's {others[0]}")
     if "tags" in resource:
-        m.account.tags = shapes.to_tags(resource)
+        m.account.tags = pool_conversion.to_tags(resource)
 
 
 def keys(m: Machine) -> tuple[str, str]:

@@ -9,13 +9,13 @@ import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from ..conditions import Conditions
-from ..core.applications import MAX_APPLICATIONS, MAX_PACKAGES, VERSION, Application, Package
-from ..core.checks import check_display_name, check_id
+from ..core.bodies.applications import MAX_APPLICATIONS, MAX_PACKAGES, VERSION, Application, Package
+from ..core.bodies.checks import check_display_name, check_id
 from ..core.machine import Machine
-from ..errors import BatchError, invalid_property, missing_property
-from ..wire import format_time
-from . import shapes
+from ..protocol.conditions import Conditions
+from ..protocol.errors import BatchError, invalid_property, missing_property
+from ..protocol.wire import format_time
+from . import pool_conversion
 
 URL_LIFETIME = timedelta(hours=4)  # of a storageUrl, as recorded
 _TYPE = "Microsoft.Batch/batchAccounts/applications"
@@ -50,7 +50,7 @@ def put(m: Machine, name: str, resource: dict, conditions: Conditions) -> Applic
     else:
         conditions.check("PUT", before.etag, before.modified)
     anew = Application(before.id, m.now, "", packages=before.packages)
-    return _keep(m, anew, given | {"tags": shapes.to_tags(resource)})
+    return _keep(m, anew, given | {"tags": pool_conversion.to_tags(resource)})
 
 
 def patch(m: Machine, name: str, resource: dict, conditions: Conditions) -> Application:
@@ -58,7 +58,9 @@ def patch(m: Machine, name: str, resource: dict, conditions: Conditions) -> Appl
     before = get(m, name)
     _check_own(m, name)
     conditions.check("PATCH", before.etag, before.modified)
-    return _keep(m, before, given | ({"tags": shapes.to_tags(resource)} if "tags" in resource else {}))
+    return _keep(
+        m, before, given | ({"tags": pool_conversion.to_tags(resource)} if "tags" in resource else {})
+    )
 
 
 def delete(m: Machine, name: str) -> bool:
@@ -95,7 +97,7 @@ def put_package(m: Machine, name: str, version: str, resource: dict, conditions:
     where = check_package(m, name, version)
     if unknown := sorted(set(resource) - {"properties", "tags", "id", "name", "type", "etag", "systemData"}):
         raise _unknown(unknown[0])
-    tags = shapes.to_tags(resource)
+    tags = pool_conversion.to_tags(resource)
     before = get(m, name).package(version)
     if before is None and conditions.match is not None:
         raise BatchError("ConditionNotMet")

@@ -3,7 +3,7 @@
 https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors
 """
 
-from ..errors import BatchError
+from ..protocol.errors import BatchError
 
 
 class ManagementError(Exception):

@@ -3,10 +3,10 @@
 https://learn.microsoft.com/rest/api/batchmanagement/pool/list-by-batch-account
 """
 
-from ..core import lists
-from ..errors import invalid_query
-from ..odata import EQUAL, TEXT, Field, parse_select
-from . import shapes
+from ..core.views import lists
+from ..protocol.errors import invalid_query
+from ..protocol.odata import EQUAL, TEXT, Field, parse_select
+from . import pool_conversion
 
 POOLS = {
     "name": lists.POOLS["id"],
@@ -40,4 +40,6 @@ def selected(text: str | None) -> frozenset[str] | None:
     for name in names:
         if not name.startswith("properties/"):
             raise invalid_query("$select", text, f"There is no '{name}' below properties/ to select.")
-    return parse_select(",".join(name.removeprefix("properties/") for name in names), shapes.PROPERTIES)
+    return parse_select(
+        ",".join(name.removeprefix("properties/") for name in names), pool_conversion.PROPERTIES
+    )

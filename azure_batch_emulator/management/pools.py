@@ -3,15 +3,16 @@
 https://learn.microsoft.com/rest/api/batchmanagement/pool
 """
 
-from ..conditions import Conditions
-from ..core import pools, scaling, views
+from ..core.bodies.pool_specs import check_formula, check_interval
 from ..core.entities import Pool
 from ..core.machine import Machine
-from ..core.pool_specs import check_formula, check_interval
-from ..errors import BatchError
-from ..schema import check_model, check_value
-from ..wire import format_time
-from . import shapes
+from ..core.pools import pools, scaling
+from ..core.views import views
+from ..protocol.conditions import Conditions
+from ..protocol.errors import BatchError
+from ..protocol.schema import check_model, check_value
+from ..protocol.wire import format_time
+from . import pool_conversion
 from .errors import property_cannot_be_updated
 
 
@@ -22,12 +23,12 @@ def put(m: Machine, pool_id: str, resource: dict, conditions: Conditions) -> Poo
         return _change(m, pool, resource, conditions, replace=True)
     if conditions.match is not None:
         raise BatchError("ConditionNotMet")
-    body = shapes.to_batch(resource)
+    body = pool_conversion.to_batch(resource)
     _option(body)
     spec = check_model("BatchPoolCreateOptions", body | {"id": pool_id}, "")
-    if identity := shapes.to_identity(resource):
+    if identity := pool_conversion.to_identity(resource):
         spec["identity"] = identity
-    tags = shapes.to_tags(resource)
+    tags = pool_conversion.to_tags(resource)
     pool = pools.create(m, spec)
     pool.tags = tags
     return pool
@@ -58,7 +59,7 @@ def stop_resize(m: Machine, pool_id: str) -> Pool:
 
 
 def show(pool: Pool, resource_id: str) -> dict:
-    return shapes.to_arm(views.pool(pool, ""), resource_id, pool.tags, _resize(pool))
+    return pool_conversion.to_arm(views.pool(pool, ""), resource_id, pool.tags, _resize(pool))
 
 
 def _resize(pool: Pool) -> dict:
@@ -81,12 +82,12 @@ def _change(m: Machine, pool: Pool, resource: dict, conditions: Conditions, *, r
     """Everything that can be refused is refused before anything changes."""
     conditions.check("PUT", pool.etag, pool.modified)
     pools.check_active(pool)
-    body = shapes.to_batch(resource)
+    body = pool_conversion.to_batch(resource)
     option = _option(body)
     given = check_model("BatchPoolCreateOptions", _completed(body, pool), "")
     given = {name: value for name, value in given.items() if name in body}
-    identity = shapes.to_identity(resource) if "identity" in resource else pool.spec.get("identity")
-    tags = shapes.to_tags(resource) if replace or "tags" in resource else pool.tags
+    identity = pool_conversion.to_identity(resource) if "identity" in resource else pool.spec.get("identity")
+    tags = pool_conversion.to_tags(resource) if replace or "tags" in resource else pool.tags
     scale = {name: given.pop(name) for name in _SCALE if name in given}
     changed = {name: value for name, value in given.items() if pool.spec.get(name) != value}
     if pool.nodes and (fixed := sorted(pools.ONLY_WHEN_EMPTY & set(changed))):

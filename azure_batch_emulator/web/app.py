@@ -12,24 +12,18 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from .. import API_VERSIONS, older
-from ..auth import Authenticator
-from ..conditions import Conditions
-from ..engine import Engine
-from ..errors import BatchError
+from .. import API_VERSIONS
+from ..engine.engine import Engine
 from ..identity import directory
-from ..schema import check_model, parse_object
-from ..wire import format_time
-from . import (
-    account_operations,
-    file_operations,
-    job_operations,
-    node_operations,
-    pool_operations,
-    routing,
-    schedule_operations,
-)
+from ..protocol import api_versions
+from ..protocol.conditions import Conditions
+from ..protocol.errors import BatchError
+from ..protocol.schema import check_model, parse_object
+from ..protocol.wire import format_time
+from . import routing
+from .auth import Authenticator
 from .call import Call, Reply
+from .operations import account, files, job_schedules, jobs, nodes, pools
 from .request_log import notes
 
 log = logging.getLogger("azure_batch_emulator.requests")
@@ -50,12 +44,12 @@ def handlers() -> dict:
     found = {}
     for operation in routing.operations():
         for module in (
-            pool_operations,
-            node_operations,
-            schedule_operations,
-            job_operations,
-            file_operations,
-            account_operations,
+            pools,
+            nodes,
+            job_schedules,
+            jobs,
+            files,
+            account,
         ):
             if handler := getattr(module, operation.name, None):
                 found[operation.name] = handler
@@ -202,6 +196,6 @@ def _body(operation: routing.Operation, raw: bytes, version: str) -> dict:
             return {}
         raise BatchError("InvalidRequestBody", [("Reason", "The request needs a body.")])
     if operation.name == "create_task_collection":
-        return job_operations.parse_collection(raw)
-    body, kept = older.modernised(operation.body, parse_object(raw), version)
-    return older.joined(check_model(operation.body, body, ""), kept)
+        return jobs.parse_collection(raw)
+    body, kept = api_versions.to_current(operation.body, parse_object(raw), version)
+    return api_versions.joined(check_model(operation.body, body, ""), kept)

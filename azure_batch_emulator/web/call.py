@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from .. import odata, older
-from ..conditions import Conditions
-from ..engine import Engine
-from ..wire import http_date
+from ..engine.engine import Engine
+from ..protocol import api_versions, odata
+from ..protocol.conditions import Conditions
+from ..protocol.wire import http_date
 from .routing import Operation
 
 
@@ -80,7 +80,7 @@ class Call:
     @cached_property
     def selected(self) -> frozenset[str] | None:
         """The properties that `$select` names, or None for all of them."""
-        names = older.names(self.operation.returns or "", self.version)
+        names = api_versions.names(self.operation.returns or "", self.version)
         return odata.parse_select(self.query.get("$select"), names)
 
     @cached_property
@@ -97,7 +97,7 @@ class Call:
         return "stats" in (self.expanded if self.selected is None else self.selected)
 
     def _project(self, shown: dict, selected: frozenset[str] | None) -> dict:
-        shown = older.as_of(self.operation.returns or "", shown, self.version)
+        shown = api_versions.as_of(self.operation.returns or "", shown, self.version)
         return (
             shown if selected is None else {name: value for name, value in shown.items() if name in selected}
         )

@@ -1,53 +1,90 @@
-"""The emulator's own paths, below `/-/`: no id of Batch's can be there. They want the account's credentials."""
+"""What tests and users can do to the service from outside of it: preempt or lose a node, let the next things fail.
 
-import uuid
-from datetime import UTC, datetime
-from urllib.parse import parse_qsl
+`Emulator.control` has one; over HTTP it is `/-/...`, see docs/emulator/control.md.
+"""
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from ..auth import Authenticator
-from ..control import Control
-from ..errors import BatchError
-from ..schema import parse_object
-from .app import error_response, read_body
+from ..core.entities import Node
+from ..core.machine import Machine
+from ..core.nodes import faults
+from ..engine.engine import Engine
+from ..protocol.errors import BatchError, invalid_property
+from .request_faults import KINDS, RequestFaults
 
 
-class ControlRoutes:
-    def __init__(self, control: Control, authenticator: Authenticator) -> None:
-        self._control, self._authenticator = control, authenticator
+class Control:
+    def __init__(self, engine: Engine, requests: RequestFaults) -> None:
+        self._engine, self._requests = engine, requests
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/-/faults", self.answer, methods=["GET", "POST"]),
-            Route("/-/pools/{pool}/nodes/{node}/{what}", self.answer, methods=["POST"]),
-            Route("/-/{rest:path}", self.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
-        ]
+    def preempt(self, pool_id: str, node_id: str) -> None:
+        """The region takes a low-priority node back. A BatchError for a node that is none, or has no machine."""
+        self._befall(faults.preempt, pool_id, node_id)
 
-    async def answer(self, request: Request) -> Response:
-        try:
-            body = await read_body(request)
-            self._check(request)
-            return self._act(request, body or b"")
-        except BatchError as error:
-            return error_response(request, error, str(uuid.uuid4()))
+    def lose(self, pool_id: str, node_id: str) -> None:
+        """The node's machine dies. A BatchError for a node that is not up."""
+        self._befall(faults.lose, pool_id, node_id)
 
-    def _check(self, request: Request) -> None:
-        path = request.scope["raw_path"].decode("ascii", "replace").partition("?")[0]
-        query = parse_qsl(request.scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        access = self._authenticator.check(request.method, path, query, headers, datetime.now(UTC))
-        access.check(("-",), {})
+    def _befall(self, fault: Callable[[Machine, Node], None], pool_id: str, node_id: str) -> None:
+        self._engine.call(lambda m: fault(m, m.node(pool_id, node_id)))
 
-    def _act(self, request: Request, body: bytes) -> Response:
-        place = request.path_params
-        if place.get("what") in ("preempt", "lose"):
-            getattr(self._control, place["what"])(place["pool"], place["node"])
-            return Response(None, 204)
-        if "what" in place or "rest" in place:
-            raise BatchError("InvalidUri")
-        if request.method == "POST":
-            self._control.plan(parse_object(body) if body.strip() else {})
-        return JSONResponse(self._control.planned())
+    def plan(self, wanted: Mapping[str, Any]) -> None:
+        """Plans faults, each for the next occasion: `allocations` (codes of resize errors, or `stall`), `boots` and
+        `startTasks` (how many of the next fail), `requests` (kinds of request_faults.KINDS), `lowPriorityCores` (the
+        region's capacity from now on; None: as in the profile). What is not named stays as it is; a BatchError for
+        what makes no sense, and then nothing is changed."""
+        for name, value in wanted.items():
+            if name not in _CHECKS:
+                reason = f"There is no fault '{name}'; known are {', '.join(_CHECKS)}."
+                raise BatchError("InvalidRequestBody", [("Reason", reason)])
+            _CHECKS[name](name, value)
+        if "requests" in wanted:
+            self._requests.plan(wanted["requests"])
+        self._engine.call(_plan, wanted)
+
+    def planned(self) -> dict[str, Any]:
+        """The faults that are still to come, with the names of `plan`."""
+        plan = self._engine.read(lambda m: m.plan)
+        return {
+            "allocations": list(plan.allocations),
+            "boots": plan.boots,
+            "startTasks": plan.start_tasks,
+            "requests": self._requests.planned(),
+            "lowPriorityCores": plan.capacity,
+        }
+
+
+def _plan(m: Machine, wanted: Mapping[str, Any]) -> None:
+    m.plan.allocations = list(wanted.get("allocations", m.plan.allocations))
+    m.plan.boots = wanted.get("boots", m.plan.boots)
+    m.plan.start_tasks = wanted.get("startTasks", m.plan.start_tasks)
+    if "lowPriorityCores" in wanted:
+        faults.set_capacity(m, wanted["lowPriorityCores"])
+
+
+def _one_of(known: tuple[str, ...]) -> Callable[[str, Any], None]:
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, list) or not all(item in known for item in value):
+            raise invalid_property(name, value, f"A list of {', '.join(known)} is expected.")
+
+    return check
+
+
+def _count(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise invalid_property(name, value, "A whole number is expected.")
+
+
+def _cores(name: str, value: Any) -> None:
+    if value is not None:
+        _count(name, value)
+
+
+_CHECKS: dict[str, Callable[[str, Any], None]] = {
+    "allocations": _one_of(faults.ALLOCATION_FAULTS),
+    "boots": _count,
+    "startTasks": _count,
+    "requests": _one_of(KINDS),
+    "lowPriorityCores": _cores,
+}

@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ..core import identities
+from ..core.bodies import identities
 from ..core.machine import Machine
-from ..engine import Engine
+from ..engine.engine import Engine
 from ..identity import directory, managed
-from ..node_access import LIFETIME, TOKEN_PATH
+from ..nodes.access import LIFETIME, TOKEN_PATH
 
 API_VERSIONS = ("2017-09-01", "2019-08-01")
 # What names one identity of several, in the spellings of App Service and of virtual machines.

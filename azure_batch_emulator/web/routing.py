@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import unquote
 
-from ..errors import BatchError
-from ..older import CERTIFICATES, CURRENT
-from ..schema import api
+from ..protocol.api_versions import CERTIFICATES, CURRENT
+from ..protocol.errors import BatchError
+from ..protocol.schema import api
 
 # What earlier api-versions have and the current one has not, with the code and the reason of the refusal.
 # https://learn.microsoft.com/azure/batch/batch-certificate-migration-guide

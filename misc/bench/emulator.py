@@ -1,4 +1,4 @@
-"""The emulator with many tasks: 1,000, 10,000 and 100,000 of them on 1,000 nodes that are only modelled.
+"""The emulator with many tasks: 1,000, 10,000 and 100,000 of them on 1,000 nodes that are only simulated.
 
 The real client adds them in collections of 100, waits until all are over, lists them, and deletes the job. What counts
 is whether a task costs the same whatever their number. Other shapes of work are given to the core alone, without HTTP.
@@ -28,7 +28,7 @@ TIME_SCALE = 10
 
 def run() -> None:
     say(
-        f"emulator: tasks on {NODES} modelled nodes, added, completed, listed and deleted by the SDK's client"
+        f"emulator: tasks on {NODES} simulated nodes, added, completed, listed and deleted by the SDK's client"
     )
     before = report.conditions()
     sizes = {}
@@ -65,7 +65,7 @@ def measure_shape(name: str, shape: shapes.Shape) -> dict[str, float]:
 
 
 def measure(tasks: int) -> dict[str, Any]:
-    with modelled_service() as service, client(service.url) as batch:
+    with simulated_service() as service, client(service.url) as batch:
         make_pool(batch)
         memory = resident(service.pid)
         phases: dict[str, dict[str, float]] = {}
@@ -116,7 +116,7 @@ def show(tasks: int, figures: dict[str, Any]) -> None:
 
 
 @contextmanager
-def modelled_service() -> Iterator[Server]:
+def simulated_service() -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="azbatch-bench.", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         command = emulator_command("none", "--time-scale", str(TIME_SCALE))

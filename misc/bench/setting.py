@@ -168,7 +168,7 @@ def emulator_command(runner: str, *more: str) -> list[str]:
 @contextmanager
 def azurite(folder: Path, memory: bool = True) -> Iterator["BlobAccount"]:
     """Azurite on a free port with its log `folder/blob.log`, which keeps blobs in memory or below `folder`."""
-    from azure_batch_emulator.azurite import find
+    from azure_batch_emulator.host.azurite import find
     from snakemake.azure.blob.account import BlobAccount
 
     command = [find(), "--blobPort", "0", "--queuePort", "0", "--tablePort", "0"]

@@ -8,13 +8,16 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from azure_batch_emulator.core import jobs, pools, tasks, timers
+from azure_batch_emulator.core import timers
 from azure_batch_emulator.core.instructions import SetTimer
+from azure_batch_emulator.core.jobs import jobs
 from azure_batch_emulator.core.machine import Machine
-from azure_batch_emulator.modelled import ModelledNodes
-from azure_batch_emulator.profile import Profile
-from azure_batch_emulator.region import catalogue
-from azure_batch_emulator.schema import check_model
+from azure_batch_emulator.core.pools import pools
+from azure_batch_emulator.core.profile import Profile
+from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.engine.region import catalogue
+from azure_batch_emulator.nodes.simulated import SimulatedNodes
+from azure_batch_emulator.protocol.schema import check_model
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 IMAGE = {
@@ -62,7 +65,7 @@ class Simulation:
         self.machine = Machine(Profile(), Random(1), START, catalogue())
         self._events: list[tuple[datetime, int, Callable[..., Any], tuple]] = []
         self._seq = 0
-        self._nodes = ModelledNodes(Profile(), Random(1), self._later)
+        self._nodes = SimulatedNodes(Profile(), Random(1), self._later)
 
     def _later(self, seconds: float, stimulus: Callable[..., Any], *args: Any) -> None:
         self._at(self.now + timedelta(seconds=seconds), stimulus, args)

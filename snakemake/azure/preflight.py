@@ -5,14 +5,14 @@ Each function raises a `WorkflowError` of one sentence that names the option or 
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snakemake.azure.batch import ids, vm_sizes
 from snakemake.azure.batch.client import Batch, BatchError
-from snakemake.azure.batch.os_images import OsImage, choose_os_image
+from snakemake.azure.batch.os_images import OsImages
+from snakemake.azure.batch.placement import ExistingPool
 from snakemake.azure.batch.pools import PoolError
 from snakemake.azure.blob.account import ACCOUNT_URL, TAGGED_URLS
 from snakemake.azure.blob.names import container_name_fault, query_fault
@@ -186,30 +186,9 @@ def pack_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], None
     return archive
 
 
-@dataclass(frozen=True)
-class OsImages:
-    """The images that the account's Batch service supports now."""
-
-    supported: tuple[Any, ...]
-    now: datetime
-    wanted: str | None
-
-    def for_vm(self, vm: vm_sizes.VmSize) -> OsImage:
-        return choose_os_image(self.supported, self.now, self.wanted, generation2=vm.generation2)
-
-
 def os_images(batch: Batch, settings: ExecutorSettings, now: datetime) -> OsImages:
     """Asks the service for its images. The first request of a run: it also checks account and credential."""
     return OsImages(tuple(batch.supported_images()), now, settings.os_image)
-
-
-@dataclass(frozen=True)
-class ExistingPool:
-    """A pool that was there before the run and stays."""
-
-    id: str
-    vm: vm_sizes.VmSize
-    slots: int
 
 
 def existing_pool(batch: Batch, settings: ExecutorSettings) -> ExistingPool | None:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakemake.azure.node.__main__ import locked, prepare_environment, sources_on_node
+from snakemake.azure.node.__main__ import prepare_environment
 from snakemake.azure.node.order import NodeOrder
-from snakemake.azure.sources import SourcesError, pack, unpack
+from snakemake.azure.node.sources import SourcesError, locked, sources_on_node, unpack
+from snakemake.azure.sources import pack
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from support.emulator import wait_until
 
 from azure_batch_emulator import DEV_ACCOUNT, DEV_KEY
-from azure_batch_emulator.runners.docker import TASK_USER
+from azure_batch_emulator.nodes.runners.docker import TASK_USER
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
@@ -235,7 +235,7 @@ def test_a_killed_emulator_leaves_no_container_to_the_next(
     left = containers_of(docker_engine, docker_emulator)
     assert left
 
-    from azure_batch_emulator.runners import NodeSpec, make_runner
+    from azure_batch_emulator.nodes.runners import NodeSpec, make_runner
 
     runner = make_runner("docker")
     assert runner.boot_node(NodeSpec("n", tmp_path, 1, 1024, 1, (), ())) is None

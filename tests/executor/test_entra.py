@@ -6,7 +6,7 @@ import pytest
 from azure.identity import ClientSecretCredential
 from azure.storage.blob import BlobServiceClient
 
-from azure_batch_emulator.azurite import KEY
+from azure_batch_emulator.host.azurite import KEY
 from azure_batch_emulator.identity import directory
 
 from .conftest import Site

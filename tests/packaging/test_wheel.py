@@ -88,7 +88,7 @@ def test_our_files_are_all_there_and_nothing_else(wheel, upstream, packed_tree):
     assert packed == expected
     for path in own:
         assert wheel.files()[path.as_posix()] == (packed_tree / path).read_bytes()
-    for module in ("executors/azure_batch.py", "azure/node.py", "azure/settings.py"):
+    for module in ("executors/azure_batch.py", "azure/node/__main__.py", "azure/settings.py"):
         assert f"snakemake/{module}" in packed
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snakemake.azure.blob import cache as cache_module
+from snakemake.azure.blob import node_cache as cache_module
 from snakemake.azure.blob.locked_folder import Entry, locked
 from snakemake.azure.blob.node_cache import NodeCache
 from storage.caching import entries, gets, source_of

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
-from emulator.test_managed_identity import IDENTITY, OTHER, endpoint, make_identity_pool, make_job
+from emulator.identity.test_managed_identity import IDENTITY, OTHER, endpoint, make_identity_pool, make_job
 from support.listening import Answer, listening
 
 from azure_batch_emulator.identity import managed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from snakemake.azure.blob import cache as cache_module
+from snakemake.azure.blob import node_cache as cache_module
 from snakemake.azure.blob.files import Source
 from snakemake.azure.blob.node_cache import NodeCache
 from snakemake.azure.blob.store import BlobStore

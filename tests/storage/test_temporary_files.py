@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.faults import proxy
 
-from snakemake.azure.blob import partials, slots
+from snakemake.azure.blob import locked_folder, temporary_files
 from snakemake.azure.blob.files import SMALL, walk
 from snakemake.azure.blob.store import BlobStore
 from snakemake.azure.blob.temporary_files import PREFIX, replacing
@@ -39,8 +39,8 @@ with replacing(copies / "box/out/file", copies) as file, replacing(copies / "box
 @pytest.fixture(autouse=True)
 def process(monkeypatch):
     """As a process that has not downloaded anything."""
-    folders = partials._Folders()
-    monkeypatch.setattr(partials, "_folders", folders)
+    folders = temporary_files._Folders()
+    monkeypatch.setattr(temporary_files, "_folders", folders)
     yield folders
     folders.close()
 
@@ -103,9 +103,9 @@ def test_one_that_is_killed_before_it_has_locked_its_folder(copies):
 
 def test_a_folder_that_is_taken_for_a_leftover_before_it_is_locked(copies, monkeypatch):
     """Another process looks around at the wrong moment, and has the lock when this one wants it."""
-    took = slots._try_lock
+    took = locked_folder._try_lock
     answers = iter([False])
-    monkeypatch.setattr(slots, "_try_lock", lambda file: next(answers, True) and took(file))
+    monkeypatch.setattr(locked_folder, "_try_lock", lambda file: next(answers, True) and took(file))
     put(copies, "x")
     assert (copies / "x").read_text() == "new"
     assert sum((p / "lock").exists() for p in copies.glob(f"{PREFIX}*")) == 2
@@ -172,7 +172,7 @@ def test_without_locks_it_lies_beside_its_target(copies, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(slots.fcntl, "flock", refuse)
+    monkeypatch.setattr(locked_folder.fcntl, "flock", refuse)
     with replacing(copies / "box/x", copies) as partial:
         partial.write_text("new")
         assert partial.parent == copies / "box"

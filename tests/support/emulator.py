@@ -123,7 +123,7 @@ def running_emulator(**options: object) -> Iterator[RunningEmulator]:
         assert urls, f"the emulator did not start: {''.join(output)}"
         emulator = RunningEmulator(urls[0], process, output=output)
         if len(urls) > 1:
-            from azure_batch_emulator.azurite import accounts, url_with_sas
+            from azure_batch_emulator.host.azurite import accounts, url_with_sas
 
             port, scheme = int(re.findall(r":(\d+)/", urls[1])[0]), urls[1].partition(":")[0]
             emulator.blob_url = url_with_sas(accounts(port, scheme)[0])

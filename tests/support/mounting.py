@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import pytest
 
-from azure_batch_emulator.azurite import accounts
-from azure_batch_emulator.mounts import mountable
+from azure_batch_emulator.host.azurite import accounts
+from azure_batch_emulator.nodes.mounts import mountable
 
 
 def cannot_mount(reason: str) -> NoReturn:

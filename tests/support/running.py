@@ -3,7 +3,7 @@
 import threading
 
 from azure_batch_emulator.core.entities import Ended
-from azure_batch_emulator.runners import Runner, TaskLaunch
+from azure_batch_emulator.nodes.runners import Runner, TaskLaunch
 
 
 class Running:

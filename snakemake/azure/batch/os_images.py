@@ -14,6 +14,7 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from snakemake.azure.batch.vm_sizes import VmSize
 from snakemake.azure.wire import lower
 
 PREFERRED = ("microsoft-dsvm", "ubuntu-hpc", "2404")
@@ -104,6 +105,18 @@ def choose_os_image(
             f"maintained: name one as publisher:offer:sku with {OPTION}."
         )
     return max(usable, key=_rank)
+
+
+@dataclass(frozen=True)
+class OsImages:
+    """The images that the account's Batch service supports now."""
+
+    supported: tuple[Any, ...]
+    now: datetime
+    wanted: str | None
+
+    def for_vm(self, vm: VmSize) -> OsImage:
+        return choose_os_image(self.supported, self.now, self.wanted, generation2=vm.generation2)
 
 
 def _wanted(images: list[OsImage], wanted: str, now: datetime, generation2: bool) -> OsImage:

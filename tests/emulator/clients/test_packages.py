@@ -9,9 +9,9 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from support.emulator import running_emulator, wait_until
 
 from azure_batch_emulator.identity.issuer import Issuer
-from azure_batch_emulator.linked_storage import LinkedStorage
-from azure_batch_emulator.node_access import NodeAccess
-from azure_batch_emulator.packages import Installer, PackageError, PackageStore, variable
+from azure_batch_emulator.nodes.access import NodeAccess
+from azure_batch_emulator.nodes.linked_storage import LinkedStorage
+from azure_batch_emulator.nodes.packages import Installer, PackageError, PackageStore, variable
 
 from ..helpers import completed, make_job, make_pool, shell, task, text
 from .coverage import covers

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from azure_batch_emulator.core import jobs, nodes, pools, restart, runs, snapshot, tasks, timers
+from azure_batch_emulator.core import restart, snapshot, timers
 from azure_batch_emulator.core.entities import Ended
 from azure_batch_emulator.core.instructions import (
     BootNode,
@@ -16,11 +16,16 @@ from azure_batch_emulator.core.instructions import (
     StartRun,
     UploadOutputs,
 )
+from azure_batch_emulator.core.jobs import jobs
 from azure_batch_emulator.core.machine import Machine
-from azure_batch_emulator.errors import BatchError
-from azure_batch_emulator.profile import Profile
-from azure_batch_emulator.region import catalogue
-from azure_batch_emulator.schema import check_model
+from azure_batch_emulator.core.nodes import nodes
+from azure_batch_emulator.core.pools import pools
+from azure_batch_emulator.core.profile import Profile
+from azure_batch_emulator.core.runs import runs
+from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.engine.region import catalogue
+from azure_batch_emulator.protocol.errors import BatchError
+from azure_batch_emulator.protocol.schema import check_model
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 IMAGE = {

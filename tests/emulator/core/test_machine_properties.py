@@ -7,21 +7,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.examples import many
 
-from azure_batch_emulator.core import (
-    faults,
-    job_schedules,
-    jobs,
-    node_operations,
-    pools,
-    runs,
-    scaling,
-    tasks,
-    views,
-)
-from azure_batch_emulator.core.dispatch import prep_failed
 from azure_batch_emulator.core.entities import Failed
-from azure_batch_emulator.errors import BatchError
-from azure_batch_emulator.profile import NodeFaults, Profile
+from azure_batch_emulator.core.jobs import job_schedules, jobs
+from azure_batch_emulator.core.nodes import faults, node_operations
+from azure_batch_emulator.core.placing.dispatch import prep_failed
+from azure_batch_emulator.core.pools import pools, scaling
+from azure_batch_emulator.core.profile import NodeFaults, Profile
+from azure_batch_emulator.core.runs import runs
+from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.core.views import views
+from azure_batch_emulator.protocol.errors import BatchError
 
 from ..clients.strict import complaints
 from .builders import IMAGE, OUTPUT, Driver, job_body, pool_body, schedule_body, task_body
@@ -195,7 +190,7 @@ class Service(RuleBasedStateMachine):
 
     @rule(job=JOBS, name=st.integers(1, 6), instances=st.integers(1, 3), retries=st.integers(-1, 1),
           upload=st.booleans())  # fmt: skip
-    def create_gang(self, job, name, instances, retries, upload):
+    def create_multi_instance(self, job, name, instances, retries, upload):
         more = {"multiInstanceSettings": {"numberOfInstances": instances, "coordinationCommandLine": "c"}}
         more["constraints"] = {"maxTaskRetryCount": retries, "maxWallClockTime": "PT2H"}
         if upload:
@@ -293,12 +288,12 @@ class Service(RuleBasedStateMachine):
         instances = {(id(run.task), run.instance) for run in running}
         assert len(instances) == len(running), "no task runs twice at once"
         for run in running:
-            gang = run.task.gang
-            assert gang is None or run.id in gang.runs, "a gang knows all its runs"
-            if gang is not None:
-                crew = [self.machine.runs[name] for name in gang.runs]
-                assert len({one.node for one in crew}) == run.task.instances, "all of a gang's nodes or none"
-                assert not all(one.phase == "over" for one in crew)
+            attempt = run.task.attempt
+            assert attempt is None or run.id in attempt.runs, "an attempt knows all its runs"
+            if attempt is not None:
+                instances = [self.machine.runs[name] for name in attempt.runs]
+                assert len({one.node for one in instances}) == run.task.instances, "all of its nodes or none"
+                assert not all(one.phase == "over" for one in instances)
         for job in self.machine.jobs.values():
             for task in job.tasks.values():
                 if task.state in ("preparing", "running"):
@@ -306,7 +301,7 @@ class Service(RuleBasedStateMachine):
                 elif task.state == "completed":
                     assert task.run is None and task.execution.result
                 elif not task.unmet and task.key not in job.dying and job.state == "active":
-                    assert task.key in job.ready or task.key in job.picky, (
+                    assert task.key in job.ready or task.key in job.constrained, (
                         "a task that may run waits in its queue"
                     )
 
@@ -342,7 +337,7 @@ class Service(RuleBasedStateMachine):
         for job in self.machine.jobs.values():
             runs = [run for run in self.machine.runs.values() if run.job == job.key]
             assert job.runs == {run.id for run in runs if run.kind == "task" and run.instance == 0}
-            assert job.helpers == {run.id for run in runs if run.kind != "task"}
+            assert job.prep_release_runs == {run.id for run in runs if run.kind != "task"}
 
     @invariant()
     def the_index_of_tasks_agrees(self):
@@ -366,7 +361,7 @@ class Service(RuleBasedStateMachine):
         return max(
             job.spec["priority"]
             for job in self.machine.jobs_on(pool.key)
-            for task in map(job.tasks.__getitem__, job.picky)
+            for task in map(job.tasks.__getitem__, job.constrained)
             if job.state == "active" and not task.manager and task.instances <= len(usable)
         )
 
@@ -387,7 +382,7 @@ class Service(RuleBasedStateMachine):
                 room = [n.free for n in pool.nodes.values() if n.usable and not prep_failed(job, n)]
                 assert not job.ready.peek(max(room, default=0))
                 here = [n for n in pool.nodes.values() if n.usable and n.free and not prep_failed(job, n)]
-                for task in map(job.tasks.__getitem__, job.picky):
+                for task in map(job.tasks.__getitem__, job.constrained):
                     needs = [tasks.need(pool, job, task, n) for n in here]
                     suitable = [n for n, need in zip(here, needs, strict=True) if 0 < need <= n.free]
                     assert len(suitable) < task.instances

@@ -14,12 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import many
 
-from azure_batch_emulator.core import jobs, pools, restart, snapshot, tasks
+from azure_batch_emulator.core import restart, snapshot
 from azure_batch_emulator.core.entities import Entity
+from azure_batch_emulator.core.jobs import jobs
 from azure_batch_emulator.core.machine import Machine
+from azure_batch_emulator.core.pools import pools
+from azure_batch_emulator.core.profile import Profile
 from azure_batch_emulator.core.states import TABLES, Table
-from azure_batch_emulator.profile import Profile
-from azure_batch_emulator.region import catalogue
+from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.engine.region import catalogue
 
 from .builders import START, Driver, pool_body
 
@@ -228,10 +231,10 @@ def test_a_file_that_an_earlier_version_wrote():
     assert {task.id: task.state for task in job.tasks.values()} == {
         "done": "completed", "after": "active", "gang": "preparing", "busy": "preparing",
     }  # fmt: skip
-    assert job.tasks["gang"].gang is not None and len(machine.runs) == 3 and job.spec["priority"] == 5
+    assert job.tasks["gang"].attempt is not None and len(machine.runs) == 3 and job.spec["priority"] == 5
     assert len(machine.pools["pool"].nodes) == 3 and len(machine.pools["scaled"].nodes) == 1
     assert machine.pools["scaled"].scaling.history.samples
-    assert machine.job_schedules["nightly"].made == 1 and "nightly:job-1" in machine.jobs
+    assert machine.job_schedules["nightly"].jobs_created == 1 and "nightly:job-1" in machine.jobs
     assert (machine.applications, machine.account.keys) == ({}, {}), "what it did not have yet"
     check(machine)
 
@@ -243,4 +246,4 @@ def test_a_file_that_an_earlier_version_wrote():
                 driver.end(run)
     assert {task.state for task in job.tasks.values()} == {"completed"}
     driver.advance(3600)
-    assert machine.job_schedules["nightly"].last_made is not None
+    assert machine.job_schedules["nightly"].last_created is not None

@@ -6,7 +6,7 @@ import pytest
 
 from azure_batch_emulator.core import states
 from azure_batch_emulator.core.entities import Run
-from azure_batch_emulator.schema import api
+from azure_batch_emulator.protocol.schema import api
 
 from .builders import START
 

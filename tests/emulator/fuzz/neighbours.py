@@ -10,10 +10,10 @@ from urllib.parse import quote, urlencode
 
 from hypothesis import strategies as st
 
-from azure_batch_emulator.core.faults import ALLOCATION_FAULTS
+from azure_batch_emulator.core.nodes.faults import ALLOCATION_FAULTS
 from azure_batch_emulator.identity import directory
-from azure_batch_emulator.request_faults import KINDS
-from azure_batch_emulator.web.management import _HANDLERS, _MISSING
+from azure_batch_emulator.web.management.resource_manager import _HANDLERS, _MISSING
+from azure_batch_emulator.web.request_faults import KINDS
 
 from .requests import (
     FILTERS,

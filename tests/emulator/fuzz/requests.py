@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from hypothesis import strategies as st
 
-from azure_batch_emulator.schema import api
+from azure_batch_emulator.protocol.schema import api
 from azure_batch_emulator.web.routing import Operation, operations
 
 from .service import Request

@@ -26,23 +26,26 @@ from starlette.types import ASGIApp
 from support.emulator import wait_until
 
 from azure_batch_emulator import DEV_ACCOUNT, DEV_KEY
-from azure_batch_emulator.auth import Authenticator
-from azure_batch_emulator.auth.shared_key import SharedKey, sign, string_to_sign
-from azure_batch_emulator.auth.tokens import Tokens
-from azure_batch_emulator.clock import SteppedClock
-from azure_batch_emulator.control import Control
-from azure_batch_emulator.core import jobs, node_users, pools, tasks
 from azure_batch_emulator.core.entities import Ended
+from azure_batch_emulator.core.jobs import jobs
 from azure_batch_emulator.core.machine import Machine
-from azure_batch_emulator.engine import Engine
+from azure_batch_emulator.core.nodes import node_users
+from azure_batch_emulator.core.pools import pools
+from azure_batch_emulator.core.profile import HttpFaults, Profile
+from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.engine.clock import SteppedClock
+from azure_batch_emulator.engine.engine import Engine
 from azure_batch_emulator.identity import directory, managed
 from azure_batch_emulator.identity.issuer import Issuer
-from azure_batch_emulator.node_access import NodeAccess
-from azure_batch_emulator.profile import HttpFaults, Profile
-from azure_batch_emulator.request_faults import RequestFaults
+from azure_batch_emulator.nodes.access import NodeAccess
+from azure_batch_emulator.web.all_services import all_services
 from azure_batch_emulator.web.app import Application
-from azure_batch_emulator.web.control import ControlRoutes
-from azure_batch_emulator.web.front import front
+from azure_batch_emulator.web.auth import Authenticator
+from azure_batch_emulator.web.auth.shared_key import SharedKey, sign, string_to_sign
+from azure_batch_emulator.web.auth.tokens import Tokens
+from azure_batch_emulator.web.control import Control
+from azure_batch_emulator.web.control_routes import ControlRoutes
+from azure_batch_emulator.web.request_faults import RequestFaults
 from azure_batch_emulator.web.routing import CURRENT, find
 
 from ..clients.strict import complaints
@@ -181,8 +184,8 @@ class Service:
         call(pools.create, body)
         scaling = {"enableAutoScale": True, "autoScaleFormula": "$TargetDedicatedNodes=0;"}
         call(pools.create, pool_body("empty", **scaling))
-        auxiliary = {"jobPreparationTask": {"commandLine": "once"}}
-        call(jobs.create, job_body("job", usesTaskDependencies=True, **auxiliary))
+        node_task = {"jobPreparationTask": {"commandLine": "once"}}
+        call(jobs.create, job_body("job", usesTaskDependencies=True, **node_task))
         for name in ("t1", "t2", "t3"):
             call(lambda m, name=name: tasks.create(m, m.job("job"), task_body(name)))
         call(jobs.create, job_body("off"))
@@ -205,7 +208,9 @@ class Service:
         (root / "shared" / "a b#.txt").write_text("0123456789")
         self._requests = RequestFaults(HttpFaults(), Random(1))
         routes = ControlRoutes(Control(engine, self._requests), self._authenticator)
-        self._application = front(Application(engine, self._authenticator), engine, self._issuer, routes)
+        self._application = all_services(
+            Application(engine, self._authenticator), engine, self._issuer, routes
+        )
         self.engine = engine
         self._words = {
             "{node}": self.node,

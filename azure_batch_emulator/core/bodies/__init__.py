@@ -1,0 +1,1 @@
+"""Requests' bodies: what the service fills in, and its rules."""

@@ -1,0 +1,1 @@
+"""Collections that answer one question fast."""

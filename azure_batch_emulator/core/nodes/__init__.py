@@ -1,0 +1,1 @@
+"""Compute nodes in the eyes of the service."""

@@ -1,0 +1,1 @@
+"""Which task goes to which node, and when."""

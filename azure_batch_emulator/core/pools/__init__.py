@@ -1,0 +1,1 @@
+"""Pools: their targets, where their nodes come from, and how they scale."""

@@ -1,0 +1,1 @@
+"""Commands on nodes: tasks', and start, preparation and release tasks'."""

@@ -1,0 +1,1 @@
+"""Tasks: requests, states and counts, files."""

@@ -1,0 +1,1 @@
+"""Answers: entities as JSON, lists, statistics."""

@@ -1,0 +1,179 @@
+"""Runs tasks as plain processes of this machine, for where there is no container engine.
+
+What differs from a real node: a container's image is not used (its name is only checked), the slots of a
+task bound neither its memory nor its cores, and a task runs as the emulator's own user.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+
+from ...core.entities import Ended, Failed
+from .base import Kills, NodeSpec, TaskLaunch, program_not_found, split_command
+from .image_references import check_references
+
+GRACE_SECONDS = 2.0
+KILL_ROUNDS = 1000  # even against a task that does nothing but start processes
+
+
+class ProcessRunner:
+    """Each task is a session of its own, so that all its processes can be found and ended."""
+
+    name = "process"
+
+    def __init__(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        self._grace = grace_seconds
+        self._kills = Kills()
+        self._lock = threading.Lock()
+        self._running: dict[str, subprocess.Popen] = {}
+        self._lingering: dict[str, subprocess.Popen] = {}
+        self._timers: dict[str, threading.Timer] = {}
+
+    def boot_node(self, node: NodeSpec) -> Failed | None:
+        return check_references(node.container_images)
+
+    def run(self, launch: TaskLaunch) -> Ended:
+        words = split_command(launch.command_line)
+        if isinstance(words, Failed):
+            return Ended(None, words)
+        if launch.container and (failure := check_references((launch.container.image,))):
+            return Ended(None, failure)
+        try:
+            process = self._start(launch, words)
+        except FileNotFoundError:
+            return Ended(None, program_not_found(words[0]))
+        except (OSError, ValueError) as error:
+            message = f"The program {words[0]!r} cannot be started: {error}."
+            return Ended(None, Failed("UserError", "CommandLaunchFailed", message))
+        if process is None:
+            return Ended(None, None)
+        code, user, kernel = self._wait(launch, process)
+        return Ended(code, None, user_time=user, kernel_time=kernel)
+
+    def kill(self, run_id: str) -> None:
+        self._kills.add(run_id)
+        with self._lock:
+            self._end(run_id)
+            self._clear(run_id)
+
+    def remove_node(self, node: NodeSpec) -> None:
+        pass
+
+    def close(self) -> None:
+        self._kills.add_all()
+        with self._lock:
+            for run_id in list(self._running):
+                self._end(run_id)
+            for run_id in list(self._lingering):
+                self._clear(run_id)
+
+    def _start(self, launch: TaskLaunch, words: list[str]) -> subprocess.Popen | None:
+        """Starts the command unless it was killed already; then None."""
+        environment = task_environment(launch)
+        Path(environment["TMPDIR"]).mkdir(parents=True, exist_ok=True)
+        with (
+            (launch.task_dir / "stdout.txt").open(launch.output_mode) as out,
+            (launch.task_dir / "stderr.txt").open(launch.output_mode) as err,
+            self._lock,
+        ):
+            if launch.run_id in self._kills:
+                return None
+            process = subprocess.Popen(
+                words,
+                cwd=launch.task_dir / "wd",
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+            self._running[launch.run_id] = process
+            return process
+
+    def _wait(self, launch: TaskLaunch, process: subprocess.Popen) -> tuple[int, timedelta, timedelta]:
+        # The ended process stays unreaped until its session is cleared: so its id can't be given away.
+        end = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert end is not None
+        user, kernel = processor_times(process.pid)
+        with self._lock:
+            del self._running[launch.run_id]
+            if timer := self._timers.pop(launch.run_id, None):
+                timer.cancel()
+            self._lingering[launch.run_id] = process
+            if launch.stage != "coordination" or launch.run_id in self._kills:
+                self._clear(launch.run_id)
+        code = end.si_status if end.si_code == os.CLD_EXITED else 128 + end.si_status
+        return code, user, kernel
+
+    def _clear(self, run_id: str) -> None:
+        """Ends what a command left running. The lock is held."""
+        if process := self._lingering.pop(run_id, None):
+            kill_session(process.pid)
+            process.wait()
+
+    def _end(self, run_id: str) -> None:
+        """Asks a running task to end, and makes it end when the grace is over. The lock is held."""
+        if run_id in self._running and run_id not in self._timers:
+            signal_session(self._running[run_id].pid, signal.SIGTERM)
+            timer = threading.Timer(self._grace, self._force, [run_id])
+            timer.daemon = True
+            self._timers[run_id] = timer
+            timer.start()
+
+    def _force(self, run_id: str) -> None:
+        with self._lock:
+            if process := self._running.get(run_id):
+                kill_session(process.pid)
+
+
+def task_environment(launch: TaskLaunch) -> Mapping[str, str]:
+    """The task's own variables and the few that a Linux node gives; nothing of the emulator's.
+
+    The interpreter that runs the emulator comes first on the PATH: it is the one that has Snakemake.
+    """
+    path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    return {
+        "PATH": os.pathsep.join(path),
+        "HOME": str(launch.task_dir / "wd"),
+        "LANG": os.environ.get("LANG", "C.UTF-8"),
+        "TMPDIR": str(launch.task_dir / "tmp"),
+        **launch.environment,
+    }
+
+
+def processor_times(pid: int) -> tuple[timedelta, timedelta]:
+    """What an ended process that has not been reaped took in user and in kernel mode, with what it waited for."""
+    times = psutil.Process(pid).cpu_times()
+    user, kernel = times.user + times.children_user, times.system + times.children_system
+    return timedelta(seconds=user), timedelta(seconds=kernel)
+
+
+def signal_session(leader: int, number: int) -> set[int]:
+    """Sends a signal to every process of a session, whichever process group it is in. Returns their ids."""
+    found = set()
+    for pid in psutil.pids():
+        try:
+            if os.getsid(pid) == leader:
+                os.kill(pid, number)
+                found.add(pid)
+        except (ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+def kill_session(leader: int) -> None:
+    """Kills every process of a session, also those that were started while the others were being killed."""
+    killed: set[int] = set()
+    for _ in range(KILL_ROUNDS):
+        found = signal_session(leader, signal.SIGKILL)
+        # Who has been killed starts nothing any more: when there is nobody new, nobody is left.
+        if found <= killed:
+            return
+        killed |= found

@@ -1,0 +1,67 @@
+"""The runner `none`: nodes and tasks that exist on the clock alone.
+
+No thread, process or directory stands for them. Each instruction is answered by a timer: a node is ready at once,
+a task takes the profile's `taskSeconds` and ends with 0, or with 137 when it is killed. Resource files are not
+fetched, output files are not uploaded, and there are no files to read.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import assert_never
+
+from ..core.entities import Ended
+from ..core.instructions import (
+    BootNode,
+    DeleteFiles,
+    KillRun,
+    NodeInstruction,
+    RemoveNode,
+    StartRun,
+    UploadOutputs,
+)
+from ..core.nodes import nodes
+from ..core.profile import Profile
+from ..core.runs import runs
+from .runners.image_references import check_references
+
+Later = Callable[..., None]
+"""`later(seconds, stimulus, *arguments)` applies a stimulus to the machine when so much time has passed."""
+
+KILLED = 128 + 9
+
+
+class SimulatedNodes:
+    """Answers what the core asks of nodes."""
+
+    def __init__(self, profile: Profile, random: Random, later: Later) -> None:
+        self._profile, self._random, self._later = profile, random, later
+
+    def root(self, node_id: str) -> Path | None:
+        return None
+
+    def upload_logs(self, node_id: str, files: list[Path], container: dict, directory: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def carry_out(self, order: NodeInstruction) -> None:
+        match order:
+            case BootNode():
+                failure = check_references(order.images)
+                self._later(0.0, nodes.booted, order.pool, order.node, order.boot, failure)
+            case RemoveNode():
+                self._later(0.0, nodes.removed, order.pool, order.node)
+            case StartRun():
+                self._later(0.0, runs.running, order.run)
+                self._later(self._profile.delay("task", self._random), runs.exited, order.run, Ended(0))
+            case KillRun():
+                # The end that was due comes, too, and finds nothing to end.
+                self._later(0.0, runs.exited, order.run, Ended(KILLED))
+            case UploadOutputs():
+                self._later(0.0, runs.uploaded, order.run, None)
+            case DeleteFiles():
+                pass
+            case _:
+                assert_never(order)

@@ -1,0 +1,53 @@
+"""The emulator's own paths, below `/-/`: no id of Batch's can be there. They want the account's credentials."""
+
+import uuid
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ..protocol.errors import BatchError
+from ..protocol.schema import parse_object
+from .app import error_response, read_body
+from .auth import Authenticator
+from .control import Control
+
+
+class ControlRoutes:
+    def __init__(self, control: Control, authenticator: Authenticator) -> None:
+        self._control, self._authenticator = control, authenticator
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/-/faults", self.answer, methods=["GET", "POST"]),
+            Route("/-/pools/{pool}/nodes/{node}/{what}", self.answer, methods=["POST"]),
+            Route("/-/{rest:path}", self.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        ]
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            body = await read_body(request)
+            self._check(request)
+            return self._act(request, body or b"")
+        except BatchError as error:
+            return error_response(request, error, str(uuid.uuid4()))
+
+    def _check(self, request: Request) -> None:
+        path = request.scope["raw_path"].decode("ascii", "replace").partition("?")[0]
+        query = parse_qsl(request.scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        access = self._authenticator.check(request.method, path, query, headers, datetime.now(UTC))
+        access.check(("-",), {})
+
+    def _act(self, request: Request, body: bytes) -> Response:
+        place = request.path_params
+        if place.get("what") in ("preempt", "lose"):
+            getattr(self._control, place["what"])(place["pool"], place["node"])
+            return Response(None, 204)
+        if "what" in place or "rest" in place:
+            raise BatchError("InvalidUri")
+        if request.method == "POST":
+            self._control.plan(parse_object(body) if body.strip() else {})
+        return JSONResponse(self._control.planned())

@@ -1,0 +1,1 @@
+"""What each operation of the Batch service does, by what it is about."""

@@ -1,0 +1,96 @@
+"""What is checked, looked up and packed before a run creates anything in Azure: what can be wrong is found here."""
+
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snakemake.azure import preflight
+from snakemake.azure.batch import ids, vm_sizes
+from snakemake.azure.batch.account import BatchAccount
+from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.placement import Placement
+from snakemake.azure.settings import ExecutorSettings, SettingsError, resolve
+from snakemake.azure.sources import SourceArchive
+
+if TYPE_CHECKING:
+    from snakemake.azure.blob.account import BlobAccount
+    from snakemake.azure.blob.storage import StorageProvider
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a run goes by: options that hold, accounts that answer, the workflow's files in one archive.
+
+    source_prefix: `CONTAINER[/PATH]` that the archive goes below; output_cache: variables for the tasks, see
+    `preflight.output_cache`; tagged_storage: further storage providers of the workflow, by tag.
+    """
+
+    settings: ExecutorSettings
+    image: str
+    batch: Batch
+    blob_account: "BlobAccount"
+    source_prefix: str
+    sources: SourceArchive
+    output_cache: Mapping[str, str]
+    tagged_storage: "Mapping[str, StorageProvider]"
+    placement: Placement
+    run_id: str
+
+
+def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked:
+    """Checks all that can be wrong with `workflow` (Snakemake's) and the options, and creates nothing.
+
+    Raises
+    ------
+    WorkflowError: one sentence that names the option, variable or rule to change.
+    """
+    settings = resolve(given or ExecutorSettings())
+    preflight.validate(settings)
+    image = preflight.container_image(settings, workflow.remote_execution_settings.container_image)
+    account = BatchAccount.resolve(settings)
+    batch = Batch(account)
+    blob_account, source_prefix = preflight.blob_storage(
+        workflow.storage_registry.default_storage_provider, workflow.storage_settings.default_storage_prefix
+    )
+    output_cache = preflight.output_cache(workflow.workflow_settings.cache, os.environ)
+    sources = preflight.pack_sources(workflow.dag.get_sources(), Path.cwd(), logger.warning)
+    now = datetime.now(UTC)
+    _check_rules(workflow)
+    os_images = preflight.os_images(batch, settings, now)
+    placement = Placement(settings, os_images)
+    os_images.for_vm(placement.default_size)
+    placement.existing = preflight.existing_pool(batch, settings)
+    preflight.check_blob_access(blob_account, source_prefix)
+    preflight.check_image(settings, image, account.endpoint)
+    tagged = preflight.tagged_storage(workflow.storage_registry._storages)
+    for storage_account in [blob_account, *(provider.store.account for provider in tagged.values())]:
+        if warning := storage_account.expiry_warning(now):
+            logger.warning(warning)
+    return Checked(
+        settings=settings,
+        image=image,
+        batch=batch,
+        blob_account=blob_account,
+        source_prefix=source_prefix,
+        sources=sources,
+        output_cache=output_cache,
+        tagged_storage=tagged,
+        placement=placement,
+        run_id=ids.run_id(Path.cwd().name, now, random.SystemRandom()),
+    )
+
+
+def _check_rules(workflow: Any) -> None:
+    """VM sizes that rules name outright are looked up now, and not when their jobs are ready, hours later."""
+    for rule in {job.rule for job in workflow.dag.needrun_jobs()}:
+        size = rule.resources.get("az_vm_size")
+        if size is None or size.is_evaluable() or not size.value:
+            continue
+        try:
+            vm_sizes.vm_size(str(size.value))
+        except vm_sizes.UnknownVmSize as e:
+            raise SettingsError(f"Rule {rule.name}: {e} Set its resource az_vm_size.") from None
