@@ -1,7 +1,7 @@
 # Configuration: a module that the Snakefile imports from its folder
 
 import sys
-sys.path.insert(0, os.path.join(workflow.basedir, "features", "helpers"))
+sys.path.insert(0, os.path.join(workflow.basedir, "features", "beside"))
 from beside_snakefile import greet as greet_of_imported_module
 rule imported_module:
     input: "imported_module/x.txt"

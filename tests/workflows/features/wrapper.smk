@@ -6,4 +6,4 @@ rule wrapper_write:
     input: "in/a.txt"
     output: "wrapper/x.txt"
     params: extra="--flag"
-    wrapper: "file:features/helpers/wrapper"
+    wrapper: "file:features/wrappers/copy"
