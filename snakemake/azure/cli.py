@@ -118,7 +118,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     an account that is missing or does not answer should not first show as a missing input file."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    from snakemake.azure import preflight, settings
+    from snakemake.azure import parsing, preflight, settings
     from snakemake.azure.batch.account import BatchAccount
     from snakemake.exceptions import WorkflowError
 
@@ -143,6 +143,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     if emulator:
         _point_at_azurite()
     preflight.check_blob_access(_blob_account(args), prefix)
+    parsing.watch()
 
 
 def _blob_account(args: argparse.Namespace) -> "BlobAccount":

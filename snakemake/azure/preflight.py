@@ -178,6 +178,11 @@ def pack_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], None
             "Files that the workflow or its git repository names are not there, and are not sent to the nodes: "
             f"{', '.join(archive.missing[:3])}{others}."
         )
+    for name, size in archive.large:
+        warn(
+            f"The file {name} is among the workflow's sources and has {size / 1e6:.0f} MB: it is sent to every node. "
+            "Data belongs into input files; keep it out of the git repository."
+        )
     if len(archive.data) > LARGE_ARCHIVE:
         warn(
             f"The workflow's sources are {len(archive.data) / 1e6:.0f} MB packed; large files in the workflow's "

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LARGE_ARCHIVE = 50 * 1024 * 1024
 """Packed size in bytes from which on the user is told that sources hold more than sources."""
 
+LARGE_FILE = 50 * 1024 * 1024
+"""Size in bytes from which on a file among the sources is named, however well it is packed."""
+
 LARGEST = 1024 * 1024 * 1024
 """Size in bytes of all files together beyond which the sources are refused: they are packed in memory."""
 
@@ -31,11 +34,14 @@ _NEVER = {".snakemake", ".git"}
 
 @dataclass(frozen=True)
 class SourceArchive:
-    """A packed archive: its bytes, the SHA-256 of them in hexadecimal, and which files were not there to pack."""
+    """A packed archive: its bytes, the SHA-256 of them in hexadecimal, the names in it, which files were not there to
+    pack, and the sizes of those that are large."""
 
     data: bytes
     sha256: str
     missing: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
+    large: tuple[tuple[str, int], ...] = ()
 
 
 def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchive:
@@ -49,7 +55,7 @@ def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchiv
     SourcesError: a file lies outside the working directory, or cannot be read, or they are too large together.
     """
     members, missing = _members(files, workdir)
-    _check_size(members)
+    sizes = _check_size(members)
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as packed,
@@ -66,7 +72,13 @@ def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchiv
             except OSError as e:
                 raise SourcesError(f"Cannot read the workflow's file {path}: {e.strerror}.") from None
     data = buffer.getvalue()
-    return SourceArchive(data, hashlib.sha256(data).hexdigest(), tuple(sorted(missing)))
+    return SourceArchive(
+        data,
+        hashlib.sha256(data).hexdigest(),
+        tuple(sorted(missing)),
+        frozenset(members),
+        tuple((name, size) for name, size in sorted(sizes.items()) if size >= LARGE_FILE),
+    )
 
 
 def _members(files: Iterable[str | os.PathLike[str]], workdir: Path) -> tuple[dict[str, Path], list[str]]:
@@ -102,7 +114,8 @@ def _members(files: Iterable[str | os.PathLike[str]], workdir: Path) -> tuple[di
     return members, missing
 
 
-def _check_size(members: dict[str, Path]) -> None:
+def _check_size(members: dict[str, Path]) -> dict[str, int]:
+    """The size of each file in bytes; SourcesError where they are too large together."""
     sizes = {name: path.stat().st_size for name, path in members.items()}
     if sum(sizes.values()) > LARGEST:
         largest = max(sizes, key=lambda name: sizes[name])
@@ -111,6 +124,7 @@ def _check_size(members: dict[str, Path]) -> None:
             f"{sizes[largest] / 1e9:.1f} GB: sources are the files of the workflow's directory that git tracks, so "
             "keep data out of the repository and give it to rules as input files."
         )
+    return sizes
 
 
 def _unquoted(name: str) -> str:

@@ -12,6 +12,7 @@ from snakemake.azure.batch import ids
 from snakemake.azure.batch.placement import Demand, Place
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.blob.account import NOT_FOR_NODES
+from snakemake.azure.node import inputs
 from snakemake.azure.node.arguments import split_arguments, target_arguments, without
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.settings import SettingsError
@@ -54,7 +55,13 @@ class TaskMaker:
         return Task(
             id=self._new_id(ids.task_id(job.name, job.jobid, job.attempt, wildcards)),
             display_name=ids.display_name(job.name, wildcards),
-            order=NodeOrder(tuple(self._arguments(job, place)), self._sources, self._sha256),
+            order=NodeOrder(
+                tuple(self._arguments(job, place)),
+                self._sources,
+                self._sha256,
+                inputs=_inputs(job),
+                precommand=self._executor.workflow.remote_execution_settings.precommand or "",
+            ),
             slots=place.slots,
             runtime=wanted.runtime,
             retries=self._retries,
@@ -79,7 +86,7 @@ class TaskMaker:
         # The share of the node, and never less than the rule's own threads. RemoteExecutor's own version adds what
         # is for shared file systems only.
         job_args = split_arguments(
-            RealExecutor.get_job_args(executor, job, cores=max(place.cores, job.threads))
+            RealExecutor.get_job_args(executor, job, cores=self._cores(job, place))
         )
         argv = [
             "--snakefile",
@@ -102,6 +109,12 @@ class TaskMaker:
             argv += ["--quiet", "rules", "progress", "host"]
         return argv
 
+    def _cores(self, job: JobExecutorInterface, place: Place) -> int:
+        """Within --cores, if it was given: it bounds the threads of jobs here, and so it does in the task."""
+        given = self._executor.workflow.resource_settings.cores
+        cores = max(place.cores, job.threads)
+        return max(job.threads, min(cores, given)) if given else cores
+
     def environment(self) -> dict[str, str]:
         """Variables for the tasks: those of --envvars and the workflow, of other storage providers, and of --cache.
 
@@ -111,6 +124,14 @@ class TaskMaker:
         variables = self._executor.workflow.spawned_job_args_factory.envvars()
         ours = {name: value for name, value in variables.items() if name not in NOT_FOR_NODES}
         return {**ours, **self._output_cache}
+
+
+def _inputs(job: JobExecutorInterface) -> dict[str, str]:
+    """What the task will compare, see `snakemake.azure.node.inputs`."""
+    jobs = job.jobs if job.is_group() else [job]
+    return {
+        inputs.job_key(j.rule.name, j.wildcards_dict): inputs.summary(inputs.input_names(j.input)) for j in jobs
+    }
 
 
 def _positive(job: JobExecutorInterface, resource: str) -> int | None:

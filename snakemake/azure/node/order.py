@@ -3,24 +3,28 @@
 import base64
 import json
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass(frozen=True)
 class NodeOrder:
     """What the node has to do for one task. Travels in the command line, so it holds no secret.
 
-    argv: arguments of `snakemake`; sources: `CONTAINER/BLOB` of the source archive; sha256: its digest.
+    argv: arguments of `snakemake`; sources: `CONTAINER/BLOB` of the source archive; sha256: its digest; inputs: what
+    `inputs.summary` says of each job's input; precommand: a shell command that comes before all.
     """
 
     argv: tuple[str, ...]
     sources: str
     sha256: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    precommand: str = ""
 
     def encode(self) -> str:
         """One argument of letters, digits, `-` and `_`: Batch runs command lines without a shell, and
         nothing in here depends on how it reads quotes."""
-        data = json.dumps({"argv": self.argv, "sources": self.sources, "sha256": self.sha256}).encode()
+        data = json.dumps(asdict(self)).encode()
         return base64.urlsafe_b64encode(zlib.compress(data, 9)).decode().rstrip("=")
 
     @classmethod
@@ -32,6 +36,7 @@ class NodeOrder:
         """
         try:
             data = json.loads(zlib.decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
-            return cls(tuple(data["argv"]), data["sources"], data["sha256"])
+            inputs, precommand = data["inputs"], data["precommand"]
+            return cls(tuple(data["argv"]), data["sources"], data["sha256"], inputs, precommand)
         except (ValueError, zlib.error, KeyError, TypeError) as e:
             raise ValueError(f"not an order for this node ({type(e).__name__})") from None
