@@ -17,6 +17,7 @@ from snakemake.azure.batch.pools import PoolError
 from snakemake.azure.blob.account import ACCOUNT_URL, TAGGED_URLS
 from snakemake.azure.blob.names import container_name_fault, query_fault
 from snakemake.azure.blob.node_access import for_nodes
+from snakemake.azure.image.labels import fault
 from snakemake.azure.image.reference import parse_image_reference
 from snakemake.azure.image.registry import check_pull
 from snakemake.azure.settings import DEFAULT_VM_SIZE, ExecutorSettings, SettingsError, endpoint, is_emulator
@@ -57,6 +58,7 @@ def validate(settings: ExecutorSettings) -> None:
     _bounds(settings.nodes, 1, None, "nodes", "give")
     _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
     _bounds(settings.node_timeout, 1, None, "node-timeout", "give")
+    _bounds(settings.task_timeout, 0, None, "task-timeout", "give")
     _bounds(settings.sas_hours, 1, None, "sas-hours", "give")
     if settings.pool_id is not None and not ids.is_valid(settings.pool_id):
         raise SettingsError(
@@ -97,11 +99,16 @@ def container_image(settings: ExecutorSettings, given: str | None) -> str:
 
 
 def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -> None:
-    """Asks the image's registry whether it has the image. Not for a pool that exists, which may have a login of its
+    """Asks the image's registry whether it has the image, and what the image says it has in it. Not for a pool that exists, which may have a login of its
     own, nor for an emulator on this machine, whose engine may have the image without any registry."""
     if is_loopback(account_endpoint) or settings.pool_id is not None:
         return
-    if problem := check_pull(parse_image_reference(image)).problem:
+    from snakemake.common import __version__
+
+    pull = check_pull(parse_image_reference(image))
+    if problem := pull.problem:
+        raise SettingsError(problem)
+    if pull.labels is not None and (problem := fault(image, pull.labels, __version__)):
         raise SettingsError(problem)
 
 

@@ -39,7 +39,7 @@ from snakemake.azure.settings import ExecutorSettings, SettingsError
 from snakemake.azure.signals import hangup_as_interrupt, unfinished, uninterrupted
 from snakemake.azure.sources import BlobSources
 from snakemake.executors.azure_batch_checks import check
-from snakemake.executors.azure_batch_outcomes import Failure, Verdicts
+from snakemake.executors.azure_batch_outcomes import Failure, Verdicts, asked_memory
 from snakemake.executors.azure_batch_tasks import TaskMaker, demand
 
 __all__ = ["AzBatchExecutor", "AzBatchJob", "ExecutorSettings", "common_settings"]
@@ -102,6 +102,7 @@ class AzBatchExecutor(RemoteExecutor):
                 self.sources.name,
                 self.sources.sha256,
                 checked.settings.task_retries,
+                timedelta(minutes=checked.settings.task_timeout) or None,
                 checked.output_cache,
             )
         except BaseException:
@@ -212,7 +213,7 @@ class AzBatchExecutor(RemoteExecutor):
     def _report_failure(self, job: AzBatchJob, verdict: Verdict) -> None:
         assert job.queue is not None
         shown = self.workflow.output_settings.show_failed_logs
-        failure = Failure.of(self.run, job.queue, verdict, LOGS, shown)
+        failure = Failure.of(self.run, job.queue, verdict, LOGS, shown, asked_memory(job.job))
         if job.job.is_group():
             # Snakemake prints no message with a group's error, only with a single job's.
             self.logger.error(f"Error in group {job.job.name}: {failure.message}")

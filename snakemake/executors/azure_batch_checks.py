@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snakemake.azure import parsing, preflight
-from snakemake.azure.batch import ids, vm_sizes
+from snakemake.azure.batch import ids
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch
 from snakemake.azure.batch.placement import Placement
-from snakemake.azure.settings import ExecutorSettings, SettingsError, resolve
+from snakemake.azure.settings import ExecutorSettings, resolve
 from snakemake.azure.sources import SourceArchive
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     output_cache = preflight.output_cache(workflow.workflow_settings.cache, os.environ)
     sources = _pack_sources(workflow, logger)
     now = datetime.now(UTC)
-    _check_rules(workflow)
     os_images = preflight.os_images(batch, settings, now)
     placement = Placement(settings, os_images)
     os_images.for_vm(placement.default_size)
@@ -104,15 +103,3 @@ def _pack_sources(workflow: Any, logger: Any) -> SourceArchive:
                 "the workflow's sources, or in storage (glob_wildcards(storage(...)))."
             )
     return archive
-
-
-def _check_rules(workflow: Any) -> None:
-    """VM sizes that rules name outright are looked up now, and not when their jobs are ready, hours later."""
-    for rule in {job.rule for job in workflow.dag.needrun_jobs()}:
-        size = rule.resources.get("az_vm_size")
-        if size is None or size.is_evaluable() or not size.value:
-            continue
-        try:
-            vm_sizes.vm_size(str(size.value))
-        except vm_sizes.UnknownVmSize as e:
-            raise SettingsError(f"Rule {rule.name}: {e} Set its resource az_vm_size.") from None

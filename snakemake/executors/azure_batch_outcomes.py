@@ -3,10 +3,21 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from snakemake.azure.batch import task_logs
 from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.run import BatchRun, PoolQueue
+
+
+KILLED = 137
+"""128 + SIGKILL: what a container ends with whose memory ran out, and a shell whose command was killed."""
+
+
+def asked_memory(job: Any) -> str:
+    """What the job, or its group, has asked for, in a clause."""
+    asked = job.resources.get("mem_mb")
+    return f"it has asked for mem_mb={asked}" if isinstance(asked, int) else "it has asked for no mem_mb"
 
 
 class Verdicts:
@@ -31,12 +42,19 @@ class Failure:
 
     @classmethod
     def of(
-        cls, run: BatchRun, queue: PoolQueue, verdict: Verdict, home: Path, logs_are_shown: bool
+        cls, run: BatchRun, queue: PoolQueue, verdict: Verdict, home: Path, logs_are_shown: bool, memory: str
     ) -> "Failure":
-        """Saves the task's logs below `home`; with `logs_are_shown` Snakemake prints them whole."""
+        """Saves the task's logs below `home`; with `logs_are_shown` Snakemake prints them whole. `memory` says what the
+        job has asked for."""
         logs = task_logs.fetch(run, queue, verdict.task_id, home)
         shown = logs_are_shown and "stderr.txt" in logs
+        reason = verdict.reason
+        if verdict.exit_code == KILLED or task_logs.says_killed(logs):
+            reason += (
+                f" It was killed, most likely because its memory was not enough (exit code {KILLED}): {memory}; raise "
+                "the rule's resource mem_mb, with attempt in it and --retries to do so by itself."
+            )
         return cls(
-            f"{verdict.reason} {'' if shown else task_logs.excerpt(logs)}",
+            f"{reason} {'' if shown else task_logs.excerpt(logs)}",
             [str(path) for path in logs.values()],
         )

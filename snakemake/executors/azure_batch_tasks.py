@@ -32,7 +32,7 @@ def demand(job: JobExecutorInterface) -> Demand:
 
 class TaskMaker:
     """Makes the tasks of one run. `sources` is the archive's `CONTAINER/BLOB`, `sha256` its digest, `retries` how often
-    Batch itself runs a task again, and `output_cache` the variables that --cache needs.
+    Batch itself runs a task again, `timeout` how long a task may run whose rule has no runtime (None: as long as it wants), and `output_cache` the variables that --cache needs.
     """
 
     def __init__(
@@ -41,12 +41,14 @@ class TaskMaker:
         sources: str,
         sha256: str,
         retries: int,
+        timeout: timedelta | None,
         output_cache: Mapping[str, str],
     ) -> None:
         self._executor = executor
         self._sources = sources
         self._sha256 = sha256
         self._retries = retries
+        self._timeout = timeout
         self._output_cache = output_cache
         self._ids: set[str] = set()
 
@@ -63,7 +65,7 @@ class TaskMaker:
                 precommand=self._executor.workflow.remote_execution_settings.precommand or "",
             ),
             slots=place.slots,
-            runtime=wanted.runtime,
+            runtime=wanted.runtime or self._timeout,
             retries=self._retries,
         )
 

@@ -32,14 +32,26 @@ def story(output: str, feature: str) -> str:
     return "".join(part for part in parts if re.search(rf"\b{feature}", part))[-6000:] or output[-6000:]
 
 
-@pytest.mark.parametrize("feature", FEATURES)
+# What every test run has; the rest is for `make test-workflows`.
+ALWAYS = """
+    aggregation branch checkpoint checkpoint_temp default_flags directory expand_rule_output format_rule_output group
+    imported_module input_function module multiext opened_file params pathvars pipe resources run script shadow_minimal
+    temp temp_unneeded update wildcards
+""".split()
+
+
+def parameters() -> list:
+    return [pytest.param(f, marks=[] if f in ALWAYS else pytest.mark.every_workflow) for f in FEATURES]
+
+
+@pytest.mark.parametrize("feature", parameters())
 @pytest.mark.parametrize("way", WAYS)
 def test_same_results(runs, way, feature):
     expected = made(runs, "local", feature)
     assert expected, story(runs.first["local"].output, feature)
     found = made(runs, way, feature)
     assert found == expected, story(runs.first[way].output, feature)
-    again = [r for r in runs.second[way].ran if r == feature or r.startswith(f"{feature}_")]
+    again = {r for r in runs.second[way].ran if r == feature or r.startswith(f"{feature}_")}
     assert not again, f"run again: {again}"
 
 
