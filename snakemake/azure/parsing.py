@@ -1,8 +1,8 @@
 """What a workflow looks at while it is parsed and its DAG is built: files that it opens, folders that it lists, modules
 that it imports.
 
-Each task parses the workflow again. What it finds then has to be what the client has found, or the task fails, or, worse,
-makes something else. Files of the working directory can be sent with the sources; the rest is named before anything is
+Each task parses the workflow again. What it finds then has to be what the client has found, or the task fails, or,
+worse, makes something else. Files of the working directory can be sent with the sources; the rest is named before anything is
 made. Python's audit events tell of all opens and listings, whichever library makes them
 (https://docs.python.org/3/library/audit_events.html).
 """
@@ -64,9 +64,10 @@ def files_below(paths: Iterable[str], workdir: Path, leave_out: Iterable[Path] =
     found = set()
     for text in paths:
         path = Path(text)
-        if path.is_relative_to(root) and path.is_file() and not any(path.is_relative_to(o) for o in others):
-            if "__pycache__" not in path.parts:
-                found.add(path.relative_to(root).as_posix())
+        if not path.is_relative_to(root) or any(path.is_relative_to(other) for other in others):
+            continue
+        if path.is_file() and "__pycache__" not in path.parts:
+            found.add(path.relative_to(root).as_posix())
     return sorted(found)
 
 

@@ -99,8 +99,9 @@ def container_image(settings: ExecutorSettings, given: str | None) -> str:
 
 
 def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -> None:
-    """Asks the image's registry whether it has the image, and what the image says it has in it. Not for a pool that exists, which may have a login of its
-    own, nor for an emulator on this machine, whose engine may have the image without any registry."""
+    """Asks the image's registry whether it has the image, and what the image says it has in it. Not for a pool that
+    exists, which may have a login of its own, nor for an emulator on this machine, whose engine may have the image
+    without any registry."""
     if is_loopback(account_endpoint) or settings.pool_id is not None:
         return
     from snakemake.common import __version__

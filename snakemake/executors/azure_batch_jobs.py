@@ -1,5 +1,5 @@
-"""What the DAG tells of a run on Azure Batch before it begins, in a dry run too: jobs that no node can take, and parts of
-the workflow that tasks have no use for."""
+"""What the DAG tells of a run on Azure Batch before it begins, in a dry run too: jobs that no node can take, and parts
+of the workflow that tasks have no use for."""
 
 import re
 from collections import defaultdict
@@ -113,7 +113,9 @@ def _tell(workflow: Any, jobs: list[Any], warn: Callable[[str], None]) -> None:
             'workflow\'s sources: other files are in storage. Use shadow: "minimal", and list what the rule needs '
             "as its input."
         )
-    contained = sorted(name for name, rule in rules.items() if rule.container_img and not rule.is_containerized)
+    contained = sorted(
+        name for name, rule in rules.items() if rule.container_img and not rule.is_containerized
+    )
     if contained:
         warn(
             f"The container images of {_rules(contained)} are not used: all tasks run in the image of "

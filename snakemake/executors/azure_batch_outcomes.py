@@ -9,7 +9,6 @@ from snakemake.azure.batch import task_logs
 from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.run import BatchRun, PoolQueue
 
-
 KILLED = 137
 """128 + SIGKILL: what a container ends with whose memory ran out, and a shell whose command was killed."""
 

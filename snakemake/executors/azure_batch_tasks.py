@@ -32,7 +32,8 @@ def demand(job: JobExecutorInterface) -> Demand:
 
 class TaskMaker:
     """Makes the tasks of one run. `sources` is the archive's `CONTAINER/BLOB`, `sha256` its digest, `retries` how often
-    Batch itself runs a task again, `timeout` how long a task may run whose rule has no runtime (None: as long as it wants), and `output_cache` the variables that --cache needs.
+    Batch itself runs a task again, `timeout` how long a task may run whose rule has no runtime (None: as long as it
+    wants), and `output_cache` the variables that --cache needs.
     """
 
     def __init__(
@@ -87,9 +88,7 @@ class TaskMaker:
         )
         # The share of the node, and never less than the rule's own threads. RemoteExecutor's own version adds what
         # is for shared file systems only.
-        job_args = split_arguments(
-            RealExecutor.get_job_args(executor, job, cores=self._cores(job, place))
-        )
+        job_args = split_arguments(RealExecutor.get_job_args(executor, job, cores=self._cores(job, place)))
         argv = [
             "--snakefile",
             executor.get_snakefile(),
@@ -132,7 +131,8 @@ def _inputs(job: JobExecutorInterface) -> dict[str, str]:
     """What the task will compare, see `snakemake.azure.node.inputs`."""
     jobs = job.jobs if job.is_group() else [job]
     return {
-        inputs.job_key(j.rule.name, j.wildcards_dict): inputs.summary(inputs.input_names(j.input)) for j in jobs
+        inputs.job_key(j.rule.name, j.wildcards_dict): inputs.summary(inputs.input_names(j.input))
+        for j in jobs
     }
 
 

@@ -12,6 +12,8 @@ def test_the_table_has_each_feature_once():
         for path in (ROOT / "tests" / "workflows" / "features").glob("*.smk")
     }
     page = (ROOT / "docs" / "workflows.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (.+) \| \[(\w+)\]\(\.\./tests/workflows/features/\w+\.smk\) \|$", page, re.MULTILINE)
+    rows = re.findall(
+        r"^\| (.+) \| \[(\w+)\]\(\.\./tests/workflows/features/\w+\.smk\) \|$", page, re.MULTILINE
+    )
     assert len(rows) == len(features) >= 80
     assert {name: title for title, name in rows} == features

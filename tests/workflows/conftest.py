@@ -21,7 +21,9 @@ class Runs:
 
 
 def lay_features(place: Place, features: list[str]) -> None:
-    shutil.copytree(HERE / "features", place.folder / "features", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        HERE / "features", place.folder / "features", ignore=shutil.ignore_patterns("__pycache__")
+    )
     includes = [f'include: "features/{name}.smk"\n' for name in ["helpers/header", *features]]
     place.write({"Snakefile": "".join(includes)})
     place.put(HERE / "inputs")

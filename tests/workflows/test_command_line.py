@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from snakemake.cli import get_argument_parser
 
 from .ways import Place
@@ -102,7 +101,15 @@ NEED_NOT = {
     "Azure Batch has other names and other images, which are used": "--container-image --job-deploy-sources --jobname",
 }  # fmt: skip
 
-OURS = ("--az-batch", "--default-remote-", "--reason", "--storage-", "--report-html-", "--scheduler-greedy-", "--scheduler-ilp-")
+OURS = (
+    "--az-batch",
+    "--default-remote-",
+    "--reason",
+    "--storage-",
+    "--report-html-",
+    "--scheduler-greedy-",
+    "--scheduler-ilp-",
+)
 
 
 def options() -> set[str]:
@@ -140,7 +147,9 @@ rule it:
 def test_they_reach_a_task(place):
     here: Place = place("batch")
     texts = json.dumps({name: text for name, (_, text, _) in REACH.items()})
-    here.write({"Snakefile": f"TEXTS = {texts!r}\n{SNAKEFILE}", "own.yaml": "own: 1\n", "more.yaml": "more: 1\n"})
+    here.write(
+        {"Snakefile": f"TEXTS = {texts!r}\n{SNAKEFILE}", "own.yaml": "own: 1\n", "more.yaml": "more: 1\n"}
+    )
     given = [part for name, (values, _, _) in REACH.items() for part in _spelled(name, values)]
     done = here.run(*given)
     assert done.code == 0, done.output[-4000:]

@@ -33,11 +33,33 @@ def story(output: str, feature: str) -> str:
 
 
 # What every test run has; the rest is for `make test-workflows`.
-ALWAYS = """
-    aggregation branch checkpoint checkpoint_temp default_flags directory expand_rule_output format_rule_output group
-    imported_module input_function module multiext opened_file params pathvars pipe resources run script shadow_minimal
-    temp temp_unneeded update wildcards
-""".split()
+ALWAYS = [
+    "aggregation",
+    "branch",
+    "checkpoint",
+    "checkpoint_temp",
+    "default_flags",
+    "directory",
+    "expand_rule_output",
+    "format_rule_output",
+    "group",
+    "imported_module",
+    "input_function",
+    "module",
+    "multiext",
+    "opened_file",
+    "params",
+    "pathvars",
+    "pipe",
+    "resources",
+    "run",
+    "script",
+    "shadow_minimal",
+    "temp",
+    "temp_unneeded",
+    "update",
+    "wildcards",
+]
 
 
 def parameters() -> list:

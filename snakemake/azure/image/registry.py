@@ -124,7 +124,7 @@ def _manifest(
 def _labels(
     session: "requests.Session", url: str, headers: dict[str, str], timeout: float
 ) -> dict[str, str] | None:
-    """The labels in the image's configuration, of linux/amd64 where there are several; None where there is no telling."""
+    """The labels in the image's configuration, of linux/amd64 where there are several; None if they can't be read."""
     import requests
 
     def fetch(address: str) -> Any:

@@ -31,7 +31,7 @@ def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, 
 
 
 def after_precommand(order: NodeOrder) -> NoReturn:
-    """Runs the command of --precommand in a shell, which then becomes this program, with the variables that it has set."""
+    """Runs the command of --precommand in a shell, which then becomes this program with the variables that it set."""
     rest = replace(order, precommand="").encode()
     command = f'{order.precommand}\nexec "$0" -m snakemake.azure.node "$1"'
     os.execv("/bin/sh", ["sh", "-ec", command, sys.executable, rest])

@@ -10,8 +10,8 @@ import threading
 from typing import NoReturn
 
 NOT_WAITED_FOR: set[threading.Thread] = set()
-"""Threads that the Snakefile has started while it was parsed, as it does again in each task: the client has them too, and
-whatever they serve there, the job of a task has ended without them."""
+"""Threads that the Snakefile has started while it was parsed, as it does again in each task: the client has them too,
+and whatever they serve there, the job of a task has ended without them."""
 
 FLUSH_FAILED = 120
 """The interpreter's own exit code when its output could not be written to the end."""

@@ -1,8 +1,8 @@
 """A job's input files, as the client has them and as its task has them: they have to be the same.
 
-A task parses the workflow again and calls its input functions again. Where these look at something that the task does not
-have, such as a folder of the client's, they may name other files, and the job would make something else without an error.
-So the order tells how many input files each job has, and a digest of their names, and the task compares.
+A task parses the workflow again and calls its input functions again. Where these look at something that the task does
+not have, such as a folder of the client's, they may name other files, and the job would make something else without an
+error. So the order tells how many input files each job has, and a digest of their names, and the task compares.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ def summary(names: Iterable[str]) -> str:
 
 
 def input_names(files: Iterable[Any]) -> list[str]:
-    """Names of input files (Snakemake's) that do not depend on the machine: queries, and paths as the workflow has them.
+    """Names of input files (Snakemake's) that do not depend on the machine: queries, and paths as they are written.
 
     Of a file that workflow.source_path() gives, whose path is another one on each machine, its name alone.
     """

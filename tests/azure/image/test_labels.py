@@ -15,7 +15,10 @@ OURS = {TITLE: "snakemake-azbatch", VERSION: "9.27.1+azbatch.1"}
         ({TITLE: "snakemake-azbatch"}, None),
         ({}, "has no Snakemake with Azure Batch in it"),
         ({"maintainer": "upstream"}, "FROM such an image"),
-        ({**OURS, VERSION: "9.28.0+azbatch.1"}, "has Snakemake 9.28.0+azbatch.1, and this is 9.27.1+azbatch.1"),
+        (
+            {**OURS, VERSION: "9.28.0+azbatch.1"},
+            "has Snakemake 9.28.0+azbatch.1, and this is 9.27.1+azbatch.1",
+        ),
     ],
 )
 def test_what_the_labels_say(labels, said):
