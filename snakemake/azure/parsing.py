@@ -2,8 +2,8 @@
 that it imports.
 
 Each task parses the workflow again. What it finds then has to be what the client has found, or the task fails, or,
-worse, makes something else. Files of the working directory can be sent with the sources; the rest is named before anything is
-made. Python's audit events tell of all opens and listings, whichever library makes them
+worse, makes something else. Files of the working directory can be sent with the sources; the rest is named before
+anything is made. Python's audit events tell of all opens and listings, whichever library makes them
 (https://docs.python.org/3/library/audit_events.html).
 """
 

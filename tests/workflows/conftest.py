@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
@@ -42,8 +43,13 @@ def runs(request, place) -> Runs:
     wanted = {call.params["feature"] for call in called if call and "feature" in call.params}
     features = [name for name in FEATURES if name in wanted]
     done = Runs({way: place(way) for way in WAYS})
-    for way, where in done.places.items():
-        lay_features(where, features)
-        done.first[way] = where.run("--keep-going", *features)
-        done.second[way] = where.run("--keep-going", *features)
+
+    def run(way: str) -> None:
+        lay_features(done.places[way], features)
+        done.first[way] = done.places[way].run("--keep-going", *features)
+        done.second[way] = done.places[way].run("--keep-going", *features)
+
+    # Side by side: much of a run is waiting.
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(run, WAYS))
     return done

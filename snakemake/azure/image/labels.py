@@ -19,7 +19,8 @@ def fault(image: str, labels: Mapping[str, str], version: str) -> str | None:
     if found is None and labels.get(TITLE) != TITLE_OF_OURS:
         return (
             f"{OPTION} {image} has no Snakemake with Azure Batch in it (it lacks the label {VERSION}): give an image "
-            "that was built from this tree (docker build -t NAME .), or one whose Dockerfile begins with FROM such an image."
+            "that was built from this tree (docker build -t NAME .), or one whose Dockerfile begins with FROM such an "
+            "image."
         )
     if found is not None and found != version:
         return (
