@@ -1,8 +1,9 @@
 """From a Snakemake job to a Batch task: what the job asks for, and the command that runs it on a node."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import cached_property
 
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
@@ -16,6 +17,7 @@ from snakemake.azure.node import inputs
 from snakemake.azure.node.arguments import split_arguments, target_arguments, without
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.settings import SettingsError
+from snakemake.azure.sources import SourceArchive
 
 
 def demand(job: JobExecutorInterface) -> Demand:
@@ -31,26 +33,28 @@ def demand(job: JobExecutorInterface) -> Demand:
 
 
 class TaskMaker:
-    """Makes the tasks of one run. `sources` is the archive's `CONTAINER/BLOB`, `sha256` its digest, `retries` how often
-    Batch itself runs a task again, `timeout` how long a task may run whose rule has no runtime (None: as long as it
-    wants), and `output_cache` the variables that --cache needs.
+    """Makes the tasks of one run. `place` is the `CONTAINER/BLOB` of `sources`, `retries` how often Batch itself runs a
+    task again, `timeout` how long a task may run whose rule has no runtime (None: as long as it wants), `output_cache`
+    the variables that --cache needs, and `further` tells those that a task needs in place of the Batch job's.
     """
 
     def __init__(
         self,
         executor: RemoteExecutor,
-        sources: str,
-        sha256: str,
+        place: str,
+        sources: SourceArchive,
         retries: int,
         timeout: timedelta | None,
         output_cache: Mapping[str, str],
+        further: Callable[[], Mapping[str, str]],
     ) -> None:
         self._executor = executor
+        self._place = place
         self._sources = sources
-        self._sha256 = sha256
         self._retries = retries
         self._timeout = timeout
         self._output_cache = output_cache
+        self._further = further
         self._ids: set[str] = set()
 
     def task(self, job: JobExecutorInterface, wanted: Demand, place: Place) -> Task:
@@ -60,14 +64,16 @@ class TaskMaker:
             display_name=ids.display_name(job.name, wildcards),
             order=NodeOrder(
                 tuple(self._arguments(job, place)),
-                self._sources,
-                self._sha256,
+                self._place,
+                self._sources.sha256,
+                self._sources.files,
                 inputs=_inputs(job),
                 precommand=self._executor.workflow.remote_execution_settings.precommand or "",
             ),
             slots=place.slots,
             runtime=wanted.runtime or self._timeout,
             retries=self._retries,
+            environment=self._further(),
         )
 
     def _new_id(self, wanted: str) -> str:
@@ -80,12 +86,18 @@ class TaskMaker:
         self._ids.add(task_id.lower())
         return task_id
 
+    @cached_property
+    def _general_arguments(self) -> list[str]:
+        """What is the same for all jobs."""
+        executor = self._executor
+        text = executor.workflow.spawned_job_args_factory.general_args(
+            executor_common_settings=executor.common_settings
+        )
+        return without(split_arguments(text), "--directory")
+
     def _arguments(self, job: JobExecutorInterface, place: Place) -> list[str]:
         """Arguments of the `snakemake` that runs this job on its node."""
         executor, workflow = self._executor, self._executor.workflow
-        args = workflow.spawned_job_args_factory.general_args(
-            executor_common_settings=executor.common_settings
-        )
         # The share of the node, and never less than the rule's own threads. RemoteExecutor's own version adds what
         # is for shared file systems only.
         job_args = split_arguments(RealExecutor.get_job_args(executor, job, cores=self._cores(job, place)))
@@ -95,7 +107,7 @@ class TaskMaker:
             *without(job_args, "--target-jobs"),
             *target_arguments(job.get_target_spec()),
             # Nodes have their own working directory.
-            *without(split_arguments(args), "--directory"),
+            *self._general_arguments,
             "--mode",
             executor.get_exec_mode().item_to_choice(),
             # One job and its group: nothing for a solver to weigh.

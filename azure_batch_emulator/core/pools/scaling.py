@@ -13,7 +13,8 @@ from .. import autoscale
 from ..bodies.pool_specs import check_formula, check_interval
 from ..entities import Pool, Scaling, ScalingRun
 from ..machine import Machine
-from . import pools
+from .checks import check_active, check_steady
+from .resizing import missing, set_targets
 
 ENABLE_PERIOD = timedelta(seconds=30)  # between two enableautoscale requests for a pool
 FIRST_EVALUATION = timedelta(seconds=1)
@@ -34,7 +35,7 @@ def _start_schedule(m: Machine, pool: Pool, scaling: Scaling) -> None:
 def enable(m: Machine, pool: Pool, body: dict) -> None:
     """Also changes the formula or the interval of a pool that scales already; only a new interval starts a new
     schedule. https://learn.microsoft.com/rest/api/batchservice/pools/enable-pool-auto-scale"""
-    pools.check_active(pool)
+    check_active(pool)
     scaling = pool.scaling
     formula, interval = body.get("autoScaleFormula"), body.get("autoScaleEvaluationInterval")
     if formula is not None:
@@ -49,7 +50,7 @@ def enable(m: Machine, pool: Pool, body: dict) -> None:
     if interval is not None:
         check_interval(interval)
     check_period(m, pool)
-    pools.check_steady(pool)
+    check_steady(pool)
     if scaling is None:
         assert formula is not None
         scaling = begin(m, pool, formula, interval or "PT15M")
@@ -74,7 +75,7 @@ def check_period(m: Machine, pool: Pool) -> None:
 
 def disable(m: Machine, pool: Pool) -> None:
     """The pool keeps its targets; its samples are forgotten."""
-    pools.check_active(pool)
+    check_active(pool)
     if pool.scaling is None:
         return
     pool.scaling = None
@@ -90,7 +91,7 @@ def check_off(pool: Pool) -> None:
 
 def try_formula(m: Machine, pool: Pool, formula: str) -> ScalingRun:
     """evaluateautoscale: what a formula would give now. Nothing changes."""
-    pools.check_active(pool)
+    check_active(pool)
     if pool.scaling is None:
         raise BatchError(
             "OperationInvalidForCurrentState", [("Reason", "The pool does not scale automatically.")]
@@ -125,9 +126,9 @@ def evaluation_due(m: Machine, pool_key: str, schedule: int) -> None:
     if outcome is None:
         return
     wanted = (outcome.dedicated, outcome.low_priority)
-    short = pools.missing(pool, True) or pools.missing(pool, False)
+    short = missing(pool, True) or missing(pool, False)
     if wanted != (pool.dedicated, pool.low_priority) or (pool.allocation.state == "steady" and short):
-        pools.set_targets(m, pool, *wanted, outcome.option)
+        set_targets(m, pool, *wanted, outcome.option)
 
 
 def sample_due(m: Machine, pool_key: str, scaling_id: int) -> None:

@@ -2,12 +2,11 @@
 
 `python -m snakemake.azure.node ORDER` lays the workflow's sources into the task's working directory and goes on
 as Snakemake in the same process: no `pip install`, no second interpreter. The sources are fetched by the first
-task on a node, under a lock, into the directory that all tasks of the node share; the others copy them from
-there. A task gets its own copy, because a job may write into the directories of its workflow.
+task on a node (`snakemake.azure.node.sources`). A task gets its own copy, because a job may write into the directories
+of its workflow.
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from snakemake.azure.node.order import NodeOrder
-from snakemake.azure.node.sources import fetch_blob, sources_on_node
+from snakemake.azure.node.sources import complain, fetch_blob, lay_out
 
 
 def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, str]:
@@ -38,7 +37,7 @@ def after_precommand(order: NodeOrder) -> NoReturn:
 
 
 def fail(message: str) -> NoReturn:
-    print(f"snakemake.azure.node: {message}", file=sys.stderr, flush=True)
+    complain(message)
     sys.exit(1)
 
 
@@ -60,8 +59,7 @@ def main(argv: list[str]) -> None:
     from snakemake_interface_common.exceptions import WorkflowError
 
     try:
-        copy = sources_on_node(Path(shared) if shared else workdir.parent, order, fetch_blob)
-        shutil.copytree(copy, workdir, dirs_exist_ok=True, symlinks=True)
+        lay_out(Path(shared) if shared else workdir.parent, order, fetch_blob, workdir, complain)
     except WorkflowError as e:
         fail(f"cannot fetch the workflow's sources: {e}")
     except AzureError as e:

@@ -11,13 +11,15 @@ from dataclasses import asdict, dataclass, field
 class NodeOrder:
     """What the node has to do for one task. Travels in the command line, so it holds no secret.
 
-    argv: arguments of `snakemake`; sources: `CONTAINER/BLOB` of the source archive; sha256: its digest; inputs: what
-    `inputs.summary` says of each job's input; precommand: a shell command that comes before all.
+    argv: arguments of `snakemake`; sources: `CONTAINER/BLOB` of the source archive; sha256: its digest; files: the
+    digest of what it holds (`snakemake.azure.node.sources.manifest`); inputs: what `inputs.summary` says of each job's
+    input; precommand: a shell command that comes before all.
     """
 
     argv: tuple[str, ...]
     sources: str
     sha256: str
+    files: str
     inputs: Mapping[str, str] = field(default_factory=dict)
     precommand: str = ""
 
@@ -36,7 +38,7 @@ class NodeOrder:
         """
         try:
             data = json.loads(zlib.decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
-            inputs, precommand = data["inputs"], data["precommand"]
-            return cls(tuple(data["argv"]), data["sources"], data["sha256"], inputs, precommand)
+            rest = data["files"], data["inputs"], data["precommand"]
+            return cls(tuple(data["argv"]), data["sources"], data["sha256"], *rest)
         except (ValueError, zlib.error, KeyError, TypeError) as e:
             raise ValueError(f"not an order for this node ({type(e).__name__})") from None
