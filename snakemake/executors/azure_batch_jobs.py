@@ -13,6 +13,7 @@ from snakemake.azure.batch.placement import Placement
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize, vm_size
 from snakemake.azure.settings import ExecutorSettings, SettingsError, resolve
 from snakemake.executors.azure_batch_tasks import demand
+from snakemake.io import is_flagged
 
 JOBS_OF_A_RULE = 100
 """So many jobs of a rule whose resources are functions are looked at: each evaluates them."""
@@ -26,11 +27,24 @@ def check_dag(workflow: Any, given: ExecutorSettings | None, warn: Callable[[str
     """
     settings = resolve(given or ExecutorSettings())
     _check_options(workflow)
-    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+    every = list(workflow.dag.needrun_jobs())
+    elsewhere = [job for job in every if not _is_local_rule(workflow, job.rule)]
+    jobs = [job for job in elsewhere if not _has_local_file(job)]
     _check_sizes({job.rule for job in jobs})
     if settings.pool_id is None:
         _check_demands(Placement(settings, OsImages((), _NEVER, None)), _samples(workflow, jobs))
-    _tell(workflow, jobs, warn)
+    _tell_of_local_files(filter(_has_local_file, elsewhere), warn)
+    _tell_of_rules(jobs, warn)
+
+
+def _is_local_rule(workflow: Any, rule: Any) -> bool:
+    """As Snakemake has it for runs on other machines; in a dry run it says that all jobs are local."""
+    is_one = rule.name in workflow._localrules or rule.norun or rule.is_template_engine
+    return rule.group is None and is_one
+
+
+def _has_local_file(job: Any) -> bool:
+    return any(is_flagged(file, "local") for file in [*job.input, *job.output])
 
 
 _NEVER: Any = None  # no image is chosen here
@@ -91,20 +105,16 @@ def _check_demands(placement: Placement, samples: Iterable[tuple[str, Any]]) -> 
             raise SettingsError(f"{name}: {e}") from None
 
 
-def _tell(workflow: Any, jobs: list[Any], warn: Callable[[str], None]) -> None:
-    """What is no error, but not what it looks like."""
-    here = sorted(
-        {
-            job.rule.name
-            for job in workflow.dag.needrun_jobs()
-            if job.is_local and not workflow.is_local(job.rule) and not job.rule.is_handover
-        }
-    )
-    if here:
+def _tell_of_local_files(jobs: Iterable[Any], warn: Callable[[str], None]) -> None:
+    if names := sorted({job.rule.name for job in jobs}):
         warn(
-            f"Jobs of {_rules(here)} run on this machine, and not on Azure Batch: they have a file that is marked "
+            f"Jobs of {_rules(names)} run on this machine, and not on Azure Batch: they have a file that is marked "
             "with local(...)."
         )
+
+
+def _tell_of_rules(jobs: list[Any], warn: Callable[[str], None]) -> None:
+    """What is no error, but not what it looks like."""
     rules = {job.rule.name: job.rule for job in jobs}
     full = sorted(name for name, rule in rules.items() if rule.shadow_depth in ("full", "shallow"))
     if full:

@@ -33,7 +33,7 @@ rule it:
     shell: "echo '{params.config}' '{config}' > {output:q}"
 """,
         ["--config", "id=1", "--replace-workflow-config"],
-        {"it.out": b"[(id, 1)] {id: 1}\n"},
+        {"it.out": b"(id, 1) {id: 1}\n"},
     ),
     "a checkpoint behind a report": (
         """

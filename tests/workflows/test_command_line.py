@@ -24,7 +24,7 @@ REACH = {
     "--conda-prefix": (["envs"], "str(workflow.deployment_settings.conda_prefix)", "envs"),
     "--config": (["given=b c"], "config", {"given": "b c", "more": 1}),
     "--configfile": (["more.yaml"], "config['more']", 1),
-    "--default-resources": (["mem_mib=1000", "disk='3000 + attempt'"], "[resources.mem_mb, resources.disk_mb]", [1048, 3001]),
+    "--default-resources": (["mem_mib=1000", "disk=3000 + attempt"], "[resources.mem_mb, resources.disk_mb]", [1048, 3001]),
     "--envvars": (["WORKFLOWS_WORD"], "os.environ['WORKFLOWS_WORD']", "of the environment"),
     "--keep-incomplete": ([], "workflow.execution_settings.keep_incomplete", True),
     "--keep-storage-local-copies": ([], "workflow.storage_settings.keep_storage_local", True),

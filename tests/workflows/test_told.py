@@ -57,7 +57,7 @@ def test_a_job_that_fits_no_node(here, options):
 def test_paths_outside_the_working_directory(here, path):
     here.write(rule('    shell: "touch {output}"\n', output=path))
     said = fails(here.run("-n"))
-    assert "in rule it" in said and f"The path {path} lies outside the working directory" in said
+    assert "(rule it," in said and f"The path {path} lies outside the working directory" in said
     assert "storage(...)" in said and "s3://" not in said
 
 
@@ -101,9 +101,7 @@ def test_what_is_not_what_it_looks_like(here):
     assert done.code == 0, done.output[-3000:]
     for sentence in (
         "The shadow folders of the rule a hold",
-        "Jobs of the rules all, b run on this machine"
-        if "rules all, b" in done.output
-        else "Jobs of the rule b run",
+        "Jobs of the rule b run on this machine",
         "The container images of the rule c are not used",
         "The command of rule d names d.txt itself",
     ):
