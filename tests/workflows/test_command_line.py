@@ -138,7 +138,9 @@ rule it:
     threads: 4
     resources: bounded=7
     run:
-        seen = {name: eval(text) for name, text in json.loads(TEXTS).items()}
+        seen = {}
+        for name, text in json.loads(TEXTS).items():
+            seen[name] = eval(text)
         with open(output[0], "w") as f:
             json.dump(seen, f)
 """
