@@ -9,12 +9,13 @@ TIMES ?= 20
 SEED ?= 1
 IMAGE ?= snakemake-azbatch:$(shell $(BIN)/python -c 'import snakemake; print(snakemake.__version__.replace("+", "-"))' 2>/dev/null)
 
-.PHONY: help demo test fuzz test-docker lint bench campaign campaign-short image upgrade-check clean
+.PHONY: help demo test test-workflows fuzz test-docker lint bench campaign campaign-short image upgrade-check clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo           run the example workflow on the local Batch emulator"
 	@echo "make test           run the tests (those that need a Docker engine or FUSE are skipped where there is none)"
+	@echo "make test-workflows run a workflow of each of Snakemake's features, with local files, in blob storage and on Batch"
 	@echo "make fuzz           run the tests that try examples with TIMES=20 times as many, other ones each time"
 	@echo "make test-docker    run the tests that need a Docker engine; start one first, see misc/docker/README.md"
 	@echo "make lint           ruff and mypy"
@@ -47,6 +48,9 @@ demo: $(VENV)/.stamp
 
 test: $(VENV)/.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+test-workflows: $(VENV)/.stamp
+	$(BIN)/python -m pytest -n 0 -m "every_workflow or not every_workflow" tests/workflows
 
 fuzz: $(VENV)/.stamp
 	AZBATCH_FUZZ=$(TIMES) $(BIN)/python -m pytest -n $(WORKERS) -m hypothesis --timeout=0 $(TESTS)

@@ -190,7 +190,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     an account that is missing or does not answer should not first show as a missing input file."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    from snakemake.azure import preflight, retry, settings, signals
+    from snakemake.azure import parsing, preflight, retry, settings, signals
     from snakemake.azure.batch.account import BatchAccount
     from snakemake.exceptions import WorkflowError
 
@@ -217,6 +217,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     if emulator:
         _point_at_azurite()
     preflight.check_blob_access(_blob_account(args), prefix)
+    parsing.watch()
 
 
 def _blob_account(args: argparse.Namespace) -> "BlobAccount":

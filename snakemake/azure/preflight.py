@@ -16,6 +16,7 @@ from snakemake.azure.batch.placement import ExistingPool
 from snakemake.azure.batch.pools import PoolError
 from snakemake.azure.blob.names import container_name_fault, query_fault
 from snakemake.azure.blob.node_access import Use
+from snakemake.azure.image.labels import fault
 from snakemake.azure.image.reference import parse_image_reference
 from snakemake.azure.image.registry import check_pull
 from snakemake.azure.settings import DEFAULT_VM_SIZE, ExecutorSettings, SettingsError, endpoint, is_emulator
@@ -62,6 +63,7 @@ def validate(settings: ExecutorSettings) -> None:
             f"--az-batch-patience {settings.patience} is no number of minutes: give 0 or more."
         )
     _bounds(settings.patience, 0, None, "patience", "give")
+    _bounds(settings.task_timeout, 0, None, "task-timeout", "give")
     _bounds(settings.sas_hours, 1, None, "sas-hours", "give")
     if settings.pool_id is not None and not ids.is_valid(settings.pool_id):
         raise SettingsError(
@@ -102,8 +104,8 @@ def container_image(settings: ExecutorSettings, given: str | None) -> str:
 
 
 def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -> str:
-    """Asks the image's registry whether it has the image; returns its name with the digest that the tag stands for now,
-    so that nodes that come later pull the same one.
+    """Asks the image's registry whether it has the image, and what the image says it has in it; returns its name with
+    the digest that the tag stands for now, so that nodes that come later pull the same one.
 
     Not for a pool that exists, which may have a login of its own and the image already, nor for an emulator on this
     machine, whose engine may have the image without any registry; there, and where the registry gives no answer here,
@@ -111,9 +113,13 @@ def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -
     """
     if is_loopback(account_endpoint) or settings.pool_id is not None:
         return image
+    from snakemake.common import __version__
+
     pull = check_pull(parse_image_reference(image))
     if pull.problem:
         raise SettingsError(pull.problem)
+    if pull.labels is not None and (problem := fault(image, pull.labels, __version__)):
+        raise SettingsError(problem)
     return pull.pinned or image
 
 
@@ -207,6 +213,11 @@ def pack_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], None
         warn(
             "Files that the workflow or its git repository names are not there, and are not sent to the nodes: "
             f"{', '.join(archive.missing[:3])}{others}."
+        )
+    for name, size in archive.large:
+        warn(
+            f"The file {name} is among the workflow's sources and has {size / 1e6:.0f} MB: it is sent to every node. "
+            "Data belongs into input files; keep it out of the git repository."
         )
     if len(archive.data) > LARGE_ARCHIVE:
         warn(

@@ -24,6 +24,8 @@ EMULATOR_PORT = 10011
 
 DEFAULT_VM_SIZE = "Standard_D4ds_v5"
 DEFAULT_NODES = 10
+DEFAULT_TASK_TIMEOUT = 2880
+"""Minutes, two days."""
 
 
 class SettingsError(WorkflowError):
@@ -99,6 +101,12 @@ class ExecutorSettings(ExecutorSettingsBase):
         default=60,
         metavar="MINUTES",
         type=float,
+    )
+    task_timeout: int = option(
+        "Minutes that a task may run at the most where its rule has no resource runtime: what hangs ends some day. 0 "
+        "lifts the bound.",
+        default=DEFAULT_TASK_TIMEOUT,
+        metavar="MINUTES",
     )
     sas_hours: int = option(
         "The longest that the SAS which tasks get for Blob Storage lasts, when it is made by this run; from an account "

@@ -43,7 +43,14 @@ from snakemake.azure.signals import unfinished, uninterrupted
 from snakemake.azure.sources import BlobSources, delete_blob
 from snakemake.executors.azure_batch_access import node_access
 from snakemake.executors.azure_batch_checks import check
-from snakemake.executors.azure_batch_outcomes import Ended, Failure, Verdicts, judge_nodes, send_again
+from snakemake.executors.azure_batch_outcomes import (
+    Ended,
+    Failure,
+    Verdicts,
+    asked_memory,
+    judge_nodes,
+    send_again,
+)
 from snakemake.executors.azure_batch_tasks import AzBatchJob, TaskMaker, demand
 
 __all__ = ["AzBatchExecutor", "AzBatchJob", "ExecutorSettings", "common_settings"]
@@ -104,6 +111,7 @@ class AzBatchExecutor(RemoteExecutor):
                 self.sources.name,
                 checked.sources,
                 checked.settings.task_retries,
+                timedelta(minutes=checked.settings.task_timeout) or None,
                 checked.output_cache,
                 lambda: self.run.further_environment(),
             )
@@ -249,7 +257,7 @@ class AzBatchExecutor(RemoteExecutor):
     def _report_failure(self, ended: Ended) -> None:
         job = ended.job
         shown = self.workflow.output_settings.show_failed_logs
-        failure = Failure.of(self.run, ended, LOGS, shown)
+        failure = Failure.of(self.run, ended, LOGS, shown, asked_memory(job.job))
         if job.job.is_group():
             # Snakemake prints no message with a group's error, only with a single job's.
             self.logger.error(f"Error in group {job.job.name}: {failure.message}")

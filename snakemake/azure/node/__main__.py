@@ -9,6 +9,7 @@ of its workflow.
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,6 +30,13 @@ def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, 
     if not environ.get("XDG_CACHE_HOME") or not os.access(environ["XDG_CACHE_HOME"], os.W_OK):
         changes["XDG_CACHE_HOME"] = str(base / ".cache")
     return changes
+
+
+def after_precommand(order: NodeOrder) -> NoReturn:
+    """Runs the command of --precommand in a shell, which then becomes this program with the variables that it set."""
+    rest = replace(order, precommand="").encode()
+    command = f'{order.precommand}\nexec "$0" -m snakemake.azure.node "$1"'
+    os.execv("/bin/sh", ["sh", "-ec", command, sys.executable, rest])
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
@@ -52,6 +60,8 @@ def main(argv: list[str]) -> None:
         order = NodeOrder.decode(argv[0])
     except ValueError as e:
         fail(f"{e}: are the client's and the image's Snakemake of the same version?")
+    if order.precommand:
+        after_precommand(order)
     workdir = Path(os.environ.get("AZ_BATCH_TASK_WORKING_DIR") or Path.cwd())
     shared = os.environ.get("AZ_BATCH_NODE_SHARED_DIR")
     os.chdir(workdir)
@@ -75,7 +85,7 @@ def main(argv: list[str]) -> None:
     except OSError as e:
         fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).", NODE_FAULT)
 
-    from snakemake.azure.node.startup import lean, loading, one_attempt, own_files, own_targets
+    from snakemake.azure.node.startup import lean, loading, one_attempt, own_files, own_jobs, own_targets
 
     with loading():
         lean()
@@ -84,6 +94,7 @@ def main(argv: list[str]) -> None:
         one_attempt()
         own_targets()
         own_files()
+        own_jobs(order.inputs)
 
     snakemake(list(order.argv))
 
