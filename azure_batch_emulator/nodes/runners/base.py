@@ -3,8 +3,8 @@
 The service decides that a task runs on a node, makes its directory (`task_dir` with `wd` in it) and its
 environment, and calls `run` in a thread of its own. The runner starts the command, writes `stdout.txt` and
 `stderr.txt` beside `wd`, waits, and says how it ended. It judges nothing: a `Failed` means that the command
-could not be started at all; an exit code, whatever it is, is for the service to judge. It is 128 + N for a command
-that signal N ended.
+could not be started at all; an exit code, whatever it is, is for the service to judge. It is -N for a command
+that signal N ended (https://github.com/Azure/Batch/issues/101), and 128 + N in a container, where the engine says so.
 
 https://learn.microsoft.com/azure/batch/jobs-and-tasks, https://learn.microsoft.com/azure/batch/files-and-directories
 """

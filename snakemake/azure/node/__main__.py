@@ -16,9 +16,12 @@ from typing import NoReturn
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.node.sources import fetch_blob, sources_on_node
 
+TEMPORARY = ".tmp"  # below the working directory
+
 
 def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, str]:
-    """Variables to set so that a user without a home directory, as Batch's task user may be, can work."""
+    """Variables to set so that a user without a home directory, as Batch's task user may be, can work. Temporary files
+    lie below the task's directory, which has the node's large disk: a container's /tmp is on that of the system."""
     changes = {}
     home = environ.get("HOME", "")
     if not home or not os.access(home, os.W_OK):
@@ -26,6 +29,8 @@ def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, 
     base = Path(changes.get("HOME", home))
     if not environ.get("XDG_CACHE_HOME") or not os.access(environ["XDG_CACHE_HOME"], os.W_OK):
         changes["XDG_CACHE_HOME"] = str(base / ".cache")
+    if not environ.get("TMPDIR"):
+        changes["TMPDIR"] = str(workdir / TEMPORARY)
     return changes
 
 
@@ -44,12 +49,15 @@ def main(argv: list[str]) -> None:
     workdir = Path(os.environ.get("AZ_BATCH_TASK_WORKING_DIR") or Path.cwd())
     shared = os.environ.get("AZ_BATCH_NODE_SHARED_DIR")
     os.chdir(workdir)
-    os.environ.update(prepare_environment(os.environ, workdir))
+    changes = prepare_environment(os.environ, workdir)
+    os.environ.update(changes)
 
     from azure.core.exceptions import AzureError
     from snakemake_interface_common.exceptions import WorkflowError
 
     try:
+        if "TMPDIR" in changes:
+            Path(changes["TMPDIR"]).mkdir(exist_ok=True)
         copy = sources_on_node(Path(shared) if shared else workdir.parent, order, fetch_blob)
         shutil.copytree(copy, workdir, dirs_exist_ok=True, symlinks=True)
     except WorkflowError as e:
