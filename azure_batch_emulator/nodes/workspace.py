@@ -52,7 +52,7 @@ class Workspace:
             self.delete(path)
 
     def make_task(self, root: Path, run: StartRun) -> Path:
-        """The task's directory with `certs` and `wd`; a first run finds it empty, a retry finds what its predecessor left."""
+        """The task's directory with `certs` and `wd`; a first run finds it empty, a retry what its predecessor left."""
         directory = task_directory(root, run.job, run.task if run.kind != "start" else None)
         follows = run.part is not None and not run.part.coordination
         if run.fetch and run.kind != "start" and not follows:

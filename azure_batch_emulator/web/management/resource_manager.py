@@ -21,6 +21,7 @@ from ...engine.engine import Engine
 from ...identity import directory, managed
 from ...identity.issuer import Issuer, TokenError
 from ...management import accounts, errors, pools
+from ...management.api_versions import API_VERSIONS
 from ...management.errors import ManagementError
 from ...management.lists import POOLS, selected
 from ...protocol import odata
@@ -31,7 +32,6 @@ from . import applications as packages
 from .call import Answer, Ask, listed, stamped
 
 log = logging.getLogger("azure_batch_emulator.requests")
-API_VERSIONS = ("2025-06-01", "2024-07-01", "2024-02-01")
 RETRY_AFTER = "1"  # seconds between a client's looks at a deletion
 METHODS = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"]
 JSON = "application/json; charset=utf-8"
@@ -187,29 +187,28 @@ def _get_identity(ask: Ask) -> Answer:
 # Pools
 
 
-def _resource(pool: Pool) -> dict:
-    return pools.show(pool, f"{accounts.ACCOUNT_PATH}/pools/{pool.id}")
+def _resource(pool: Pool, ask: Ask) -> dict:
+    return pools.show(pool, f"{accounts.ACCOUNT_PATH}/pools/{pool.id}", ask.version)
 
 
-def _pool_answer(pool: Pool) -> Answer:
-    resource = _resource(pool)
-    return stamped(resource, pool.modified)
+def _pool_answer(pool: Pool, ask: Ask) -> Answer:
+    return stamped(_resource(pool, ask), pool.modified)
 
 
 def _pool(stimulus: Callable, ask: Ask, *args: object) -> Answer:
-    return ask.engine.call(lambda m: _pool_answer(stimulus(m, ask.parameters["pool"], *args)))
+    return ask.engine.call(lambda m: _pool_answer(stimulus(m, ask.parameters["pool"], *args), ask))
 
 
 def _get_pool(ask: Ask) -> Answer:
-    return ask.engine.read(lambda m: _pool_answer(m.pool(ask.parameters["pool"])))
+    return ask.engine.read(lambda m: _pool_answer(m.pool(ask.parameters["pool"]), ask))
 
 
 def _put_pool(ask: Ask) -> Answer:
-    return _pool(pools.put, ask, ask.body(), ask.conditions())
+    return _pool(pools.put, ask, ask.body(), ask.version, ask.conditions())
 
 
 def _patch_pool(ask: Ask) -> Answer:
-    return _pool(pools.patch, ask, ask.body(), ask.conditions())
+    return _pool(pools.patch, ask, ask.body(), ask.version, ask.conditions())
 
 
 def _delete_pool(ask: Ask) -> Answer:
@@ -218,7 +217,7 @@ def _delete_pool(ask: Ask) -> Answer:
         return Answer(204)
     # The name alone would not do: it may be another pool's by the time that the client looks.
     operation = f"delete-{pool.id}-{pool.created.timestamp():.6f}"
-    url = f"{ask.base}{accounts.ACCOUNT_PATH}/poolOperationResults/{operation}?api-version={ask.query['api-version']}"
+    url = f"{ask.base}{accounts.ACCOUNT_PATH}/poolOperationResults/{operation}?api-version={ask.version}"
     return Answer(202, None, (("Location", url), ("Retry-After", RETRY_AFTER)))
 
 
@@ -232,7 +231,7 @@ def _deletion(ask: Ask) -> Answer:
         return pool is not None and f"{pool.created.timestamp():.6f}" == match[2]
 
     if ask.engine.read(read):
-        url = f"{ask.base}{ask.path}?api-version={ask.query['api-version']}"
+        url = f"{ask.base}{ask.path}?api-version={ask.version}"
         return Answer(202, None, (("Location", url), ("Retry-After", RETRY_AFTER)))
     return Answer(200)
 
@@ -242,7 +241,7 @@ def _list_pools(ask: Ask) -> Answer:
     predicate = odata.compile_filter(ask.query.get("$filter"), POOLS)
 
     def show(pool: Pool) -> dict:
-        return _projected(_resource(pool), chosen)
+        return _projected(_resource(pool, ask), chosen)
 
     return ask.engine.read(lambda m: ask.page(sorted(m.pools.items()), show, predicate))
 

@@ -93,6 +93,8 @@ def create_task_collection(call: Call) -> Reply:
         results = []
         for task_id, (_, outcome) in zip(ids, tasks.create_collection(m, job, bodies), strict=True):
             results.append(_verdict(call, job.id, str(task_id or ""), outcome, format_time(m.now)))
+        if call.version < api_versions.CAPITALS:
+            results = api_versions.capitalised(results)
         return Reply({"odata.metadata": f"{call.base}/$metadata#taskaddresult", "value": results})
 
     return call.engine.call(stimulus)
