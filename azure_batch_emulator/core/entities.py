@@ -259,11 +259,13 @@ class Scaling:
 
 @dataclass(frozen=True)
 class ResizeError:
-    """Why a pool did not get its nodes. `reason` says more than the service's fixed text."""
+    """Why a pool did not get its nodes. `reason` says more than the service's fixed text; `provider` is the code with
+    which the provider of the machines refused them, where it was that."""
 
     code: str
     message: str
     reason: str = ""
+    provider: str = ""
 
 
 @dataclass

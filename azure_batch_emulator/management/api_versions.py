@@ -6,6 +6,7 @@ Requests are turned into the current shape, answers back. https://learn.microsof
 from typing import Any
 
 from ..protocol import api_versions as batch
+from ..protocol.errors import BatchError
 from ..protocol.schema import check_value
 from .errors import unknown_property
 
@@ -24,7 +25,8 @@ def to_current(resource: dict, version: str) -> tuple[dict, dict]:
     given = resource.get("properties")
     if not isinstance(given, dict):
         return resource, {}
-    given, kept = dict(given), {}
+    given = dict(given)
+    kept: dict = {}
     if version < _SLOTS:
         if "taskSlotsPerNode" in given:
             raise unknown_property("properties.taskSlotsPerNode")

@@ -5,6 +5,8 @@ capacity that is missing may still come, so the resize goes on until it times ou
 https://learn.microsoft.com/troubleshoot/azure/hpc/batch/azure-batch-pool-resizing-failure
 """
 
+from dataclasses import replace
+
 from ..entities import Pool, ResizeError
 from ..machine import Machine
 from ..nodes import faults, nodes
@@ -32,10 +34,14 @@ def allocate(m: Machine, pool_key: str, resize: int) -> None:
     if fault == faults.STALL:
         return  # until the resize times out
     pool.pending = False
+    reference = pool.spec["virtualMachineConfiguration"]["imageReference"]
+    unbootable = m.catalogue.unbootable(pool.spec["vmSize"], reference)
     for kind in (True, False):
         if pools.missing(pool, kind) <= 0:
             continue
-        if fault is not None:
+        if unbootable is not None:
+            _note(pool, refused("AllocationFailed", kind, unbootable, "BadRequest"))
+        elif fault is not None:
             _note(pool, could_not(fault, kind, "The fault was asked for or drawn from the profile."))
         elif _grant(m, pool, kind):
             pool.pending = True
@@ -79,6 +85,11 @@ def _note(pool: Pool, error: ResizeError) -> None:
 def could_not(code: str, dedicated: bool, reason: str = "", because: str = "") -> ResizeError:
     text = f"Desired number of {KINDS[dedicated]} nodes could not be allocated{because}"
     return ResizeError(code, text, reason)
+
+
+def refused(code: str, dedicated: bool, reason: str, provider: str) -> ResizeError:
+    """What the provider of the machines says is in the error's values."""
+    return replace(could_not(code, dedicated, reason), provider=provider)
 
 
 def give_up(pool: Pool, code: str, because: str) -> None:

@@ -311,7 +311,9 @@ def test_identities_can_be_looked_up(secure):
 def arm(secure, method, path, version, body=None):
     url = f"{secure.url}/subscriptions/{directory.SUBSCRIPTION}/resourceGroups/{GROUP}/providers"
     url += f"/Microsoft.Batch/batchAccounts/{ACCOUNT}{path}?api-version={version}"
-    headers = {"Authorization": f"Bearer {token(secure, directory.MANAGEMENT)}"}
+    headers = {
+        "Authorization": f"Bearer {token(secure, verify=None, scope='https://management.azure.com/.default')}"
+    }
     return requests.request(method, url, json=body, headers=headers, timeout=30)
 
 
