@@ -40,6 +40,7 @@ PATH: /[A-Za-z_][A-Za-z0-9_]*(\/[A-Za-z_][A-Za-z0-9_]*)*/
 ORDERED = frozenset({"eq", "ne", "gt", "ge", "lt", "le"})
 EQUAL = frozenset({"eq", "ne"})
 TEXT = EQUAL | {"startswith"}
+MAX_DEPTH = 100  # levels of nesting; the service documents no limit
 IDENTIFIER = ORDERED | {"startswith"}
 _MIRROR = {"gt": "lt", "lt": "gt", "ge": "le", "le": "ge"}
 
@@ -69,11 +70,20 @@ def _tree(text: str):
     from lark.exceptions import LarkError
 
     try:
-        return _parser().parse(text)
+        tree = _parser().parse(text)
     except LarkError as error:
         raise invalid_query(
             "$filter", text, f"The filter can't be read: {str(error).splitlines()[0]}"
         ) from None
+    level, depth = [tree], 0
+    while level:
+        level, depth = (
+            [child for node in level for child in node.children if hasattr(child, "children")],
+            depth + 1,
+        )
+        if depth > MAX_DEPTH:
+            raise invalid_query("$filter", text[:1000], f"More than {MAX_DEPTH} levels of nesting.")
+    return tree
 
 
 def compile_filter(text: str | None, fields: Mapping[str, Field]) -> Predicate | None:

@@ -28,6 +28,7 @@ from ...protocol import odata
 from ...protocol.errors import BatchError
 from ...protocol.wire import format_time
 from ..app import MAX_BODY, read_body
+from ..request_log import notes
 from . import applications as packages
 from .call import Answer, Ask, listed, stamped
 
@@ -93,7 +94,8 @@ class Management:
         if body is None:
             raise BatchError("RequestBodyTooLarge", [("MaxLimit", str(MAX_BODY))])
         path = request.url.path
-        handler, parameters = _find(request.method, path)
+        handler, template, parameters = _find(request.method, path)
+        notes(request.scope)["operation"] = f"{request.method} {template}"
         _check_version(query.get("api-version"), path)
         _check_place(parameters)
         return handler(Ask(self._engine, base, path, parameters, query, headers, body))
@@ -150,6 +152,12 @@ def _get_account(ask: Ask) -> Answer:
 
 def _patch_account(ask: Ask) -> Answer:
     ask.engine.call(accounts.update, ask.body())
+    return _get_account(ask)
+
+
+def _put_account(ask: Ask) -> Answer:
+    """As `az batch account create` asks for it: the account is there already, and is as it is."""
+    ask.engine.call(accounts.create, ask.body())
     return _get_account(ask)
 
 
@@ -277,6 +285,7 @@ _HANDLERS: tuple[tuple[str, str, Callable[[Ask], Answer]], ...] = (
     ("GET", f"{_SUBSCRIPTION}{_BATCH}/batchAccounts", _list_accounts),
     ("GET", f"{_GROUP}{_BATCH}/batchAccounts", _list_accounts),
     ("GET", _ACCOUNT, _get_account),
+    ("PUT", _ACCOUNT, _put_account),
     ("PATCH", _ACCOUNT, _patch_account),
     ("POST", f"{_ACCOUNT}/listKeys", _list_keys),
     ("POST", f"{_ACCOUNT}/regenerateKeys", _regenerate_key),
@@ -325,21 +334,22 @@ def _pattern(template: str, below: str = "") -> re.Pattern[str]:
     return re.compile(path + below, re.IGNORECASE)
 
 
-_TABLE = [(method, _pattern(template), handler) for method, template, handler in _HANDLERS]
+_TABLE = [(method, _pattern(template), handler, template) for method, template, handler in _HANDLERS]
 _REFUSED = [_pattern(template, "" if template == _ACCOUNT else "(?:/.*)?") for template in _MISSING]
 
 
-def _find(method: str, path: str) -> tuple[Callable[[Ask], Answer], dict[str, str]]:
+def _find(method: str, path: str) -> tuple[Callable[[Ask], Answer], str, dict[str, str]]:
+    """The handler, the resource that it is for, and the parameters of the path."""
     path = path.rstrip("/")
     known = False
-    for wanted, pattern, handler in _TABLE:
+    for wanted, pattern, handler, template in _TABLE:
         if match := pattern.fullmatch(path):
             if wanted == method:
-                return handler, match.groupdict()
+                return handler, template, match.groupdict()
             known = True
     for pattern in _REFUSED:
         if match := pattern.fullmatch(path):
-            return _not_here, match.groupdict()
+            return _not_here, path, match.groupdict()
     if known:
         raise ManagementError(405, "MethodNotAllowed", f"The method {method} is not for this resource.")
     raise ManagementError(404, "InvalidResourceType", "The emulator has no resource of this type.")

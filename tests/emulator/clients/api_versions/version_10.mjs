@@ -73,7 +73,7 @@ const first = await until(async () => {
   return task.state === "completed" && task;
 });
 assert.equal(first.executionInfo.exitCode, 2);
-assert.equal(first.executionInfo.result, "failure");
+assert.equal(first.executionInfo.result, "Failure");
 assert.equal(first.nodeInfo.nodeId, node.id);
 let page = await client.task.list("job", { taskListOptions: { maxResults: 12, select: "id,state" } });
 const listed = [...page];
