@@ -14,21 +14,21 @@ WORKDIR /src
 #
 # Both secrets are optional: pip's configuration and the certificates that its index is checked with. They are
 # there only while this step runs. Modules are compiled without time stamps: no task compiles or checks any.
-COPY pyproject.toml ./
+#
+# Each is the release of the lock file, held against its hash.
+COPY misc/locks/image.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip,target=/run/secrets/pip.conf \
     --mount=type=secret,id=ca,target=/run/secrets/ca.pem \
     if [ -s /run/secrets/pip.conf ]; then export PIP_CONFIG_FILE=/run/secrets/pip.conf; fi \
     && if [ -s /run/secrets/ca.pem ]; then export PIP_CERT=/run/secrets/ca.pem; fi \
     && python3 -m venv /opt/snakemake \
-    && /opt/snakemake/bin/python -c 'import tomllib; c = tomllib.load(open("pyproject.toml", "rb")); \
-print(*c["build-system"]["requires"], *c["tool"]["azbatch"]["requires"], sep="\n")' > requirements.txt \
-    && /opt/snakemake/bin/pip install -q --no-compile -r requirements.txt \
+    && /opt/snakemake/bin/pip install -q --no-compile --require-hashes -r image.txt \
     && find /opt/snakemake -name __pycache__ -prune -exec rm -r {} + \
     && /opt/snakemake/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/snakemake/lib
 
 # Then this tree, which is built on that release and takes its place.
-COPY setup.py README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY misc/edits misc/edits
 COPY snakemake snakemake
 COPY azure_batch_emulator azure_batch_emulator

@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 # `make test` always tries the same examples, so that it does not fail by luck; `make fuzz` looks for new ones.
 TIMES ?= 20
+SEED ?= 1
 IMAGE ?= snakemake-azbatch:$(shell $(BIN)/python -c 'import snakemake; print(snakemake.__version__.replace("+", "-"))' 2>/dev/null)
 
-.PHONY: help demo test fuzz test-docker lint bench image upgrade-check clean
+.PHONY: help demo test fuzz test-docker lint bench campaign campaign-short image upgrade-check clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,16 +19,23 @@ help:
 	@echo "make test-docker    run the tests that need a Docker engine; start one first, see misc/docker/README.md"
 	@echo "make lint           ruff and mypy"
 	@echo "make bench          measure, as ratios against stock Snakemake"
+	@echo "make campaign       hours of whole runs on bad days: faults, outages, deaths (make campaign-short: minutes)"
 	@echo "make image          build the container image for the tasks"
 	@echo "make upgrade-check VERSION=x.y.z   say what does not fit that release of upstream"
 
+# With LOCKED set, as in CI, everything is what the lock files say, each held against its hash (misc/locks/update).
 # The stamp's date says whether the environment is younger than what it is made from.
-$(VENV)/.stamp: pyproject.toml setup.py $(wildcard misc/edits/*.toml) examples/variants/requirements.txt misc/setup/azurite
+$(VENV)/.stamp: pyproject.toml setup.py $(wildcard misc/edits/*.toml) examples/variants/requirements.txt misc/setup/azurite misc/locks/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; set PYTHON=... to one ($(PYTHON) is older)."; exit 1; }
 	@test -x $(BIN)/python || { echo "Making the virtual environment $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
 	@echo "Building the patched Snakemake from this tree and installing it with its requirements ..."
+ifdef LOCKED
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r misc/locks/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+else
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,test,lint]' -r examples/variants/requirements.txt
+endif
 	@echo "Installing Azurite, the Blob Storage emulator ..."
 	@misc/setup/azurite $(VENV)
 	@touch $@
@@ -51,6 +59,12 @@ lint: $(VENV)/.stamp
 
 bench: $(VENV)/.stamp
 	@$(BIN)/python -m misc.bench
+
+campaign: $(VENV)/.stamp
+	@$(BIN)/python -m misc.campaign --seed $(SEED)
+
+campaign-short: $(VENV)/.stamp
+	@$(BIN)/python -m misc.campaign --seed $(SEED) --jobs 60 --deaths 3 --outages 3 --outage-seconds 10 faults outages kill term
 
 image: $(VENV)/.stamp
 	misc/docker/image $(IMAGE)

@@ -10,6 +10,7 @@ from .host.azurite import AzuriteError
 from .nodes.runners import RUNNERS
 from .service.binding import LOOPBACK, BindingError, check_host
 from .service.client_environment import SHELLS, environment, lines
+from .service.location import Location, LocationError
 from .service.starting import start
 
 DEFAULT_BLOB_PORT = 10000
@@ -43,6 +44,11 @@ def _add_start_options(start: argparse.ArgumentParser) -> None:
         "--allow-remote",
         action="store_true",
         help="with --host: let others than this machine run commands on it",
+    )
+    start.add_argument(
+        "--accept-published-key",
+        action="store_true",
+        help="take the published key and secret from other users of this machine, too (default: from its own alone)",
     )
     start.add_argument(
         "--blob-port", type=_port, help="also start Azurite's blob service, on this port; 0 takes a free one"
@@ -114,6 +120,12 @@ def _add_env_options(env: argparse.ArgumentParser) -> None:
     env.add_argument(
         "--blob-port", type=_port, default=DEFAULT_BLOB_PORT, help="Azurite's port (default: %(default)s)"
     )
+    env.add_argument(
+        "--location",
+        type=Path,
+        metavar="DIR",
+        help="print the key of this start, which its location keeps, in place of the published one",
+    )
     env.add_argument("--host", type=_host, default=LOOPBACK, help="where the emulator listens")
     env.add_argument(
         "--shell", choices=SHELLS, default="bash", help="whose words to use; bash's are zsh's, too"
@@ -159,8 +171,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "start":
         return start(options)
     try:
-        variables = environment(options.port, options.blob_port, options.ca, options.host)
-    except AzuriteError as error:
+        key = Location(options.location).read_key() if options.location else None
+        variables = environment(options.port, options.blob_port, options.ca, options.host, key)
+    except (AzuriteError, LocationError) as error:
         print(f"azure-batch-emulator: {error}", file=sys.stderr)
         return 1
     print("\n".join(lines(variables, options.shell)))

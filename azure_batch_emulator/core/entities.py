@@ -11,9 +11,9 @@ from typing import Literal
 from .autoscale import History
 from .indexes.free_nodes import FreeNodes
 from .indexes.id_ranges import IdRanges
+from .indexes.queues import ReadyQueue
 from .indexes.task_index import TaskIndex
 from .ledger import ZERO, Ledger, Tally
-from .placing.scheduler import ReadyQueue
 from .states import RUN, IllegalTransition, Stateful
 
 Spec = dict

@@ -1,5 +1,5 @@
-"""What the core asks the engine to do. Reports come back as stimuli: `nodes.booted`, `nodes.removed`,
-`runs.running`, `runs.exited`, `runs.uploaded`, `timers.fire`."""
+"""What the core asks the engine to do. Reports come back as stimuli: `boot.booted`, `leaving.removed`,
+`reports.running`, `reports.exited`, `reports.uploaded`, `timers.fire`."""
 
 from dataclasses import dataclass
 from datetime import datetime

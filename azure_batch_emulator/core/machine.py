@@ -1,4 +1,4 @@
-"""The machine: all entities, the time of the present stimulus, and the outbox."""
+"""The machine: all entities with indexes of them, the time of the present stimulus, and the outbox."""
 
 from collections import ChainMap
 from collections.abc import Callable
@@ -11,9 +11,11 @@ from ..protocol.errors import BatchError
 from .bodies.applications import Application
 from .bodies.catalogue import Catalogue
 from .entities import Account, Job, JobSchedule, Node, Plan, Pool, Run, Spec, Task, Usage
+from .events import Event
 from .indexes.free_nodes import FreeNodes
+from .indexes.queues import CONSTRAINED, ORDINARY, JobLine, LineEntry
 from .instructions import Instruction, SetTimer
-from .placing.scheduler import CONSTRAINED, ORDINARY, JobLine, LineEntry
+from .ledger import Ledger
 from .profile import Profile
 
 T = TypeVar("T")
@@ -84,27 +86,14 @@ class Machine:
         self._out: list[Instruction] = []
         self._seq = 0
 
-    def apply(self, now: datetime, stimulus: Callable[..., T], *args: Any) -> tuple[T, list[Instruction]]:
-        """Runs a stimulus at a time, schedules what it made possible, and hands over the instructions."""
-        from .placing.dispatch import dispatch
-        from .placing.preemption import make_room
-
-        self.now = max(now, self.now)
-        result = stimulus(self, *args)
-        self.dirty |= self.holding
-        while self.dirty:
-            pool = self.dirty.pop()
-            dispatch(self, pool)
-            if pool in self.pressing:
-                self.pressing.discard(pool)
-                make_room(self, pool)
-        instructions, self._out = self._out, []
-        return result, instructions
-
     def show(self, now: datetime, look: Callable[["Machine"], T]) -> T:
         """What `look`, which changes nothing, sees at a time."""
         self.now = max(now, self.now)
         return look(self)
+
+    def tell(self, event: Event) -> None:
+        """Has those react whom the event concerns, before it returns."""
+        raise NotImplementedError
 
     def emit(self, instruction: Instruction) -> None:
         self._out.append(instruction)
@@ -116,6 +105,9 @@ class Machine:
         except OverflowError:
             return  # beyond the calendar: as good as never
         self.emit(SetTimer(at, key))
+
+    def open_ledger(self) -> Ledger:
+        return Ledger(self.now, timedelta(seconds=self.profile.statistics))
 
     def next_seq(self) -> int:
         self._seq += 1

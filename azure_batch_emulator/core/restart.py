@@ -7,8 +7,9 @@ with an empty disk; a preparation task that ran is run again with the next task;
 
 from .entities import ALIVE, Ended, Node
 from .machine import Machine
-from .nodes import node_operations, nodes
-from .runs import runs
+from .nodes import leaving, node_operations
+from .nodes.transitions import start_boot, wipe
+from .runs import reports
 
 _REBOOTED = ALIVE - {"starting"}
 
@@ -28,12 +29,12 @@ def resume(m: Machine) -> None:
 def _continue(m: Machine, node: Node, before: str) -> None:
     """`before` is the node's state at the restart."""
     if before == "leavingpool":
-        nodes.take_down(m, node.pool, node.id)
+        leaving.take_down(m, node.pool, node.id)
     elif before == "starting":
-        nodes.wipe(m, node)
-        nodes.start_boot(m, node, 0.0)
+        wipe(m, node)
+        start_boot(m, node, 0.0)
     elif before in _REBOOTED and node.state == "rebooting":
-        nodes.start_boot(m, node, m.profile.delay("reboot", m.random))
+        start_boot(m, node, m.profile.delay("reboot", m.random))
 
 
 def _interrupt(m: Machine) -> None:
@@ -42,4 +43,4 @@ def _interrupt(m: Machine) -> None:
         if run.phase == "uploading":
             run.enter("running")
         run.intent = run.intent or "recover"
-        runs.exited(m, run.id, Ended())
+        reports.exited(m, run.id, Ended())

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from ..core import restart, snapshot, timers
+from ..core.batch_service import BatchService
 from ..core.bodies.mounts import Mountable
 from ..core.instructions import Instruction, NodeInstruction, SetTimer
 from ..core.machine import Machine
@@ -85,7 +86,7 @@ class Engine:
             auto_storage=bool(storage),
             mountable=mountable(storage) if runner else Mountable(missing="Simulated nodes mount nothing."),
         )
-        self._machine = Machine(profile, random, clock.now(), self.catalogue)
+        self._machine = BatchService(profile, random, clock.now(), self.catalogue)
         self._lock = threading.RLock()
         self._timers = TimerQueue(clock, self._lock, self._report)
         self._workers = Workers()

@@ -3,10 +3,12 @@
 https://learn.microsoft.com/rest/api/batchmanagement/pool
 """
 
+from ..core.bodies.checks import check_range
 from ..core.bodies.pool_specs import check_formula, check_interval
 from ..core.entities import Pool
 from ..core.machine import Machine
 from ..core.pools import pools, scaling
+from ..core.pools.checks import check_active, check_steady
 from ..core.views import views
 from ..protocol.conditions import Conditions
 from ..protocol.errors import BatchError
@@ -86,7 +88,7 @@ def _change(
 ) -> Pool:
     """Everything that can be refused is refused before anything changes."""
     conditions.check("PUT", pool.etag, pool.modified)
-    pools.check_active(pool)
+    check_active(pool)
     body = pool_conversion.to_batch(resource)
     option = _option(body)
     given = check_model("BatchPoolCreateOptions", _completed(body, pool), "")
@@ -147,14 +149,14 @@ def _check_scale(m: Machine, pool: Pool, scale: dict) -> None:
         if "autoScaleEvaluationInterval" in scale:
             check_interval(scale["autoScaleEvaluationInterval"])
         if _scales_anew(pool, scale):
-            pools.check_steady(pool)
+            check_steady(pool)
             scaling.check_period(m, pool)
     elif scale:
         for name, target in zip(_TARGET_NAMES, _targets(pool, scale), strict=True):
-            pools.check_range(name, target, 0, 2**31 - 1)
+            check_range(name, target, 0, 2**31 - 1)
         pools.check_timeout(scale)
         if _targets(pool, scale) != (pool.dedicated, pool.low_priority):
-            pools.check_steady(pool)
+            check_steady(pool)
 
 
 _TARGET_NAMES = ("targetDedicatedNodes", "targetLowPriorityNodes")

@@ -20,8 +20,8 @@ from ..core.instructions import (
     StartRun,
     UploadOutputs,
 )
-from ..core.nodes import nodes
-from ..core.runs import runs
+from ..core.nodes import boot, leaving
+from ..core.runs import reports
 from ..host.threads import Workers
 from . import environment, transfer, workspace
 from .access import NodeAccess
@@ -124,19 +124,19 @@ class NodeAgents:
         """A defect of ours must not lose a task: it ends with the service's error."""
         if error := done.exception():
             failure = _defect(error)
-            self._report(runs.exited, run_id, Ended(None, failure))
-            self._report(runs.uploaded, run_id, failure)
+            self._report(reports.exited, run_id, Ended(None, failure))
+            self._report(reports.uploaded, run_id, failure)
             self._forget(run_id)
 
     def _report_boot_crash(self, done: Future, order: BootNode) -> None:
         """Nor may it leave a node starting for ever: the node is unusable, and says why."""
         if error := done.exception():
-            self._report(nodes.booted, order.pool, order.node, order.boot, _defect(error))
+            self._report(boot.booted, order.pool, order.node, order.boot, _defect(error))
 
     def _report_removal_crash(self, done: Future, order: RemoveNode) -> None:
         """Nor keep a pool resizing: what could not be cleaned up stays on disk, but the node is gone."""
         if done.exception() is not None:
-            self._report(nodes.removed, order.pool, order.node)
+            self._report(leaving.removed, order.pool, order.node)
 
     # Nodes
 
@@ -166,7 +166,7 @@ class NodeAgents:
             with self._lock:
                 self._packages[order.node] = installed
         self._services.logs.write(order.node, f"node {order.number} booted: {_short(failure)}")
-        self._report(nodes.booted, order.pool, order.node, order.boot, failure)
+        self._report(boot.booted, order.pool, order.node, order.boot, failure)
 
     def _remove(self, order: RemoveNode) -> None:
         if boot := self._boots.pop(order.node, None):
@@ -179,7 +179,7 @@ class NodeAgents:
             self._services.mounts.unmount(order.node)
             self._services.workspace.delete(self._services.workspace.discard(spec.root_dir))
         self._services.logs.remove(order.node)
-        self._report(nodes.removed, order.pool, order.node)
+        self._report(leaving.removed, order.pool, order.node)
 
     # Runs
 
@@ -196,7 +196,7 @@ class NodeAgents:
         log.debug("run %s of %s %s ended: %s", order.run, order.kind, order.task, outcome)
         ended = f"exit code {outcome.exit_code}, {_short(outcome.failure)}"
         self._services.logs.write(order.node, f"{what}: {ended}")
-        self._report(runs.exited, order.run, outcome)
+        self._report(reports.exited, order.run, outcome)
         self._forget(order.run)
 
     def _launch(self, order: StartRun, cancelled: threading.Event) -> Ended:
@@ -227,7 +227,7 @@ class NodeAgents:
                 return Ended(None, failed)
         if cancelled.is_set():
             return Ended()
-        self._report(runs.running, order.run)
+        self._report(reports.running, order.run)
         return self._runner.run(
             TaskLaunch(
                 order.run,
@@ -259,7 +259,7 @@ class NodeAgents:
         self._services.logs.write(
             order.node, f"task {order.task} of job {order.job}: output files, {_short(failure)}"
         )
-        self._report(runs.uploaded, order.run, failure)
+        self._report(reports.uploaded, order.run, failure)
 
     def upload_logs(self, node_id: str, files: list[Path], container: dict, directory: str) -> None:
         def upload() -> None:

@@ -20,9 +20,9 @@ from ..core.instructions import (
     StartRun,
     UploadOutputs,
 )
-from ..core.nodes import nodes
+from ..core.nodes import boot, leaving
 from ..core.profile import Profile
-from ..core.runs import runs
+from ..core.runs import reports
 from .runners.image_references import check_references
 
 Later = Callable[..., None]
@@ -50,17 +50,17 @@ class SimulatedNodes:
         match order:
             case BootNode():
                 failure = check_references(order.images)
-                self._later(0.0, nodes.booted, order.pool, order.node, order.boot, failure)
+                self._later(0.0, boot.booted, order.pool, order.node, order.boot, failure)
             case RemoveNode():
-                self._later(0.0, nodes.removed, order.pool, order.node)
+                self._later(0.0, leaving.removed, order.pool, order.node)
             case StartRun():
-                self._later(0.0, runs.running, order.run)
-                self._later(self._profile.delay("task", self._random), runs.exited, order.run, Ended(0))
+                self._later(0.0, reports.running, order.run)
+                self._later(self._profile.delay("task", self._random), reports.exited, order.run, Ended(0))
             case KillRun():
                 # The end that was due comes, too, and finds nothing to end.
-                self._later(0.0, runs.exited, order.run, Ended(KILLED))
+                self._later(0.0, reports.exited, order.run, Ended(KILLED))
             case UploadOutputs():
-                self._later(0.0, runs.uploaded, order.run, None)
+                self._later(0.0, reports.uploaded, order.run, None)
             case DeleteFiles():
                 pass
             case _:

@@ -19,8 +19,8 @@ def check_host(host: str, allow_remote: bool) -> str:
         raise BindingError(f"--host takes an IP address or localhost, not {host!r}.") from None
     if not (address.is_loopback or allow_remote):
         raise BindingError(
-            f"With --host {host}, everybody who reaches this machine over the network can run commands on it, because "
-            "the account's key is published; if that is what you want, give --allow-remote as well."
+            f"With --host {host}, whoever reaches this machine over the network and has the account's key can run "
+            "commands on it; if that is what you want, give --allow-remote as well."
         )
     return str(address)
 

@@ -10,18 +10,21 @@ from ..identity import directory
 from .binding import LOOPBACK, local_address
 
 
-def environment(port: int, blob_port: int, ca: Path | None = None, host: str = LOOPBACK) -> dict[str, str]:
+def environment(
+    port: int, blob_port: int, ca: Path | None = None, host: str = LOOPBACK, key: str | None = None
+) -> dict[str, str]:
     """Those of the SDK's callers and Snakemake, of blob storage, and of the az CLI. With an authority to trust, the
-    URLs begin with https, and there is a login for Entra ID too."""
+    URLs begin with https, and there is a login for Entra ID too. `key` is that of one start of the emulator, None for
+    what is published."""
     scheme = "https" if ca else "http"
     url = f"{scheme}://{local_address(host)}:{port}"
     variables = {
         "AZ_BATCH_ACCOUNT_URL": url,
         "AZ_BATCH_ACCOUNT_NAME": DEV_ACCOUNT,
-        "AZ_BATCH_ACCOUNT_KEY": DEV_KEY,
+        "AZ_BATCH_ACCOUNT_KEY": key or DEV_KEY,
         "AZ_BLOB_ACCOUNT_URL": azurite.url_with_sas(azurite.accounts(blob_port, scheme)[0]),
         "AZURE_BATCH_ACCOUNT": DEV_ACCOUNT,
-        "AZURE_BATCH_ACCESS_KEY": DEV_KEY,
+        "AZURE_BATCH_ACCESS_KEY": key or DEV_KEY,
         "AZURE_BATCH_ENDPOINT": url,
     }
     if ca:
@@ -29,7 +32,7 @@ def environment(port: int, blob_port: int, ca: Path | None = None, host: str = L
             "AZURE_AUTHORITY_HOST": url,
             "AZURE_TENANT_ID": directory.ADFS,
             "AZURE_CLIENT_ID": directory.CLIENT_ID,
-            "AZURE_CLIENT_SECRET": directory.CLIENT_SECRET,
+            "AZURE_CLIENT_SECRET": key or directory.CLIENT_SECRET,
             "AZURE_SUBSCRIPTION_ID": directory.SUBSCRIPTION,
             "REQUESTS_CA_BUNDLE": str(ca.absolute()),
             "NODE_EXTRA_CA_CERTS": str(ca.absolute()),

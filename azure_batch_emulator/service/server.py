@@ -11,7 +11,7 @@ from typing import TextIO
 import uvicorn
 from starlette.types import ASGIApp
 
-from .. import DEV_ACCOUNT
+from .. import DEV_ACCOUNT, DEV_KEY
 from ..core.profile import Profile
 from ..core.snapshot import SnapshotError
 from ..engine.clock import Clock, RealClock
@@ -32,8 +32,9 @@ from ..web.control_routes import ControlRoutes
 from ..web.fault_injection import FaultInjection
 from ..web.request_faults import RequestFaults
 from ..web.request_log import RequestLog
+from ..web.visitors import Visitors
 from .binding import LOOPBACK, listen, local_address
-from .location import Location
+from .location import Location, new_key
 from .state_store import StateStore
 
 
@@ -45,6 +46,9 @@ class Emulator:
     on; None means a temporary directory, removed by `stop()`, and no state. With a certificate (one that has been
     checked) it serves https instead of http. `storage` are the accounts of an Azurite for nodes; the first is linked
     to the Batch account. `request_log` gets a line of JSON for each request.
+
+    `key` is the account's, and the tenant's secret, of this start; the location keeps it. The published ones are
+    accepted from this process's own user, and with `accept_published_key` from everybody.
     """
 
     def __init__(
@@ -61,8 +65,11 @@ class Emulator:
         packages: PackageStore | None = None,
         storage: tuple[StorageAccount, ...] = (),
         request_log: TextIO | None = None,
+        accept_published_key: bool = False,
     ) -> None:
         self.host, self.port = host, port
+        self.key = new_key()
+        self._accept_published_key = accept_published_key
         self._certificate = certificate
         self._profile, self._runner, self._seed = profile, runner, seed
         self._clock = clock or RealClock()
@@ -125,8 +132,10 @@ class Emulator:
         if self._location is not None:
             self._resume(engine, self._location)
         engine.start()
+        if self._location is not None:
+            self._location.write_key(self.key)
         authenticator = Authenticator(
-            SharedKey(DEV_ACCOUNT, lambda: set(engine.read(accounts.keys))), Tokens(issuer)
+            SharedKey(DEV_ACCOUNT, lambda: {self.key, *engine.read(accounts.keys)}, DEV_KEY), Tokens(issuer)
         )
         # A generator of its own: what requests suffer does not depend on what nodes do.
         requests = RequestFaults(self._profile.http, Random(None if self._seed is None else ~self._seed))
@@ -136,7 +145,9 @@ class Emulator:
             engine,
             issuer,
             ControlRoutes(self._control, authenticator),
+            self.key,
         )
+        app = Visitors(app, self.host, (lambda _: True) if self._accept_published_key else connections.own)
         return app if self._request_log is None else RequestLog(app, self._request_log)
 
     def _make_engine(self, issuer: Issuer) -> Engine:

@@ -104,6 +104,7 @@ def _set_up(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> tuple
         packages=packages,
         storage=blobs.accounts if blobs else (),
         request_log=request_log,
+        accept_published_key=options.accept_published_key,
     )
     try:
         emulator.start()
@@ -120,8 +121,8 @@ def _tell(options: argparse.Namespace, emulator: Emulator, blobs: Azurite | None
     beside = f", blobs at {blobs.url}" if blobs else ""
     if not is_loopback(emulator.host):
         print(
-            f"azure-batch-emulator: whoever reaches {emulator.host} port {emulator.port} can run commands on this "
-            "machine: the account's key is published.",
+            f"azure-batch-emulator: whoever reaches {emulator.host} port {emulator.port} and has the account's key can "
+            f"run commands on this machine{_which_key(options)}.",
             file=sys.stderr,
         )
     print(
@@ -129,6 +130,12 @@ def _tell(options: argparse.Namespace, emulator: Emulator, blobs: Azurite | None
     )
     trusted = options.ca or options.cert
     print(hint(emulator.port, blobs.port if blobs else None, emulator.host, trusted), flush=True)
+
+
+def _which_key(options: argparse.Namespace) -> str:
+    if options.accept_published_key:
+        return ": with --accept-published-key that is everybody"
+    return "" if options.location else "; to have one for them, give --location"
 
 
 def load_certificate(

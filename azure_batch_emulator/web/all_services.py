@@ -11,9 +11,11 @@ from .management.resource_manager import Management
 from .sign_in import SignIn
 
 
-def all_services(batch: ASGIApp, engine: Engine, issuer: Issuer, control: ControlRoutes) -> ASGIApp:
-    """Paths that belong to nobody else are the Batch service's."""
-    others = (control, Management(engine, issuer), ManagedIdentity(engine), SignIn(issuer))
+def all_services(
+    batch: ASGIApp, engine: Engine, issuer: Issuer, control: ControlRoutes, secret: str
+) -> ASGIApp:
+    """Paths that belong to nobody else are the Batch service's. `secret` is the tenant's, of this start."""
+    others = (control, Management(engine, issuer), ManagedIdentity(engine), SignIn(issuer, secret))
     return Router(
         [route for other in others for route in other.routes()], redirect_slashes=False, default=batch
     )

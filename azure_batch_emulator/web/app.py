@@ -25,6 +25,7 @@ from .auth import Authenticator
 from .call import Call, Reply
 from .operations import account, files, job_schedules, jobs, nodes, pools
 from .request_log import notes
+from .visitors import is_own
 
 log = logging.getLogger("azure_batch_emulator.requests")
 MAX_BODY = 1 << 20  # bytes of a request body, as addtaskcollection documents it
@@ -85,7 +86,9 @@ class Application:
         raw_body = await read_body(request)
         pairs = parse_qsl(request.scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        access = self._authenticator.check(request.method, raw_path, pairs, headers, datetime.now(UTC))
+        access = self._authenticator.check(
+            request.method, raw_path, pairs, headers, datetime.now(UTC), is_own(request.scope)
+        )
         notes(request.scope)["account"] = self._engine.account
         query: dict[str, str] = {}
         for name, value in pairs:

@@ -6,6 +6,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..core import chance
 from ..core.entities import Node
 from ..core.machine import Machine
 from ..core.nodes import faults
@@ -82,7 +83,7 @@ def _cores(name: str, value: Any) -> None:
 
 
 _CHECKS: dict[str, Callable[[str, Any], None]] = {
-    "allocations": _one_of(faults.ALLOCATION_FAULTS),
+    "allocations": _one_of(chance.ALLOCATION_FAULTS),
     "boots": _count,
     "startTasks": _count,
     "requests": _one_of(KINDS),

@@ -13,6 +13,7 @@ from ..protocol.schema import parse_object
 from .app import error_response, read_body
 from .auth import Authenticator
 from .control import Control
+from .visitors import is_own
 
 
 class ControlRoutes:
@@ -38,7 +39,9 @@ class ControlRoutes:
         path = request.scope["raw_path"].decode("ascii", "replace").partition("?")[0]
         query = parse_qsl(request.scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        access = self._authenticator.check(request.method, path, query, headers, datetime.now(UTC))
+        access = self._authenticator.check(
+            request.method, path, query, headers, datetime.now(UTC), is_own(request.scope)
+        )
         access.check(("-",), {})
 
     def _act(self, request: Request, body: bytes) -> Response:

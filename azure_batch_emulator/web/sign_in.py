@@ -15,6 +15,8 @@ from starlette.routing import Route
 
 from ..identity import directory
 from ..identity.issuer import ISSUER, Issuer
+from .auth.shared_key import NOT_YOURS
+from .visitors import is_own
 
 LIFETIME = timedelta(seconds=3599)
 MAX_FORM = 1 << 16  # bytes; forms are small
@@ -31,10 +33,11 @@ class SignInError(Exception):
 
 
 class SignIn:
-    """The tenant's endpoints. `routes` are below `/{tenant}`, where clients expect them."""
+    """The tenant's endpoints. `routes` are below `/{tenant}`, where clients expect them. The published secret counts
+    from the emulator's own user only, and `secret` from everybody."""
 
-    def __init__(self, issuer: Issuer) -> None:
-        self._issuer = issuer
+    def __init__(self, issuer: Issuer, secret: str) -> None:
+        self._issuer, self._secret = issuer, secret
 
     def routes(self) -> list[Route]:
         return [
@@ -114,12 +117,14 @@ class SignIn:
     async def token(self, request: Request) -> Response:
         try:
             form = await _form(request)
-            answer = self._grant(request.path_params["tenant"], form, datetime.now(UTC))
+            answer = self._grant(
+                request.path_params["tenant"], form, datetime.now(UTC), is_own(request.scope)
+            )
         except SignInError as error:
             return _refusal(error)
         return JSONResponse(answer, headers=_NO_STORE)
 
-    def _grant(self, tenant: str, form: Mapping[str, str], now: datetime) -> dict:
+    def _grant(self, tenant: str, form: Mapping[str, str], now: datetime, own: bool) -> dict:
         if not directory.is_tenant(tenant):
             raise _no_tenant(tenant)
         for name in ("grant_type", "client_id", "client_secret"):
@@ -137,8 +142,12 @@ class SignIn:
                 700016,
                 f"Application with identifier '{form['client_id'][:40]}' was not found in the directory.",
             )
-        if not hmac.compare_digest(form["client_secret"].encode(), directory.CLIENT_SECRET.encode()):
-            raise SignInError("invalid_client", 7000215, "Invalid client secret provided.", 401)
+        given = form["client_secret"].encode()
+        if not hmac.compare_digest(given, self._secret.encode()):
+            if not hmac.compare_digest(given, directory.CLIENT_SECRET.encode()):
+                raise SignInError("invalid_client", 7000215, "Invalid client secret provided.", 401)
+            if not own:
+                raise SignInError("invalid_client", 7000215, NOT_YOURS, 401)
         resource = _resource(form)
         seconds = int(LIFETIME.total_seconds())
         answer: dict = {

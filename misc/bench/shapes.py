@@ -9,12 +9,11 @@ from random import Random
 from typing import Any
 
 from azure_batch_emulator.core import timers
+from azure_batch_emulator.core.batch_service import BatchService
 from azure_batch_emulator.core.instructions import SetTimer
-from azure_batch_emulator.core.jobs import jobs
-from azure_batch_emulator.core.machine import Machine
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.core.profile import Profile
-from azure_batch_emulator.core.tasks import tasks
 from azure_batch_emulator.engine.region import catalogue
 from azure_batch_emulator.nodes.simulated import SimulatedNodes
 from azure_batch_emulator.protocol.schema import check_model
@@ -62,7 +61,7 @@ class Simulation:
 
     def __init__(self) -> None:
         self.now = START
-        self.machine = Machine(Profile(), Random(1), START, catalogue())
+        self.machine = BatchService(Profile(), Random(1), START, catalogue())
         self._events: list[tuple[datetime, int, Callable[..., Any], tuple]] = []
         self._seq = 0
         self._nodes = SimulatedNodes(Profile(), Random(1), self._later)

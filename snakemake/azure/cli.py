@@ -11,7 +11,9 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
+
+from snakemake.azure.secrets import HIDDEN, SHORTEST, remember, without_secrets
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.account import BlobAccount
@@ -19,8 +21,24 @@ if TYPE_CHECKING:
 EXECUTOR = "az-batch"
 PROVIDER = "azblob"
 
+SECRET_VARIABLES = (
+    "AZ_BATCH_ACCOUNT_KEY",
+    "AZ_BLOB_ACCOUNT_KEY",
+    "AZ_BLOB_CREDENTIAL",
+    "AZURE_CLIENT_SECRET",
+)
+
+_SECRET_NAME = re.compile(r"key|secret|token|passw|credential|connection-string")
+
+_INSTEAD = {
+    "--storage-azblob-account-url": "AZ_BLOB_ACCOUNT_URL, or SNAKEMAKE_STORAGE_AZBLOB_ACCOUNT_URL for several,",
+    "--storage-azblob-account-key": "AZ_BLOB_ACCOUNT_KEY, or SNAKEMAKE_STORAGE_AZBLOB_ACCOUNT_KEY for several,",
+    "--storage-azblob-connection-string": "AZ_BLOB_CONNECTION_STRING",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _one_sentence(parser)
     group = parser.add_argument_group("AZURE BATCH")
     group.add_argument(
         "--az-batch",
@@ -60,23 +78,77 @@ def apply_arguments(args: argparse.Namespace) -> None:
         _prepare_az_batch(args)
 
 
-def hide_secrets(parser: argparse.ArgumentParser) -> None:
-    """Takes SAS and keys out of the command line that Snakemake prints, keeps in its log and hands to loggers."""
+def hide_secrets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Takes SAS, keys and passwords out of the command line that Snakemake prints, keeps in its log and hands to
+    loggers, and says so when there was one: other users of the machine can read it there.
+    """
+    secrets = dict(_secrets(parser, args))
+    remember(value for values in secrets.values() for value in values)
+    remember(os.environ.get(name) for name in SECRET_VARIABLES)
     _, parsed = getattr(parser, "_source_to_settings", {}).get("command_line", {}).get("", (None, []))
+    for option in [o for o, values in secrets.items() if any(v in text for v in values for text in parsed)]:
+        print(
+            f"{option} has a secret on the command line, where every user of this machine can read it while Snakemake "
+            f"runs, and which the shell keeps: set {_INSTEAD.get(option, 'its environment variable')} instead.",
+            file=sys.stderr,
+        )
     for argv in (parsed, sys.argv):
-        argv[:] = list(_without_secrets(argv))
+        argv[:] = [_without(text, secrets) for text in argv]
 
 
-def _without_secrets(argv: list[str]) -> Iterator[str]:
-    key, before = "--storage-azblob-account-key", ""
-    for text in argv:
-        if before == key:
-            yield "***"
-        elif text.startswith(f"{key}="):
-            yield f"{key}=***"
+def _secrets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
+    """Options that may hold a credential, and those that they hold, however they were written.
+
+    They are those that can be given by an environment variable, which is what plugins have for that; of other plugins,
+    those whose name says so.
+    """
+    for action in parser._actions:
+        if not (getattr(action, "env_var", None) and action.option_strings):
+            continue
+        given = getattr(args, action.dest, None)
+        values = [v for v in (given if isinstance(given, list) else [given]) if isinstance(v, str) and v]
+        bare = [value.partition("::")[2] if "::" in value else value for value in values]
+        option = action.option_strings[-1]
+        if option == "--storage-azblob-account-url":
+            bare = [query for value in bare if (query := value.partition("?")[2])]
+        elif not (option in _INSTEAD or _SECRET_NAME.search(option)):
+            continue
+        if bare:
+            yield option, bare
+
+
+def _without(text: str, secrets: dict[str, list[str]]) -> str:
+    for value in (value for values in secrets.values() for value in values):
+        # A short one, which is no key, would be found within other words.
+        if len(value) >= SHORTEST or text == value or text.endswith((f"={value}", f"::{value}")):
+            text = text.removesuffix(value) + HIDDEN if text.endswith(value) else text.replace(value, HIDDEN)
+    return without_secrets(text)
+
+
+def _one_sentence(parser: argparse.ArgumentParser) -> None:
+    """Slips in our own options are told as all others are, by one sentence and exit code 1, without a value, which may
+    be a secret in the wrong place; argparse puts its list of all options before it.
+    """
+    fails = parser.error
+
+    def error(message: str) -> NoReturn:
+        if wrong := re.match(
+            r"argument ((?:--\S+/)*--(?:az-batch|storage-azblob)[\w-]*): invalid int value", message
+        ):
+            message = f"{wrong[1]} must be a whole number."
+        elif unknown := re.findall(r"(?<=\s)--(?:az-batch|storage-azblob)[\w-]*", message):
+            if message.startswith("unrecognized arguments"):
+                message = f"There is no option {unknown[0]}; snakemake --help lists them."
+            elif message.startswith("ambiguous option"):
+                message = f"Several options begin like {unknown[0]}; write out which one is meant."
+            else:
+                message = f"{message.removeprefix('argument ').rstrip('.')}."
         else:
-            yield re.sub(r"(?i)\b(sig=|AccountKey=|SharedAccessSignature=)[^&;\s]+", r"\1***", text)
-        before = text
+            fails(without_secrets(message))
+        print(without_secrets(message), file=sys.stderr)
+        sys.exit(1)
+
+    parser.error = error  # type: ignore[method-assign]
 
 
 def _given(value: object) -> bool:

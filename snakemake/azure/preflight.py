@@ -3,9 +3,8 @@
 Each function raises a `WorkflowError` of one sentence that names the option or variable to set.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,8 @@ from snakemake.azure.batch.client import Batch, BatchError
 from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import ExistingPool
 from snakemake.azure.batch.pools import PoolError
-from snakemake.azure.blob.account import ACCOUNT_URL, TAGGED_URLS
 from snakemake.azure.blob.names import container_name_fault, query_fault
-from snakemake.azure.blob.node_access import for_nodes
+from snakemake.azure.blob.node_access import Use
 from snakemake.azure.image.reference import parse_image_reference
 from snakemake.azure.image.registry import check_pull
 from snakemake.azure.settings import DEFAULT_VM_SIZE, ExecutorSettings, SettingsError, endpoint, is_emulator
@@ -96,13 +94,20 @@ def container_image(settings: ExecutorSettings, given: str | None) -> str:
     )
 
 
-def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -> None:
-    """Asks the image's registry whether it has the image. Not for a pool that exists, which may have a login of its
-    own, nor for an emulator on this machine, whose engine may have the image without any registry."""
+def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -> str:
+    """Asks the image's registry whether it has the image; returns its name with the digest that the tag stands for now,
+    so that nodes that come later pull the same one.
+
+    Not for a pool that exists, which may have a login of its own and the image already, nor for an emulator on this
+    machine, whose engine may have the image without any registry; there, and where the registry gives no answer here,
+    the name stays as it is.
+    """
     if is_loopback(account_endpoint) or settings.pool_id is not None:
-        return
-    if problem := check_pull(parse_image_reference(image)).problem:
-        raise SettingsError(problem)
+        return image
+    pull = check_pull(parse_image_reference(image))
+    if pull.problem:
+        raise SettingsError(pull.problem)
+    return pull.pinned or image
 
 
 def blob_storage(provider: Any, prefix: str | None) -> "tuple[BlobAccount, str]":
@@ -128,18 +133,36 @@ def tagged_storage(storages: Mapping[str, Any]) -> "dict[str, StorageProvider]":
     }
 
 
-def tagged_accounts(
-    tagged: "Mapping[str, StorageProvider]", now: datetime, lifetime: timedelta
-) -> dict[str, str]:
-    """The environment variable that gives a task access to the accounts of these providers.
+def storage_uses(
+    default: "StorageProvider",
+    storages: Mapping[str, Any],
+    files: Iterable[Any],
+    written: Iterable[str],
+) -> list[Use]:
+    """The storage accounts that tasks need, and of each the containers: all that the workflow names.
 
-    It is the one that Snakemake reads their setting `account_url` from: a list of `TAG::URL`, each URL with a SAS.
+    files: outputs, logs and benchmarks of all rules, as Snakemake's files, for what is written to; written: further
+    containers of the default provider's account that are.
     """
-    urls = [
-        f"{tag}::{for_nodes(provider.store.account, now, lifetime, provider.containers)[ACCOUNT_URL]}"
-        for tag, provider in sorted(tagged.items())
+    tagged = tagged_storage(storages)
+    ours = [p for n, p in storages.items() if isinstance(p, type(default)) and n not in tagged]
+    outputs = [file.storage_object for file in files if file.is_storage]
+    return [
+        _use(None, list({id(p): p for p in [default, *ours]}.values()), outputs, set(written)),
+        *(_use(tag, [provider], outputs, set()) for tag, provider in sorted(tagged.items())),
     ]
-    return {TAGGED_URLS: json.dumps(urls)} if urls else {}
+
+
+def _use(tag: str | None, providers: "list[StorageProvider]", outputs: list[Any], written: set[str]) -> Use:
+    written |= {each.container for each in outputs if any(each.provider is p for p in providers)}
+    # With a wildcard there, any container may be written to.
+    anywhere = any("{" in container for container in written)
+
+    def containers() -> dict[str, bool]:
+        named = written.union(*(p.containers for p in providers))
+        return {c: anywhere or c in written for c in named if c and container_name_fault(c) is None}
+
+    return Use(providers[0].store.account, containers, tag)
 
 
 def output_cache(rules: Iterable[str] | None, environ: Mapping[str, str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ Snakemake turns each field into an option `--az-batch-<field>`. Everything here 
 is created in Azure; `SettingsError` says in one sentence what is wrong and which option to set.
 """
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -141,10 +142,14 @@ def read_legacy_config(path: Path) -> LegacyConfig:
         raise SettingsError(f"The file given as --az-batch-config is not YAML: {path}{where}.") from None
     if not isinstance(data, dict):
         raise SettingsError(f"The file given as --az-batch-config must hold 'KEY: value' lines: {path}.")
-    if unknown := sorted(set(map(str, data)) - set(_LEGACY_KEYS)):
-        raise SettingsError(
-            f"Unknown key {unknown[0]} in {path}; --az-batch-config knows {', '.join(_LEGACY_KEYS)}."
-        )
+    for place, key in enumerate(data, 1):
+        if key not in _LEGACY_KEYS:
+            # One that is like none of ours may be anything, a secret without its key, too.
+            like = difflib.get_close_matches(str(key), _LEGACY_KEYS, cutoff=0.7)
+            name = f"key {key}" if like else f"entry {place}"
+            raise SettingsError(
+                f"Unknown {name} in {path}; --az-batch-config knows {', '.join(_LEGACY_KEYS)}."
+            )
     values = {_LEGACY_KEYS[key]: value for key, value in data.items() if value is not None}
     count = values.get("node_count")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int)):

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import os
+import stat
 import tarfile
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snakemake.azure.node.sources import SourcesError
+from snakemake.azure.node.sources import SourcesError, manifest
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.account import BlobAccount
@@ -31,26 +32,32 @@ _NEVER = {".snakemake", ".git"}
 
 @dataclass(frozen=True)
 class SourceArchive:
-    """A packed archive: its bytes, the SHA-256 of them in hexadecimal, and which files were not there to pack."""
+    """A packed archive: its bytes, the SHA-256 (hexadecimal) of them and of what they hold (`manifest`), and which
+    files were not there to pack.
+    """
 
     data: bytes
     sha256: str
+    files: str
     missing: tuple[str, ...] = ()
 
 
 def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchive:
     """Packs `files`, which must lie below `workdir`, into a gzipped tar with names relative to it.
 
-    Links are replaced by what they lead to. What is no file, or not there (git lists files that were deleted, a
-    script's path may hold wildcards), is left out and named in the archive's `missing`.
+    Links are replaced by what they lead to, which must lie below `workdir`, too. What is no file, or not there (git
+    lists files that were deleted, a script's path may hold wildcards), is left out, and named in the archive's
+    `missing`.
 
     Raises
     ------
-    SourcesError: a file lies outside the working directory, or cannot be read, or they are too large together.
+    SourcesError: a file, or what a link leads to, lies outside the working directory; a file
+        cannot be read; they are too large together.
     """
     members, missing = _members(files, workdir)
     _check_size(members)
     buffer = io.BytesIO()
+    held: list[tuple[str, bool, str]] = []
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT, dereference=True) as tar,
@@ -61,17 +68,25 @@ def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchiv
                 info.uid = info.gid = 0
                 info.uname = info.gname = ""
                 info.mtime = 0
-                with path.open("rb") as f:
-                    tar.addfile(info, f)
+                data = path.read_bytes()
+                info.size = len(data)
+                held.append((name, bool(info.mode & stat.S_IXUSR), hashlib.sha256(data).hexdigest()))
+                tar.addfile(info, io.BytesIO(data))
             except OSError as e:
                 raise SourcesError(f"Cannot read the workflow's file {path}: {e.strerror}.") from None
-    data = buffer.getvalue()
-    return SourceArchive(data, hashlib.sha256(data).hexdigest(), tuple(sorted(missing)))
+    packed_data = buffer.getvalue()
+    return SourceArchive(
+        packed_data,
+        hashlib.sha256(packed_data).hexdigest(),
+        hashlib.sha256(manifest(held)).hexdigest(),
+        tuple(sorted(missing)),
+    )
 
 
 def _members(files: Iterable[str | os.PathLike[str]], workdir: Path) -> tuple[dict[str, Path], list[str]]:
     """Names in the archive and the files they stand for; and the names that stand for nothing."""
     members, links, missing = {}, [], []
+    top = workdir.resolve()
     for path_or_name in files:
         file = os.fspath(path_or_name)
         given = file if (workdir / file).exists() else _unquoted(file)
@@ -87,6 +102,7 @@ def _members(files: Iterable[str | os.PathLike[str]], workdir: Path) -> tuple[di
             )
         path = workdir / name
         if path.is_file():
+            _check_link(name, path, top)
             members[name] = path
         elif path.is_symlink() and path.is_dir():
             links.append(name)
@@ -100,6 +116,17 @@ def _members(files: Iterable[str | os.PathLike[str]], workdir: Path) -> tuple[di
         if not below:
             missing.append(link)
     return members, missing
+
+
+def _check_link(name: str, path: Path, top: Path) -> None:
+    """A link, or a folder on the way that is one, may not lead to a file that nobody meant to send."""
+    target = path.resolve()
+    if not target.is_relative_to(top):
+        raise SourcesError(
+            f"The workflow's file {name} is a link to {target}, outside the working directory {top}, which is not "
+            "sent to the nodes: put a copy in its place, take it out of git, or set --directory to a "
+            "directory that holds both."
+        )
 
 
 def _check_size(members: dict[str, Path]) -> None:

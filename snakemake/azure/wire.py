@@ -1,5 +1,6 @@
 """Words and addresses as they come over the wire."""
 
+import ipaddress
 from urllib.parse import urlsplit
 
 
@@ -9,5 +10,13 @@ def lower(value: object) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine."""
-    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    """Whether the URL's host is this machine. Names below `localhost` are not counted: many resolvers ask the network
+    for them.
+    """
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

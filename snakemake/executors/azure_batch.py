@@ -28,16 +28,15 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
-from snakemake.azure import preflight
 from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.placement import Place
 from snakemake.azure.batch.run import BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
-from snakemake.azure.blob.node_access import for_nodes
 from snakemake.azure.settings import ExecutorSettings, SettingsError
 from snakemake.azure.signals import hangup_as_interrupt, unfinished, uninterrupted
 from snakemake.azure.sources import BlobSources
+from snakemake.executors.azure_batch_access import node_access
 from snakemake.executors.azure_batch_checks import check
 from snakemake.executors.azure_batch_outcomes import Failure, Verdicts
 from snakemake.executors.azure_batch_tasks import TaskMaker, demand
@@ -100,9 +99,10 @@ class AzBatchExecutor(RemoteExecutor):
             self.task_maker = TaskMaker(
                 self,
                 self.sources.name,
-                self.sources.sha256,
+                checked.sources,
                 checked.settings.task_retries,
                 checked.output_cache,
+                lambda: self.run.further_environment(),
             )
         except BaseException:
             # The constructor's thread must not outlive the failure.
@@ -169,18 +169,13 @@ class AzBatchExecutor(RemoteExecutor):
         return self._run
 
     def _new_run(self) -> BatchRun:
-        checked, now = self.checked, datetime.now(UTC)
-        lifetime = timedelta(hours=checked.settings.sas_hours)
-        container = checked.source_prefix.partition("/")[0]
+        checked = self.checked
         return BatchRun(
             id=checked.run_id,
             batch=checked.batch,
             sources=self.sources,
-            environment={
-                **self.task_maker.environment(),
-                **for_nodes(checked.blob_account, now, lifetime, [container]),
-                **preflight.tagged_accounts(checked.tagged_storage, now, lifetime),
-            },
+            environment=self.task_maker.environment(),
+            access=node_access(self.workflow, checked, self.logger.warning),
             image=checked.image,
             patience=timedelta(minutes=checked.settings.node_timeout),
             say=self.logger.info,

@@ -65,14 +65,15 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     os_images.for_vm(placement.default_size)
     placement.existing = preflight.existing_pool(batch, settings)
     preflight.check_blob_access(blob_account, source_prefix)
-    preflight.check_image(settings, image, account.endpoint)
+    if (pinned := preflight.check_image(settings, image, account.endpoint)) != image:
+        logger.info(f"Azure Batch: all tasks run in {pinned}, which is what {image} stands for now.")
     tagged = preflight.tagged_storage(workflow.storage_registry._storages)
     for storage_account in [blob_account, *(provider.store.account for provider in tagged.values())]:
         if warning := storage_account.expiry_warning(now):
             logger.warning(warning)
     return Checked(
         settings=settings,
-        image=image,
+        image=pinned,
         batch=batch,
         blob_account=blob_account,
         source_prefix=source_prefix,

@@ -1,7 +1,7 @@
 """From a Snakemake job to a Batch task: what the job asks for, and the command that runs it on a node."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
@@ -15,6 +15,7 @@ from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.node.arguments import split_arguments, target_arguments, without
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.settings import SettingsError
+from snakemake.azure.sources import SourceArchive
 
 
 def demand(job: JobExecutorInterface) -> Demand:
@@ -30,23 +31,26 @@ def demand(job: JobExecutorInterface) -> Demand:
 
 
 class TaskMaker:
-    """Makes the tasks of one run. `sources` is the archive's `CONTAINER/BLOB`, `sha256` its digest, `retries` how often
-    Batch itself runs a task again, and `output_cache` the variables that --cache needs.
+    """Makes the tasks of one run. `place` is the `CONTAINER/BLOB` of `sources`, `retries` how often Batch itself runs a
+    task again, `output_cache` the variables that --cache needs, and `further` tells those that a task needs in place of
+    the Batch job's.
     """
 
     def __init__(
         self,
         executor: RemoteExecutor,
-        sources: str,
-        sha256: str,
+        place: str,
+        sources: SourceArchive,
         retries: int,
         output_cache: Mapping[str, str],
+        further: Callable[[], Mapping[str, str]],
     ) -> None:
         self._executor = executor
+        self._place = place
         self._sources = sources
-        self._sha256 = sha256
         self._retries = retries
         self._output_cache = output_cache
+        self._further = further
         self._ids: set[str] = set()
 
     def task(self, job: JobExecutorInterface, wanted: Demand, place: Place) -> Task:
@@ -54,10 +58,13 @@ class TaskMaker:
         return Task(
             id=self._new_id(ids.task_id(job.name, job.jobid, job.attempt, wildcards)),
             display_name=ids.display_name(job.name, wildcards),
-            order=NodeOrder(tuple(self._arguments(job, place)), self._sources, self._sha256),
+            order=NodeOrder(
+                tuple(self._arguments(job, place)), self._place, self._sources.sha256, self._sources.files
+            ),
             slots=place.slots,
             runtime=wanted.runtime,
             retries=self._retries,
+            environment=self._further(),
         )
 
     def _new_id(self, wanted: str) -> str:

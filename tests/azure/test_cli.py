@@ -1,6 +1,9 @@
 """What `--az-batch` and the older options stand for, as the parser and `apply_arguments` make of them."""
 
+import base64
+import hashlib
 import os
+import sys
 
 import pytest
 import snakemake.cli
@@ -79,19 +82,68 @@ def test_a_task_parses_its_options_without_any_of_this(parse):
     assert args.executor is None
 
 
+KEY, OTHER = "c2VjcmV0", base64.b64encode(hashlib.sha512(b"key").digest()).decode()
+URL = "https://a.blob.core.windows.net"
+
+
 @pytest.mark.parametrize(
     "line",
     [
-        "--storage-azblob-account-key c2VjcmV0 --storage-azblob-account-url https://a.blob.core.windows.net?sv=1&sig=secret%3D",
-        "--storage-azblob-account-key=c2VjcmV0",
-        "--storage-azblob-connection-string AccountName=a;AccountKey=c2VjcmV0;BlobEndpoint=https://a/",
-        "--storage-azblob-connection-string=BlobEndpoint=https://a/;SharedAccessSignature=sv=1&sig=secret",
+        ["--storage-azblob-account-key", KEY, "--storage-azblob-account-url", f"{URL}?sv=1&sig={KEY}%3D"],
+        [f"--storage-azblob-account-key={KEY}"],
+        ["--storage-azblob-account-key", f"a::{KEY}", f"b::{OTHER}", f"tag::{KEY}{KEY}"],
+        ["--storage-azblob-account-k", KEY],
+        [f"--storage-azblob-account-k=a::{OTHER}"],
+        ["--storage-azblob-connection-string", f"AccountName=a;AccountKey={KEY};BlobEndpoint=https://a/"],
+        [
+            "--storage-azblob-connection-string",
+            f"t::AccountName=a; AccountKey = {KEY} ;BlobEndpoint=https://a/",
+        ],
+        [f"--storage-azblob-conn=BlobEndpoint=https://a/;SharedAccessSignature=sv=1&sig={KEY}"],
+        ["--storage-azblob-account-url", f"a::{URL}?sig={KEY}", f"b::{URL}?se=x&sig={OTHER}"],
     ],
 )
-def test_the_printed_command_line_holds_no_secret(line):
+def test_the_printed_command_line_holds_no_secret(line, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--cores", "1", *line])
     parser = snakemake.cli.get_argument_parser()
-    args = parser.parse_args(["--cores", "1", *line.split()])
-    cli.hide_secrets(parser)
-    command = snakemake.cli.generate_parser_metadata(parser, args)["command"]
-    assert "c2VjcmV0" not in command and "secret" not in command
-    assert "***" in command and line.partition(" ")[0].partition("=")[0] in command
+    args = parser.parse_args(sys.argv[1:])
+    cli.hide_secrets(parser, args)
+    for command in (
+        snakemake.cli.generate_parser_metadata(parser, args)["command"],
+        " ".join(sys.argv),
+        said := capsys.readouterr().err,
+    ):
+        assert KEY not in command and OTHER not in command
+        if command is not said:
+            assert "***" in command and line[0].partition("=")[0] in command
+    assert "on the command line" in said and "AZ_BLOB_" in said
+
+
+def test_nothing_is_said_of_secrets_in_the_environment(monkeypatch, capsys):
+    monkeypatch.setenv("SNAKEMAKE_STORAGE_AZBLOB_ACCOUNT_KEY", OTHER)
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--cores", "1"])
+    parser = snakemake.cli.get_argument_parser()
+    cli.hide_secrets(parser, parser.parse_args(sys.argv[1:]))
+    assert capsys.readouterr().err == "" and sys.argv == ["snakemake", "--cores", "1"]
+
+
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        ("--az-batch-nodes " + KEY, "--az-batch-nodes must be a whole number."),
+        ("--az-batch-nodx " + KEY, "There is no option --az-batch-nodx"),
+        ("--storage-azblob-account=" + KEY, "--storage-azblob-account"),
+        ("--az-batch-vm-size", "--az-batch-vm-size: expected one argument."),
+    ],
+)
+def test_slips_in_our_options_are_one_sentence_without_the_value(line, says, capsys):
+    with pytest.raises(SystemExit) as end:
+        snakemake.cli.get_argument_parser().parse_args(line.split())
+    said = capsys.readouterr().err
+    assert end.value.code == 1 and says in said and said.count("\n") == 1 and KEY not in said
+
+
+def test_other_slips_are_told_as_ever(capsys):
+    with pytest.raises(SystemExit) as end:
+        snakemake.cli.get_argument_parser().parse_args(["--cores", "1", "--no-such-option"])
+    assert end.value.code == 2 and "usage:" in capsys.readouterr().err

@@ -1,10 +1,9 @@
-"""The source archive: deterministic, complete, never from outside the working directory; once per node."""
+"""The source archive: deterministic, complete, never from outside the working directory."""
 
 import io
 import os
 import subprocess
 import tarfile
-import threading
 
 import pytest
 from hypothesis import given
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from snakemake.azure.node.__main__ import prepare_environment
 from snakemake.azure.node.order import NodeOrder
-from snakemake.azure.node.sources import SourcesError, locked, sources_on_node, unpack
+from snakemake.azure.node.sources import SourcesError, unpack
 from snakemake.azure.sources import pack
 
 
@@ -90,20 +89,28 @@ def test_names_as_git_prints_them(tmp_path):
     assert (set(names(archive)), archive.missing) == (set(odd), ())
 
 
-def test_links_are_followed(workflow, tmp_path_factory):
-    """To a file anywhere; to a folder of the workflow; but not to a folder outside, which may hold anything."""
+def test_links_are_followed_within_the_working_directory(workflow, tmp_path_factory):
+    """But not to a folder outside, which may hold anything."""
     outside = tmp_path_factory.mktemp("outside")
-    (outside / "tool.py").write_text("tool")
-    (workflow / "tool.py").symlink_to(outside / "tool.py")
     (workflow / "alias").symlink_to("scripts")
     (workflow / "data").symlink_to(outside)
     (workflow / "broken").symlink_to("nowhere")
-    archive = pack(["tool.py", "alias", "data", "broken", "scripts/a b#1.py"], workflow)
-    assert names(archive) == ["alias/a b#1.py", "scripts/a b#1.py", "tool.py"]
+    archive = pack(["link", "alias", "data", "broken", "scripts/a b#1.py"], workflow)
+    assert names(archive) == ["alias/a b#1.py", "link", "scripts/a b#1.py"]
     assert archive.missing == ("broken", "data")
-    node = tmp_path_factory.mktemp("node")
-    unpack(archive.data, archive.sha256, node)
-    assert (node / "tool.py").read_text() == "tool"
+
+
+def test_links_out_of_the_working_directory_are_refused_by_name(workflow, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "outside.key").write_text("secret")
+    (workflow / "cfg.key").symlink_to(outside / "outside.key")
+    (workflow / "folder").symlink_to(outside)
+    (workflow / "twice").symlink_to("cfg.key")
+    for name in ("cfg.key", "folder/outside.key", "twice"):
+        with pytest.raises(
+            SourcesError, match=rf"file {name} is a link to .*outside\.key, outside.*--directory"
+        ):
+            pack(["Snakefile", name], workflow)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -119,51 +126,6 @@ def test_damaged_archive_is_refused(workflow, tmp_path_factory):
         unpack(archive.data[:-1], archive.sha256, tmp_path_factory.mktemp("node"))
 
 
-def test_a_node_fetches_once_however_many_tasks_ask(workflow, tmp_path_factory):
-    archive = pack(FILES, workflow)
-    shared = tmp_path_factory.mktemp("shared")
-    order = NodeOrder((), "container/blob", archive.sha256)
-    fetched, copies, barrier = [], [], threading.Barrier(8)
-
-    def fetch(name):
-        fetched.append(name)
-        return archive.data
-
-    def task():
-        barrier.wait()
-        copies.append(sources_on_node(shared, order, fetch))
-
-    threads = [threading.Thread(target=task) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert fetched == ["container/blob"]
-    assert len(set(copies)) == 1 and (copies[0] / "Snakefile").exists()
-    assert [p.name for p in copies[0].parent.iterdir() if p.is_dir()] == [archive.sha256]
-
-
-def test_a_failed_fetch_leaves_nothing_and_the_next_succeeds(workflow, tmp_path_factory):
-    archive = pack(FILES, workflow)
-    shared = tmp_path_factory.mktemp("shared")
-    order = NodeOrder((), "container/blob", archive.sha256)
-    with pytest.raises(SourcesError):
-        sources_on_node(shared, order, lambda name: b"broken")
-    assert [p for p in (shared / "snakemake-sources").iterdir() if p.is_dir()] == []
-    assert (sources_on_node(shared, order, lambda name: archive.data) / "Snakefile").exists()
-
-
-def test_lock_excludes_other_processes(tmp_path):
-    import subprocess
-    import sys
-
-    lock = tmp_path / "lock"
-    probe = "import fcntl,sys; f=open(sys.argv[1],'a'); fcntl.flock(f, fcntl.LOCK_EX|fcntl.LOCK_NB)"
-    with locked(lock):
-        assert subprocess.run([sys.executable, "-c", probe, lock], stderr=subprocess.DEVNULL).returncode != 0
-    assert subprocess.run([sys.executable, "-c", probe, lock]).returncode == 0
-
-
 def test_environment_without_a_home(tmp_path):
     assert prepare_environment({}, tmp_path)["HOME"] == str(tmp_path)
     assert prepare_environment({"HOME": "/nonexistent"}, tmp_path)["HOME"] == str(tmp_path)
@@ -176,6 +138,7 @@ orders = st.builds(
     NodeOrder,
     st.lists(st.text()).map(tuple),
     st.text(),
+    st.text(alphabet="0123456789abcdef", min_size=64, max_size=64),
     st.text(alphabet="0123456789abcdef", min_size=64, max_size=64),
 )
 

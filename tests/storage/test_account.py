@@ -1,7 +1,7 @@
 """Where the credentials come from, and what tasks are given."""
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,8 +12,6 @@ from snakemake.azure.blob.account import (
     BlobAccount,
     BlobAccountError,
 )
-from snakemake.azure.blob.node_access import for_nodes
-from snakemake.azure.blob.service import connect
 
 KEY = "a2V5a2V5"
 OTHER = "b3RoZXI="
@@ -82,9 +80,9 @@ def resolve(environ=None, **settings) -> BlobAccount:
             id="path style",
         ),
         pytest.param(
-            {"AZ_BLOB_ACCOUNT_URL": "http://azurite:10000/one", "AZ_BLOB_ACCOUNT_KEY": KEY},
+            {"AZ_BLOB_ACCOUNT_URL": "https://azurite:10000/one", "AZ_BLOB_ACCOUNT_KEY": KEY},
             {},
-            "http://azurite:10000/one",
+            "https://azurite:10000/one",
             "one",
             KEY,
             None,
@@ -305,49 +303,6 @@ def test_the_variables_kept_from_nodes_are_those_that_are_read():
     resolve(Recorder(AZ_BLOB_ACCOUNT_URL=CLOUD))
     resolve(Recorder(AZURE_STORAGE_CONNECTION_STRING=CONNECTION))
     assert read <= NOT_FOR_NODES
-
-
-class TestForNodes:
-    def test_a_users_sas_is_passed_on_as_it_is(self):
-        account = resolve({"AZ_BLOB_ACCOUNT_URL": f"{CLOUD}?{SAS}"})
-        assert for_nodes(account, NOW, timedelta(days=1), ["c"]) == {"AZ_BLOB_ACCOUNT_URL": f"{CLOUD}?{SAS}"}
-
-    def test_a_key_stays_here_and_a_limited_sas_goes(self):
-        account = resolve({"AZ_BLOB_CONNECTION_STRING": CONNECTION})
-        environ = for_nodes(account, NOW, timedelta(hours=30), ["c"])
-        assert set(environ) == {"AZ_BLOB_ACCOUNT_URL"}
-        assert KEY not in environ["AZ_BLOB_ACCOUNT_URL"]
-        node = BlobAccount.resolve(environ=environ)
-        fields = dict(pair.split("=", 1) for pair in (node.sas or "").split("&"))
-        assert (fields["ss"], fields["srt"], fields["sp"], fields["spr"]) == ("b", "co", "rwdlc", "https")
-        assert node.sas_expiry == NOW + timedelta(hours=30)
-
-    def test_tasks_find_a_custom_domain_too(self):
-        given = f"AccountName=acme2;AccountKey={KEY};BlobEndpoint=https://data.acme.org"
-        account = resolve({"AZ_BLOB_CONNECTION_STRING": given})
-        node = resolve(for_nodes(account, NOW, timedelta(days=1), ["box"]))
-        assert (node.url, node.kind) == ("https://data.acme.org", "sas")
-
-    def test_that_sas_does_what_a_task_needs_and_nothing_else(self, azurite, container):
-        account = resolve(account_url=azurite.url, account_key=azurite.key)
-        environ = for_nodes(account, datetime.now(UTC), timedelta(hours=1), [container.container_name])
-        client = connect(BlobAccount.resolve(environ=environ))
-        mine = client.get_container_client(container.container_name)
-        mine.upload_blob("a", b"1").set_blob_metadata({"touched": "yes"})
-        assert [b.name for b in mine.list_blobs()] == ["a"]
-        assert mine.download_blob("a").readall() == b"1"
-        mine.delete_blob("a")
-        from azure.core.exceptions import HttpResponseError
-
-        with pytest.raises(HttpResponseError):
-            list(client.list_containers())
-
-    def test_with_entra_one_container_only(self):
-        account = resolve({"AZ_BLOB_ACCOUNT_URL": CLOUD})
-        with pytest.raises(
-            BlobAccountError, match="one container only, but the run uses 2 .a, b.; set AZ_BLOB"
-        ):
-            for_nodes(account, NOW, timedelta(days=1), ["b", "a", "b"])
 
 
 @pytest.mark.parametrize(

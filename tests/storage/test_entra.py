@@ -16,7 +16,7 @@ from support.azurite import running_azurite
 
 from snakemake.azure.blob.account import BlobAccount, BlobAccountError
 from snakemake.azure.blob.errors import BlobError
-from snakemake.azure.blob.node_access import for_nodes
+from snakemake.azure.blob.node_access import NodeAccess, Use
 from snakemake.azure.blob.store import BlobStore
 
 
@@ -74,8 +74,11 @@ def test_a_login_gives_access_and_a_delegated_sas_for_tasks(login, tmp_path):
     BlobStore(account).upload("box", "x/y", tmp_path / "file")
     now = datetime.now(UTC)
 
-    environ = for_nodes(account, now, timedelta(days=30), ["box"])
-    node = BlobAccount.resolve(environ=environ)
+    def given(**containers):
+        use = Use(account, lambda: containers)
+        return NodeAccess("smk-run", [use], lambda: now, timedelta(days=30), pytest.fail).environment()
+
+    node = BlobAccount.resolve(environ=given(box=True))
     assert node.sas and "skoid=" in node.sas and "sr=c" in node.sas
     assert node.sas_expiry and node.sas_expiry <= now + timedelta(days=7)
     store = BlobStore(node)
@@ -84,6 +87,12 @@ def test_a_login_gives_access_and_a_delegated_sas_for_tasks(login, tmp_path):
     store.remove("box", "x/y")
     with pytest.raises(BlobError):
         store.upload("other", "z", tmp_path / "file")
+
+    several = BlobStore(BlobAccount.resolve(environ=given(box=False, second=True)))
+    several.upload("second", "z", tmp_path / "file")
+    assert several.exists("box", "z")
+    with pytest.raises(BlobError):
+        several.upload("box", "w", tmp_path / "file")
 
 
 def test_without_a_login_the_error_says_what_to_do(secure_azurite, monkeypatch, tmp_path):

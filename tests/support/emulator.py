@@ -89,12 +89,12 @@ class RunningEmulator:
 @contextmanager
 def running_emulator(**options: object) -> Iterator[RunningEmulator]:
     """Runs `azure-batch-emulator start` on a free port. Options are those of the command, with underscores:
-    `running_emulator(runner="docker", blob_port=0, time_scale=60)`."""
+    `running_emulator(runner="docker", blob_port=0, time_scale=60)`; True stands for a switch."""
     arguments = {"port": 0, "profile": "fast", "runner": "process"} | options
     command = [sys.executable, "-m", "azure_batch_emulator", "start"]
     for name, value in arguments.items():
         if value is not None:
-            command += [f"--{name.replace('_', '-')}", str(value)]
+            command += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

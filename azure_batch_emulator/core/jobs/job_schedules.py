@@ -15,10 +15,10 @@ from ...protocol.wire import finite, format_time, parse_duration, parse_time
 from ..bodies.checks import check_display_name, check_id
 from ..bodies.job_specs import check_against_pool, job_spec
 from ..entities import JobSchedule
+from ..events import JobEnded
 from ..machine import Machine
 from ..pools import auto_pools, quotas
 from ..states import JOB_SCHEDULE, Stateful
-from ..views import statistics
 from . import jobs
 
 LEAST = timedelta(minutes=1)  # of startWindow and recurrenceInterval
@@ -38,7 +38,7 @@ def create(m: Machine, body: dict) -> JobSchedule:
     schedule = JobSchedule(
         body["id"], spec, m.now, m.now, m.new_etag(), Stateful(JOB_SCHEDULE, "active", m.now)
     )
-    schedule.statistics = statistics.open_ledger(m)
+    schedule.statistics = m.open_ledger()
     m.job_schedules[key] = schedule
     advance(m, schedule)
     return schedule
@@ -130,9 +130,8 @@ def delete(m: Machine, schedule: JobSchedule) -> None:
     _settle(m, schedule)
 
 
-def job_over(m: Machine, schedule_key: str) -> None:
-    """A job of the schedule has completed, or is gone."""
-    schedule = m.job_schedules.get(schedule_key)
+def on_job_ended(m: Machine, event: JobEnded) -> None:
+    schedule = m.job_schedules.get(event.job.schedule or "")
     if schedule is None:
         return
     if schedule.state in ("terminating", "deleting"):

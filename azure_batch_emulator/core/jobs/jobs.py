@@ -4,6 +4,7 @@ from ...protocol.errors import BatchError, invalid_property
 from ...protocol.wire import finite, format_time
 from ..bodies.checks import check_id, refuse, strip_secrets
 from ..bodies.job_specs import (
+    MANAGER_ONLY,
     check_against_pool,
     check_job,
     check_own_lifetime,
@@ -12,15 +13,15 @@ from ..bodies.job_specs import (
     pool_info,
 )
 from ..entities import Job, JobSchedule, NodeTask, Run, Spec
+from ..events import JobEnded, NodeRemoved, RunEnded, TaskCompleted
 from ..instructions import DeleteFiles
 from ..machine import Machine
-from ..nodes import nodes
+from ..nodes import leaving
 from ..pools import auto_pools, quotas
-from ..runs import runs, start_preparation_release
+from ..runs import start_preparation_release
+from ..runs.killing import kill
 from ..states import JOB, Stateful
-from ..tasks import tasks
-from ..views import statistics
-from . import job_schedules
+from ..tasks import waiting
 
 # States in which a job can still be terminated.
 OPEN = frozenset({"active", "disabling", "disabled", "enabling"})
@@ -47,7 +48,7 @@ def begin(m: Machine, spec: Spec, schedule: JobSchedule | None = None) -> Job:
         spec["id"], m.next_seq(), spec, m.now, m.now, m.new_etag(), Stateful(JOB, "active", m.now), m.now
     )
     job.schedule = schedule.key if schedule else None
-    job.statistics = statistics.open_ledger(m)
+    job.statistics = m.open_ledger()
     auto_pools.assign(m, job, schedule)
     m.add_job(job)
     if job.error is not None:
@@ -55,9 +56,15 @@ def begin(m: Machine, spec: Spec, schedule: JobSchedule | None = None) -> Job:
         return job
     set_limit(m, job)
     if "jobManagerTask" in spec:
-        tasks.add_manager(m, job)
+        _add_manager(m, job)
     end_if_all_complete(m, job)
     return job
+
+
+def _add_manager(m: Machine, job: Job) -> None:
+    given = job.spec["jobManagerTask"]
+    spec = {name: value for name, value in given.items() if name not in MANAGER_ONLY}
+    waiting.add(m, job, spec, manager=True)
 
 
 def set_limit(m: Machine, job: Job) -> None:
@@ -169,7 +176,7 @@ def begin_termination(m: Machine, job: Job, reason: str | None) -> None:
 
 def _kill_runs(m: Machine, job: Job, intent: str) -> None:
     for run_id in list(job.runs):
-        runs.kill(m, m.runs[run_id], intent)
+        kill(m, m.runs[run_id], intent)
 
 
 def disable(m: Machine, job: Job, option: str) -> None:
@@ -196,12 +203,34 @@ def enable(m: Machine, job: Job) -> None:
     end_if_all_complete(m, job)
 
 
+def on_task_completed(m: Machine, event: TaskCompleted) -> None:
+    job, options = event.job, event.exit_options
+    if event.task.manager and job.spec["jobManagerTask"]["killJobOnCompletion"] and job.state in OPEN:
+        begin_termination(m, job, "JMComplete")
+    if job.spec["onTaskFailure"] == "performexitoptionsjobaction" and job.state == "active":
+        if options["jobAction"] == "terminate":
+            begin_termination(m, job, "TaskFailed")
+        elif options["jobAction"] == "disable":
+            disable(m, job, "requeue")
+    end_if_all_complete(m, job)
+
+
 def end_if_all_complete(m: Machine, job: Job) -> None:
     """onAllTasksComplete=terminatejob; a job without tasks has all of them complete."""
     if job.spec["onAllTasksComplete"] != "terminatejob" or job.state != "active":
         return
     if job.counts["active"] == job.counts["running"] == 0:
         begin_termination(m, job, "AllTasksComplete")
+
+
+def on_run_ended(m: Machine, event: RunEnded) -> None:
+    if event.job is not None:
+        settle(m, event.job)
+
+
+def on_node_removed(m: Machine, event: NodeRemoved) -> None:
+    for job in m.jobs_on(event.pool.key):
+        settle(m, job)
 
 
 def settle(m: Machine, job: Job) -> None:
@@ -223,7 +252,7 @@ def settle(m: Machine, job: Job) -> None:
             [node for node in pool.nodes.values() if job.key in node.preps and node.up] if pool else ()
         ):
             for run in [m.runs[r] for r in node.runs if m.runs[r].job == job.key]:
-                runs.kill(m, run, "end")
+                kill(m, run, "end")
             if "jobReleaseTask" in job.spec and node.preps[job.key].state == "completed":
                 release = node.releases[job.key] = NodeTask(
                     job.spec["jobReleaseTask"]["id"], job.spec["jobReleaseTask"]
@@ -235,7 +264,7 @@ def settle(m: Machine, job: Job) -> None:
         job.lifecycle.move(job, "completed", m.now)
         job.ended = m.now
         m.touch(job)
-        _over(m, job)
+        m.tell(JobEnded(job))
         return
     for node in pool.nodes.values() if pool else ():
         node.preps.pop(job.key, None)
@@ -243,17 +272,10 @@ def settle(m: Machine, job: Job) -> None:
         m.emit(DeleteFiles(node.id, job.id))
     m.remove_job(job)
     for node in pool.nodes.values() if pool else ():
-        nodes.proceed(m, node)
-    _over(m, job)
+        leaving.proceed(m, node)
+    m.tell(JobEnded(job))
 
 
 def _goes_on(m: Machine, run: Run) -> bool:
     node = m.find_node(run.pool, run.node)
     return node is not None and node.up
-
-
-def _over(m: Machine, job: Job) -> None:
-    """The job has completed, or is gone."""
-    auto_pools.job_over(m, job)
-    if job.schedule is not None:
-        job_schedules.job_over(m, job.schedule)

@@ -10,17 +10,14 @@ https://learn.microsoft.com/azure/batch/batch-pool-node-error-checking
 from datetime import timedelta
 
 from ...protocol.errors import BatchError
+from .. import chance
 from ..entities import Ended, Node
 from ..machine import Machine
-from ..pools import capacity, usage
-from ..runs import runs
-from . import nodes
+from ..runs.killing import kill_node_runs, task_run_ended
+from . import capacity, usage
+from .leaving import proceed
+from .transitions import move, start_boot, wipe
 
-STALL = "stall"
-ALLOCATION_FAULTS = (
-    "AllocationFailed", "AccountCoreQuotaReached", "AccountLowPriorityCoreQuotaReached", "AccountSpotCoreQuotaReached",
-    "AccountVMSeriesCoreQuotaReached", "UnsupportedVMSize", STALL,
-)  # fmt: skip
 RESTORE_WITHIN = timedelta(hours=48)
 
 
@@ -38,11 +35,11 @@ def preempt(m: Machine, node: Node) -> None:
     """The region takes a low-priority node's machine back."""
     if node.dedicated or node.state in ("preempted", "deallocated", "leavingpool"):
         raise BatchError("OperationNotValidOnNode", [("Reason", f"The node is {_description(node)}.")])
-    nodes.move(m, node, "preempted")
+    move(m, node, "preempted")
     usage.stop_metering(m, m.pools[node.pool], node)
     _lose_machine(m, node)
     node.goal, node.retaining = "leave" if node.leaving else "restore", False
-    nodes.proceed(m, node)
+    proceed(m, node)
 
 
 def _description(node: Node) -> str:
@@ -52,7 +49,7 @@ def _description(node: Node) -> str:
 def _lose_machine(m: Machine, node: Node) -> None:
     """What ran on it is over; reports and timers of this start come too late."""
     node.boot = m.next_seq()
-    runs.kill_node_runs(m, node, "recover")
+    kill_node_runs(m, node, "recover")
 
 
 def restoration_due(m: Machine, pool_key: str, node_id: str, boot: int) -> None:
@@ -70,11 +67,11 @@ def restoration_due(m: Machine, pool_key: str, node_id: str, boot: int) -> None:
 
 def restore(m: Machine, node: Node) -> None:
     """A machine has been found for a preempted node: it starts anew, with its id."""
-    nodes.move(m, node, "creating")
-    nodes.wipe(m, node)
+    move(m, node, "creating")
+    wipe(m, node)
     usage.start_metering(m, node)
     node.booted = None
-    nodes.start_boot(m, node, m.profile.delay("boot", m.random) + lateness(m))
+    start_boot(m, node, m.profile.delay("boot", m.random) + chance.lateness(m))
 
 
 def capacity_changed(m: Machine) -> None:
@@ -104,7 +101,7 @@ def lose(m: Machine, node: Node) -> None:
     """The node's machine dies; the service only misses its heartbeats."""
     if not node.alive:
         raise BatchError("OperationNotValidOnNode", [("Reason", f"The node is {node.state}.")])
-    nodes.move(m, node, "unknown")
+    move(m, node, "unknown")
     _lose_machine(m, node)
     m.set_timer(m.profile.delay("loss", m.random), "loss-noticed", node.pool, node.id, node.boot)
 
@@ -117,23 +114,23 @@ def loss_noticed(m: Machine, pool_key: str, node_id: str, boot: int) -> None:
     out_of_reach(m, node)
     for run_id in list(node.runs):
         if (run := m.runs.get(run_id)) and run.phase == "lost":
-            runs.exited(m, run_id, Ended())
+            task_run_ended(m, run, Ended())
 
 
 def out_of_reach(m: Machine, node: Node) -> None:
     """Unusable without an error: the service can't talk to it, and will start it on another machine."""
-    nodes.move(m, node, "unusable")
+    move(m, node, "unusable")
     node.goal, node.retaining = "leave" if node.leaving else "recover", False
-    nodes.proceed(m, node)
+    proceed(m, node)
 
 
 def recover(m: Machine, pool_key: str, node_id: str, boot: int) -> None:
     node = m.find_node(pool_key, node_id)
     if node is None or node.boot != boot or node.state != "unusable":
         return
-    nodes.move(m, node, "starting")
-    nodes.wipe(m, node)
-    nodes.start_boot(m, node, m.profile.delay("boot", m.random) + lateness(m))
+    move(m, node, "starting")
+    wipe(m, node)
+    start_boot(m, node, m.profile.delay("boot", m.random) + chance.lateness(m))
 
 
 # Chance
@@ -158,35 +155,3 @@ def mishap(m: Machine, what: str, pool_key: str, node_id: str, boot: int) -> Non
         preempt(m, node)
     elif what == "lose" and node.alive:
         lose(m, node)
-
-
-def _strikes(m: Machine, rate: float) -> bool:
-    return rate > 0 and m.random.random() < rate
-
-
-def lateness(m: Machine) -> float:
-    """Seconds by which a machine is late."""
-    return m.profile.delay("lateness", m.random) if _strikes(m, m.profile.faults.late_nodes) else 0.0
-
-
-def boot_fails(m: Machine) -> bool:
-    if m.plan.boots:
-        m.plan.boots -= 1
-        return True
-    return _strikes(m, m.profile.faults.boot_failures)
-
-
-def start_task_fails(m: Machine) -> bool:
-    if m.plan.start_tasks:
-        m.plan.start_tasks -= 1
-        return True
-    return _strikes(m, m.profile.faults.start_task_failures)
-
-
-def allocation_fault(m: Machine) -> str | None:
-    """One of ALLOCATION_FAULTS for the allocation that is due now, or None."""
-    if m.plan.allocations:
-        return m.plan.allocations.pop(0)
-    if _strikes(m, m.profile.faults.allocation_failures):
-        return "AllocationFailed"
-    return STALL if _strikes(m, m.profile.faults.allocation_stalls) else None

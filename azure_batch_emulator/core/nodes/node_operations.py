@@ -8,9 +8,11 @@ https://learn.microsoft.com/rest/api/batchservice/nodes
 from ...protocol.errors import BatchError
 from ..entities import Node
 from ..machine import Machine
-from ..pools import usage
-from ..runs import runs
-from . import nodes
+from ..runs.killing import kill, kill_node_runs
+from ..runs.launching import show_load
+from . import usage
+from .leaving import pursue
+from .transitions import move, start_boot, wipe
 
 _BUSY = {
     "creating": "NodeBeingCreated",
@@ -26,12 +28,12 @@ def reboot(m: Machine, node: Node, option: str) -> None:
     _check(node, node.up or node.state == "starttaskfailed")
     go_down(m, node)
     _end_start_task(m, node)
-    nodes.pursue(m, node, "reboot", option)
+    pursue(m, node, "reboot", option)
 
 
 def go_down(m: Machine, node: Node) -> None:
     """The node will start again, with what is on its disk."""
-    nodes.move(m, node, "rebooting")
+    move(m, node, "rebooting")
     node.boot = m.next_seq()
     for prep in node.preps.values():
         if prep.spec["rerunOnNodeRebootAfterSuccess"] and prep.execution.result == "success":
@@ -42,7 +44,7 @@ def _end_start_task(m: Machine, node: Node) -> None:
     """A start task that runs beside the node's tasks does not hold the operation up."""
     for run_id in list(node.runs):
         if (run := m.runs.get(run_id)) and run.kind == "start":
-            runs.kill(m, run, "end")
+            kill(m, run, "end")
 
 
 def reimage(m: Machine, node: Node) -> None:
@@ -52,26 +54,26 @@ def reimage(m: Machine, node: Node) -> None:
 
 def deallocate(m: Machine, node: Node, option: str) -> None:
     _check(node, node.up)
-    nodes.move(m, node, "deallocating")
+    move(m, node, "deallocating")
     node.boot = m.next_seq()
     _end_start_task(m, node)
-    nodes.pursue(m, node, "deallocate", option)
+    pursue(m, node, "deallocate", option)
 
 
 def deallocated(m: Machine, pool_key: str, node_id: str, boot: int) -> None:
     node = m.find_node(pool_key, node_id)
     if node is None or node.boot != boot or node.state != "deallocating":
         return
-    nodes.move(m, node, "deallocated")
+    move(m, node, "deallocated")
     usage.stop_metering(m, m.pools[pool_key], node)
-    nodes.wipe(m, node)
+    wipe(m, node)
 
 
 def start(m: Machine, node: Node) -> None:
     _check(node, node.state == "deallocated")
-    nodes.move(m, node, "starting")
+    move(m, node, "starting")
     usage.start_metering(m, node)
-    nodes.start_boot(m, node, m.profile.delay("boot", m.random))
+    start_boot(m, node, m.profile.delay("boot", m.random))
 
 
 def _check(node: Node, possible: bool) -> None:
@@ -90,8 +92,8 @@ def enable_scheduling(m: Machine, node: Node) -> None:
     if node.state != "offline":
         raise BatchError("OperationNotValidOnNode")
     node.schedulable = True
-    nodes.move(m, node, "idle")
-    nodes.show_load(m, node)
+    move(m, node, "idle")
+    show_load(m, node)
     m.dirty.add(node.pool)
 
 
@@ -101,6 +103,6 @@ def disable_scheduling(m: Machine, node: Node, option: str) -> None:
     if not node.usable:
         raise BatchError("OperationNotValidOnNode")
     node.schedulable = False
-    nodes.move(m, node, "offline")
+    move(m, node, "offline")
     if option != "taskcompletion":
-        runs.kill_node_runs(m, node, "end" if option == "terminate" else "requeue")
+        kill_node_runs(m, node, "end" if option == "terminate" else "requeue")

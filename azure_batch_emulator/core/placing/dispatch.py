@@ -4,10 +4,11 @@ import math
 
 from ..entities import Job, Node, Pool, Task
 from ..indexes.free_nodes import Refuses
+from ..indexes.queues import CONSTRAINED
 from ..machine import Machine
-from ..runs import runs
-from ..tasks import tasks
-from .scheduler import CONSTRAINED, place, place_together
+from ..runs.starting import begin_task
+from ..tasks import waiting
+from .scheduler import place, place_together
 
 
 def dispatch(m: Machine, pool_key: str) -> None:
@@ -53,7 +54,7 @@ def _serve(m: Machine, pool: Pool, job: Job) -> bool:
         if placed is None:
             return True
         task, node = placed
-        runs.begin_task(m, pool, [pool.nodes[node]], job, job.tasks[task.key])
+        begin_task(m, pool, [pool.nodes[node]], job, job.tasks[task.key])
     return False
 
 
@@ -89,11 +90,11 @@ def _serve_constrained(m: Machine, pool: Pool, job: Job) -> bool:
         suitable = (
             (free, number, node)
             for node, (number, free) in pool.free.slots.items()
-            if 0 < tasks.need(pool, job, task, pool.nodes[node]) <= free and not (refuses and refuses(node))
+            if 0 < waiting.need(pool, job, task, pool.nodes[node]) <= free and not (refuses and refuses(node))
         )
         if chosen := place_together(task.instances, suitable, _fill(pool)):
             del job.constrained[key]
-            runs.begin_task(m, pool, [pool.nodes[node] for node in chosen], job, task)
+            begin_task(m, pool, [pool.nodes[node] for node in chosen], job, task)
         elif not task.manager:
             if _will_fit(m, pool, job, task, refuses):
                 return True
@@ -110,7 +111,7 @@ def _will_fit(m: Machine, pool: Pool, job: Job, task: Task, refuses: Refuses | N
         1
         for node in pool.nodes.values()
         if node.usable
-        and 0 < tasks.need(pool, job, task, node) <= node.slots
+        and 0 < waiting.need(pool, job, task, node) <= node.slots
         and not (refuses and refuses(node.id))
         and not _has_manager(m, node)
     )

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 
 from ..entities import Job, Node, Pool, Run, Task
 from ..indexes.free_nodes import Refuses
+from ..indexes.queues import CONSTRAINED
 from ..machine import Machine
-from ..runs import multi_instance, runs
-from ..tasks import tasks
+from ..runs import instances
+from ..runs.killing import kill
+from ..tasks import waiting
 from .dispatch import may_begin, refusal
-from .scheduler import CONSTRAINED
 
 
 def make_room(m: Machine, pool_key: str) -> None:
@@ -102,7 +103,7 @@ class _Room:
         """The nodes that the task could go to, what it takes there, and who would have to go."""
         for name, left in self._left.items():
             node = self._pool.nodes[name]
-            needed = tasks.need(self._pool, job, task, node)
+            needed = waiting.need(self._pool, job, task, node)
             if not 0 < needed <= node.slots or (refuses and refuses(name)):
                 continue
             going: list[Run] = []
@@ -119,8 +120,8 @@ class _Room:
         if run.intent is not None:
             return  # it went with another instance
         making = self._m.making_room.setdefault(self._pool.key, {})
-        for member in multi_instance.members(self._m, run):
+        for member in instances.members(self._m, run):
             making[member.id] = priority
             if member.node in self._left:
                 self._left[member.node] += member.slots
-        runs.kill(self._m, run, "requeue")
+        kill(self._m, run, "requeue")

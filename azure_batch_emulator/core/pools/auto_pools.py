@@ -7,6 +7,7 @@ import copy
 
 from ...protocol.errors import BatchError
 from ..entities import Failed, Job, JobSchedule
+from ..events import JobEnded
 from ..machine import Machine
 from . import pools
 
@@ -42,7 +43,8 @@ def assign(m: Machine, job: Job, schedule: JobSchedule | None) -> None:
         shared.pool_id = pool_id
 
 
-def job_over(m: Machine, job: Job) -> None:
+def on_job_ended(m: Machine, event: JobEnded) -> None:
+    job = event.job
     auto = job.spec["poolInfo"].get("autoPoolSpecification")
     if auto and auto["poolLifetimeOption"] == "job" and not auto["keepAlive"]:
         _give_up(m, job.pool_id)

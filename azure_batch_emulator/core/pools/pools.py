@@ -1,9 +1,4 @@
-"""Pools and their allocation.
-
-A resize sets targets; nodes that are missing are allocated; nodes that are too many leave, each when its tasks allow
-it. The allocation is steady again when nothing is awaited and nobody is leaving.
-https://learn.microsoft.com/rest/api/batchservice/pools
-"""
+"""Requests on pools. https://learn.microsoft.com/rest/api/batchservice/pools"""
 
 from ...protocol.errors import BatchError, invalid_property
 from ...protocol.wire import format_time, parse_duration
@@ -13,12 +8,13 @@ from ..bodies.mounts import check_possible
 from ..bodies.pool_properties import check_properties
 from ..bodies.pool_specs import check_image, pool_spec, start_task
 from ..bodies.task_specs import check_fits
-from ..entities import Node, Pool
+from ..entities import Pool
 from ..machine import Machine
-from ..nodes import nodes
+from ..nodes import leaving
 from ..states import ALLOCATION, POOL, Stateful
-from ..views import statistics
-from . import allocation, quotas, scaling
+from . import quotas, scaling
+from .checks import check_active, check_steady
+from .resizing import give_up, set_targets, settle, start_resize
 
 # The service takes changes of these only while the pool has no nodes.
 ONLY_WHEN_EMPTY = {
@@ -43,72 +39,12 @@ def create(m: Machine, body: dict) -> Pool:
         Stateful(POOL, "active", m.now),
         Stateful(ALLOCATION, "steady", m.now),
     )
-    pool.statistics = statistics.open_ledger(m)
+    pool.statistics = m.open_ledger()
     m.pools[pool.key] = pool
     set_targets(m, pool, spec.pop("targetDedicatedNodes"), spec.pop("targetLowPriorityNodes"), "requeue")
     if spec["enableAutoScale"]:
         scaling.begin(m, pool, spec["autoScaleFormula"], spec["autoScaleEvaluationInterval"])
     return pool
-
-
-def set_targets(m: Machine, pool: Pool, dedicated: int, low_priority: int, option: str) -> None:
-    """Also while the pool is resizing, as autoscaling does it: the resize under way goes on to the new targets."""
-    pool.dedicated, pool.low_priority = dedicated, low_priority
-    pool.errors = []
-    if missing(pool, True) == 0 == missing(pool, False):
-        return
-    if pool.allocation.state == "steady":
-        start_resize(m, pool)
-    for kind in (True, False):
-        if (surplus := -missing(pool, kind)) > 0:
-            for node in pick_surplus(m, pool, kind, surplus):
-                nodes.leave(m, node, option)
-    allocation.start(m, pool)
-
-
-def start_resize(m: Machine, pool: Pool) -> None:
-    pool.allocation.move(pool, "resizing", m.now)
-    pool.resize = m.next_seq()
-    m.set_timer(parse_duration(pool.spec["resizeTimeout"]), "resize-timeout", pool.key, pool.resize)
-
-
-def missing(pool: Pool, dedicated: bool) -> int:
-    """How many nodes of a kind the pool is short of; negative when it has too many."""
-    target = pool.dedicated if dedicated else pool.low_priority
-    return target - sum(1 for node in pool.nodes.values() if node.dedicated == dedicated and not node.leaving)
-
-
-def pick_surplus(m: Machine, pool: Pool, dedicated: bool, count: int) -> list[Node]:
-    """Which nodes go first: those that are no use, then the idle, then those with the fewest tasks, youngest first;
-    those with job manager tasks stay as long as they can."""
-    candidates = [node for node in pool.nodes.values() if node.dedicated == dedicated and not node.leaving]
-
-    def worth(node: Node) -> tuple:
-        tasks = [run.task for name in node.runs if (run := m.runs.get(name)) and run.task]
-        return node.usable, any(task.manager for task in tasks), len(node.runs), -node.number
-
-    candidates.sort(key=worth)
-    return candidates[:count]
-
-
-def settle(m: Machine, pool: Pool) -> None:
-    """Ends a resize, or a pool that is being deleted, when nothing is under way any more."""
-    if any(node.leaving for node in pool.nodes.values()):
-        return
-    if pool.state == "deleting":
-        if not pool.nodes:
-            del m.pools[pool.key]
-    elif pool.allocation.state != "steady" and not pool.pending:
-        pool.allocation.move(pool, "steady", m.now)
-
-
-def resize_timed_out(m: Machine, pool_key: str, resize: int) -> None:
-    pool = m.pools.get(pool_key)
-    if pool is None or pool.resize != resize or pool.allocation.state == "steady" or pool.state != "active":
-        return
-    if pool.pending:
-        allocation.give_up(pool, "AllocationTimedout", " as the resize timeout was reached")
-    pool.allocation.move(pool, "steady", m.now)
 
 
 def resize(m: Machine, pool: Pool, body: dict) -> None:
@@ -138,7 +74,7 @@ def stop_resize(m: Machine, pool: Pool) -> None:
     if pool.allocation.state != "resizing":
         raise BatchError("OperationInvalidForCurrentState", [("Reason", "The pool is not being resized.")])
     pool.allocation.move(pool, "stopping", m.now)
-    allocation.give_up(pool, "ResizeStopped", " due to a stop resize operation")
+    give_up(pool, "ResizeStopped", " due to a stop resize operation")
     settle(m, pool)
 
 
@@ -165,7 +101,7 @@ def remove_nodes(m: Machine, pool: Pool, body: dict) -> None:
             pool.dedicated -= 1
         else:
             pool.low_priority -= 1
-        nodes.leave(m, node, body.get("nodeDeallocationOption", "requeue"))
+        leaving.leave(m, node, body.get("nodeDeallocationOption", "requeue"))
     pool.dedicated, pool.low_priority = max(0, pool.dedicated), max(0, pool.low_priority)
     settle(m, pool)
 
@@ -179,12 +115,12 @@ def delete(m: Machine, pool: Pool) -> None:
     if pool.allocation.state == "steady" and pool.nodes:
         start_resize(m, pool)
     for node in list(pool.nodes.values()):
-        nodes.leave(m, node, "requeue")
+        leaving.leave(m, node, "requeue")
     settle(m, pool)
 
 
 def update(m: Machine, pool: Pool, body: dict) -> None:
-    """PATCH: each property given replaces the pool's."""
+    """Requests on pools. https://learn.microsoft.com/rest/api/batchservice/pools"""
     check_active(pool)
     check_display_name(body)
     check_storage(body, m.catalogue)
@@ -215,7 +151,7 @@ def update(m: Machine, pool: Pool, body: dict) -> None:
 
 
 def replace_properties(m: Machine, pool: Pool, body: dict) -> None:
-    """POST updateproperties: what is not given is removed."""
+    """Requests on pools. https://learn.microsoft.com/rest/api/batchservice/pools"""
     check_active(pool)
     check_storage(body, m.catalogue)
     applications.check_pool(body["applicationPackageReferences"], m.catalogue.applications)
@@ -230,16 +166,6 @@ def replace_properties(m: Machine, pool: Pool, body: dict) -> None:
     if "targetNodeCommunicationMode" in body:  # of earlier api-versions
         pool.spec["targetNodeCommunicationMode"] = body["targetNodeCommunicationMode"]
     m.touch(pool)
-
-
-def check_active(pool: Pool) -> None:
-    if pool.state == "deleting":
-        raise BatchError("PoolBeingDeleted")
-
-
-def check_steady(pool: Pool) -> None:
-    if pool.allocation.state != "steady":
-        raise BatchError("PoolBeingResized")
 
 
 def check_timeout(body: dict) -> str | None:

@@ -14,7 +14,8 @@ from .. import autoscale
 from ..bodies.pool_specs import check_formula, check_interval
 from ..entities import Pool, Scaling, ScalingRun
 from ..machine import Machine
-from . import pools
+from .checks import check_active, check_steady
+from .resizing import missing, set_targets
 
 ENABLE_PERIOD = timedelta(seconds=30)  # between two enableautoscale requests for a pool
 FIRST_EVALUATION = timedelta(seconds=1)  # after a pool was created with a formula
@@ -39,7 +40,7 @@ def _start_schedule(m: Machine, pool: Pool, scaling: Scaling, first: timedelta) 
 def enable(m: Machine, pool: Pool, body: dict) -> None:
     """Also changes the formula or the interval of a pool that scales already; only a new interval starts a new
     schedule. https://learn.microsoft.com/rest/api/batchservice/pools/enable-pool-auto-scale"""
-    pools.check_active(pool)
+    check_active(pool)
     scaling = pool.scaling
     formula, interval = body.get("autoScaleFormula"), body.get("autoScaleEvaluationInterval")
     if formula is not None:
@@ -55,7 +56,7 @@ def enable(m: Machine, pool: Pool, body: dict) -> None:
         check_interval(interval)
     check_period(m, pool)
     if scaling is None:
-        pools.check_steady(pool)
+        check_steady(pool)
     restart = scaling is None or interval is not None
     if scaling is None:
         assert formula is not None
@@ -82,7 +83,7 @@ def check_period(m: Machine, pool: Pool) -> None:
 
 def disable(m: Machine, pool: Pool) -> None:
     """The pool keeps its targets and, as recorded, its entity tag; its samples are forgotten."""
-    pools.check_active(pool)
+    check_active(pool)
     if pool.scaling is None:
         return
     pool.scaling = None
@@ -97,7 +98,7 @@ def check_off(pool: Pool) -> None:
 
 def try_formula(m: Machine, pool: Pool, formula: str) -> ScalingRun:
     """evaluateautoscale: what a formula would give now. Nothing changes."""
-    pools.check_active(pool)
+    check_active(pool)
     if pool.scaling is None:
         raise BatchError(
             "OperationInvalidForCurrentState", [("Reason", "The pool does not scale automatically.")]
@@ -132,9 +133,9 @@ def evaluation_due(m: Machine, pool_key: str, schedule: int) -> None:
     if outcome is None:
         return
     wanted = (outcome.dedicated, outcome.low_priority)
-    short = pools.missing(pool, True) or pools.missing(pool, False)
+    short = missing(pool, True) or missing(pool, False)
     if wanted != (pool.dedicated, pool.low_priority) or (pool.allocation.state == "steady" and short):
-        pools.set_targets(m, pool, *wanted, outcome.option)
+        set_targets(m, pool, *wanted, outcome.option)
 
 
 def sample_due(m: Machine, pool_key: str, scaling_id: int) -> None:

@@ -9,63 +9,17 @@ https://learn.microsoft.com/azure/batch/batch-mpi
 
 from dataclasses import replace
 
-from ..entities import Attempt, Ended, Job, Node, Pool, Run, Spec, Subtask, Task
-from ..instructions import KillRun, Part
-from ..jobs import jobs
+from ..entities import Attempt, Ended, Job, Node, Run, Task
+from ..events import RunEnded
+from ..instructions import KillRun
 from ..machine import Machine
-from ..nodes import nodes
-from ..states import SUBTASK, Stateful
 from ..tasks import outcomes
-from . import runs
+from .attempts import attempt_over
+from .instances import HELD, members, subtask_of
+from .launching import drop, launch, register, unnoticed
 
-HELD = ("waiting", "holding", "lost")  # phases in which nothing runs that would report its end
-
-
-def form(m: Machine, task: Task, members: list[Run], fetch: bool) -> None:
-    """The runs of a new attempt live and die together."""
-    task.attempt = Attempt([run.id for run in members], fetch)
-    task.subtasks = tuple(
-        Subtask(run.instance, (run.pool, run.node), Stateful(SUBTASK, "preparing", m.now))
-        for run in members[1:]
-    )
-
-
-def members(m: Machine, run: Run) -> list[Run]:
-    """The runs that live and die with this one, itself among them."""
-    attempt = run.task.attempt if run.task is not None else None
-    return [m.runs[name] for name in attempt.runs] if attempt is not None else [run]
-
-
-def affected(m: Machine, run: Run, intent: str) -> list[Run]:
-    """Whom a kill of this run is for. A node that dies unnoticed takes its own instance alone along, for now."""
-    if intent == "recover" and (node := m.find_node(run.pool, run.node)) and node.state == "unknown":
-        return [run]
-    return members(m, run)
-
-
-def part(m: Machine, pool: Pool, run: Run) -> Part | None:
-    """What the node has to know of the other instances."""
-    if run.task is None or run.task.attempt is None:
-        return None
-    where = [m.find_node(other.pool, other.node) for other in members(m, run)]
-    hosts = tuple((node.address, pool.spec["cores"]) for node in where if node is not None)
-    return Part(run.instance, run.stage == "coordination", hosts)
-
-
-def coordination(spec: Spec) -> Spec:
-    """What every instance runs first; its files are the common ones."""
-    settings = spec["multiInstanceSettings"]
-    return spec | {
-        "commandLine": settings["coordinationCommandLine"],
-        "resourceFiles": settings.get("commonResourceFiles", []),
-    }
-
-
-def running(m: Machine, run: Run) -> None:
-    subtask = _subtask(run)
-    if subtask is not None and subtask.lifecycle.state == "preparing":
-        subtask.lifecycle.move(subtask, "running", m.now)
-        subtask.execution.start = m.now
+# What a kill is for, the weightiest last.
+WEIGHT: dict[str | None, int] = {None: 0, "recover": 1, "requeue": 2, "end": 3, "delete": 4}
 
 
 def exited(m: Machine, run: Run, ended: Ended) -> None:
@@ -73,9 +27,9 @@ def exited(m: Machine, run: Run, ended: Ended) -> None:
     task = run.task
     assert task is not None and task.attempt is not None
     node = m.find_node(run.pool, run.node)
-    if run.phase in ("holding", "over") or (node is not None and runs.unnoticed(run, node)):
+    if run.phase in ("holding", "over") or (node is not None and unnoticed(run, node)):
         return
-    attempt, subtask = task.attempt, _subtask(run)
+    attempt, subtask = task.attempt, subtask_of(run)
     execution = subtask.execution if subtask is not None else task.execution
     execution.container_id = ended.container_id or execution.container_id
     coordinated = run.stage == "coordination" and ended.exit_code == 0 and ended.failure is None
@@ -101,14 +55,14 @@ def exited(m: Machine, run: Run, ended: Ended) -> None:
 def let_go(m: Machine, run: Run) -> None:
     """An instance that only holds its node, or waits, ends at once: in the service's eyes, if its node is lost."""
     node = m.find_node(run.pool, run.node)
-    if node is not None and run.phase != "lost" and runs.unnoticed(run, node):
+    if node is not None and run.phase != "lost" and unnoticed(run, node):
         return
     _let_go(m, run, Ended(0 if run.phase == "holding" else None))
 
 
 def _let_go(m: Machine, run: Run, ended: Ended) -> None:
     run.enter("over")
-    subtask = _subtask(run)
+    subtask = subtask_of(run)
     if subtask is None:
         return
     execution = subtask.execution
@@ -128,11 +82,11 @@ def _begin_application(m: Machine, task: Task, attempt: Attempt) -> None:
     assert node is not None
     run = Run(m.hex(32), "task", before.pool, before.node, before.slots, before.job, task)
     run.stage = "application"
-    runs.drop(m, before)
+    drop(m, before)
     attempt.runs[0] = task.run = run.id
-    runs.register(m, node, job, run)
+    register(m, node, job, run)
     elapsed = m.now - task.execution.start if task.execution.start else None
-    runs.launch(m, m.pools[run.pool], node, job, run, task.spec, task.id, attempt.fetch, elapsed)
+    launch(m, m.pools[run.pool], node, job, run, task.spec, task.id, attempt.fetch, elapsed)
 
 
 def conclude(m: Machine, task: Task) -> None:
@@ -147,18 +101,11 @@ def conclude(m: Machine, task: Task) -> None:
     for name in attempt.lingering:
         m.emit(KillRun(name))
     primary = instances[0]
-    primary.intent = max((run.intent for run in instances), key=runs.WEIGHT.__getitem__)
+    primary.intent = max((run.intent for run in instances), key=WEIGHT.__getitem__)
     primary.expired = any(run.expired for run in instances)
     where: list[Node | None] = [m.find_node(run.pool, run.node) for run in instances]
     for run in instances[1:]:
-        runs.drop(m, run)
+        drop(m, run)
     job: Job = m.jobs[primary.job or ""]
-    runs.attempt_over(m, job, where, primary, task, attempt.ended or Ended())
-    jobs.settle(m, job)
-    for node in where:
-        if node is not None:
-            nodes.proceed(m, node)
-
-
-def _subtask(run: Run) -> Subtask | None:
-    return run.task.subtasks[run.instance - 1] if run.task is not None and run.instance else None
+    attempt_over(m, job, where, primary, task, attempt.ended or Ended())
+    m.tell(RunEnded(job, [node for node in where if node is not None]))

@@ -3,21 +3,22 @@
 https://learn.microsoft.com/azure/batch/batch-job-prep-release
 """
 
+from .. import chance
 from ..entities import Ended, Job, Node, NodeTask, Run, RunKind
-from ..jobs import jobs
+from ..events import RunEnded, StartTaskEnded
 from ..machine import Machine
-from ..nodes import faults, nodes
-from ..tasks import outcomes, tasks
-from ..views import statistics
-from . import runs
+from ..tasks import consumption, outcomes, waiting
+from .attempts import may_retry
+from .killing import kill
+from .launching import drop, launch, register
 
 
 def begin(m: Machine, node: Node, kind: RunKind, what: NodeTask, job: Job | None, fetch: bool = True) -> None:
     """A start, preparation or release task begins; it takes no slots."""
     run = Run(m.hex(32), kind, node.pool, node.id, 0, job.key if job else None)
     what.execution.start, what.execution.end, what.state = m.now, None, "running"
-    runs.register(m, node, job, run)
-    runs.launch(m, m.pools[node.pool], node, job, run, what.spec, what.id, fetch)
+    register(m, node, job, run)
+    launch(m, m.pools[node.pool], node, job, run, what.spec, what.id, fetch)
 
 
 def exited(m: Machine, run: Run, ended: Ended) -> None:
@@ -29,18 +30,18 @@ def exited(m: Machine, run: Run, ended: Ended) -> None:
         if run.kind == "start"
         else (node.preps if run.kind == "prep" else node.releases).get(run.job or "")
     )
-    runs.drop(m, run)
+    drop(m, run)
     if what is None:
         # Its job was deleted while the node was out of reach.
-        nodes.proceed(m, node)
+        m.tell(RunEnded(None, [node]))
         return
-    if run.kind == "start" and ended.exit_code == 0 and run.intent is None and faults.start_task_fails(m):
+    if run.kind == "start" and ended.exit_code == 0 and run.intent is None and chance.start_task_fails(m):
         ended = Ended(1, None, ended.container_id)
     execution, spec = what.execution, what.spec
     exit_code, failure = ended.exit_code, ended.failure
     retries = spec.get("maxTaskRetryCount", spec.get("constraints", {}).get("maxTaskRetryCount", 0))
     execution.container_id = ended.container_id
-    if exit_code not in (None, 0) and run.intent is None and runs.may_retry(retries, execution):
+    if exit_code not in (None, 0) and run.intent is None and may_retry(retries, execution):
         execution.retries += 1
         execution.last_retry = m.now
         begin(m, node, run.kind, what, job, fetch=False)
@@ -53,33 +54,31 @@ def exited(m: Machine, run: Run, ended: Ended) -> None:
     execution.result = "failure" if failure else "success"
     what.state = "completed"
     if run.kind == "start":
-        nodes.start_task_over(m, node)
+        m.tell(StartTaskEnded(node))
     elif run.kind == "prep" and job is not None:
         _prep_over(m, node, job, what)
         if run.intent in ("requeue", "recover"):
             what.stale = True  # it did not complete, so it runs again
-    if job is not None:
-        jobs.settle(m, job)
-    nodes.proceed(m, node)
+    m.tell(RunEnded(job, [node]))
 
 
 def _prep_over(m: Machine, node: Node, job: Job, prep: NodeTask) -> None:
     """Starts the tasks that waited for the preparation task, or, where it failed, gives them back."""
-    waiting, prep.waiting = prep.waiting, []
+    held_up, prep.waiting = prep.waiting, []
     good = prep.execution.result == "success" or not prep.spec["waitForSuccess"]
-    for run_id in waiting:
+    for run_id in held_up:
         run = m.runs.get(run_id)
         if run is None or run.task is None or run.phase != "waiting":
             continue
         if good:
-            runs.launch(m, m.pools[run.pool], node, job, run, run.task.spec, run.task.id)
+            launch(m, m.pools[run.pool], node, job, run, run.task.spec, run.task.id)
         elif run.task.attempt is not None:
             # All instances go elsewhere together.
-            runs.kill(m, run, "requeue")
+            kill(m, run, "requeue")
         else:
             task = run.task
-            runs.drop(m, run)
+            drop(m, run)
             outcomes.move(job, task, "active", m.now)
-            statistics.set_aside(task, m.now)
+            consumption.set_aside(task, m.now)
             task.execution.start, task.node = None, None
-            tasks.make_ready(m, job, task)
+            waiting.make_ready(m, job, task)

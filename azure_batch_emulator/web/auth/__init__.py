@@ -27,14 +27,15 @@ class Authenticator:
         query: Iterable[tuple[str, str]],
         headers: Mapping[str, str],
         now: datetime,
+        own: bool,
     ) -> Access:
         """What the request's credential opens; a BatchError if it has no good one. `now` is the true time, whatever
-        the service's clock says."""
+        the service's clock says; `own` says that the request is by the user who runs the emulator."""
         scheme, _, credential = headers.get("authorization", "").partition(" ")
         if not scheme:
             detail = "There is no Authorization header."
             raise BatchError("AuthenticationFailed", [("AuthenticationErrorDetail", detail)], status=401)
         if scheme.lower() == "bearer":
             return self._tokens.check(credential.strip(), now)
-        self._shared_key.check(method, raw_path, query, headers, now)
+        self._shared_key.check(method, raw_path, query, headers, now, own)
         return EVERYTHING

@@ -14,6 +14,11 @@ from ...protocol.errors import BatchError
 from ...protocol.wire import parse_time
 
 MAX_SKEW = timedelta(minutes=15)
+NOT_YOURS = (
+    "What is published is accepted from the user who runs the emulator, on its machine, and from nobody else: use "
+    "the key of this start, which `azure-batch-emulator env --location DIR` prints, or start the emulator with "
+    "--accept-published-key."
+)
 _SIGNED = (
     "content-encoding", "content-language", "content-length", "content-md5", "content-type", "date",
     "if-modified-since", "if-match", "if-none-match", "if-unmodified-since", "range",
@@ -47,10 +52,13 @@ def sign(key: str, text: str) -> str:
 
 
 class SharedKey:
-    """Lets in who has one of the account's keys, within 15 minutes of the time that the request carries."""
+    """Lets in who has one of the account's keys, within 15 minutes of the time that the request carries.
 
-    def __init__(self, account: str, keys: Callable[[], Iterable[str]]) -> None:
-        self._account, self._keys = account, keys
+    `keys` are all of them; `published` is one that everybody knows, and that counts from the emulator's own user only.
+    """
+
+    def __init__(self, account: str, keys: Callable[[], Iterable[str]], published: str | None = None) -> None:
+        self._account, self._keys, self._published = account, keys, published
 
     def check(
         self,
@@ -59,8 +67,10 @@ class SharedKey:
         query: Iterable[tuple[str, str]],
         headers: Mapping[str, str],
         now: datetime,
+        own: bool = True,
     ) -> None:
-        """A BatchError unless the request is signed well. `now` is the true time, whatever the service's clock says."""
+        """A BatchError unless the request is signed well. `now` is the true time, whatever the service's clock says;
+        `own` says that the request is by the user who runs the emulator."""
         scheme, _, credential = headers.get("authorization", "").partition(" ")
         account, colon, signature = credential.strip().partition(":")
         if scheme.lower() != "sharedkey" or not colon:
@@ -83,8 +93,11 @@ class SharedKey:
             lengths = {headers["content-length"]: None}
         for length in lengths:
             text = string_to_sign(method, raw_path, query, headers, account, length)
-            if any(_equal(sign(key, text), signature) for key in self._keys()):
-                return
+            for key in self._keys():
+                if _equal(sign(key, text), signature):
+                    if key == self._published and not own:
+                        raise _failed(NOT_YOURS)
+                    return
         shown = string_to_sign(method, raw_path, query, headers, account, next(iter(lengths)))
         raise _failed(
             "The MAC signature found in the HTTP request is not the same as any computed signature. "

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from ...core.bodies import applications
 from ...core.machine import Machine
-from ...core.pools import usage
+from ...core.nodes import usage
 from ...core.views import lists
 from ...protocol.errors import BatchError, invalid_query
 from ...protocol.wire import parse_time

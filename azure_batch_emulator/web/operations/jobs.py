@@ -1,8 +1,7 @@
 """Jobs and tasks."""
 
-from ...core.jobs import jobs
+from ...core.jobs import jobs, tasks
 from ...core.machine import Machine
-from ...core.tasks import tasks
 from ...core.views import lists, statistics, views
 from ...protocol import api_versions
 from ...protocol.errors import BatchError, missing_property

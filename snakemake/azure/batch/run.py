@@ -25,6 +25,8 @@ LOOK_EVERY = timedelta(seconds=15)
 """How often a pool and its nodes are looked at while its tasks are open."""
 
 LOOK_OFTEN_FOR = timedelta(seconds=30)
+POLICY = "stored access policy"
+
 SAY_EVERY = timedelta(minutes=1)
 """How often the user is told about a pool that has no usable node yet."""
 
@@ -38,6 +40,16 @@ class SourceStore(Protocol):
     def upload(self) -> None: ...
 
     def delete(self) -> bool: ...
+
+
+class Access(Protocol):
+    """What tasks may do in storage, as variables for them (`snakemake.azure.blob.node_access`)."""
+
+    def environment(self) -> dict[str, str]: ...
+
+    def further(self) -> dict[str, str]: ...
+
+    def revoke(self) -> bool: ...
 
 
 @dataclass
@@ -70,7 +82,7 @@ class BatchRun:
     """The Azure side of one workflow run.
 
     id: prefix of all names (at most 40 characters); environment: variables for every task, secrets included,
-    which travel in the Batch job's common environment settings; now: the clock (UTC).
+    which travel in the Batch job's common environment settings, as do those of `access`; now: the clock (UTC).
     """
 
     def __init__(
@@ -84,11 +96,13 @@ class BatchRun:
         say: Callable[[str], None],
         warn: Callable[[str], None],
         now: Callable[[], datetime],
+        access: Access | None = None,
     ):
         self.id = id
         self.batch = batch
         self.sources = sources
         self.environment = environment
+        self.access = access
         self.image = image
         self.patience = patience
         self.say = say
@@ -104,6 +118,7 @@ class BatchRun:
         with self._lock:
             self._check_open()
             if key not in self.queues:
+                self._open_access()
                 self._upload_sources()
                 self._making("pool", plan.id, lambda: self.batch.delete_pool(plan.id))
                 self.batch.create_pool(plan.options(nodes))
@@ -122,6 +137,7 @@ class BatchRun:
         with self._lock:
             self._check_open()
             if key not in self.queues:
+                self._open_access()
                 self._upload_sources()
                 self.queues[key] = self._new_queue(pool_id, None)
             return self.queues[key]
@@ -130,11 +146,24 @@ class BatchRun:
         if self._closed:
             raise WorkflowError("The run is shutting down; no more jobs are submitted to Azure Batch.")
 
+    def _open_access(self) -> None:
+        """First of all, so that it is last to go, and makes the container that the sources go to."""
+        if self.access and not any(made.what == POLICY for made in self._made):
+            self._making(POLICY, self.id, self.access.revoke)
+            self.access.environment()
+
     def _upload_sources(self) -> None:
         if not any(made.what == "source archive" for made in self._made):
             self._making("source archive", f"az://{self.sources.name}", self.sources.delete)
             self.sources.upload()
             self.say(f"Azure Batch: uploaded the workflow's sources to az://{self.sources.name}.")
+
+    def _job_environment(self) -> "Mapping[str, str]":
+        return {**self.environment, **self.access.environment()} if self.access else self.environment
+
+    def further_environment(self) -> dict[str, str]:
+        """Variables for a task that is submitted now, in place of what the Batch job has: for what came up since."""
+        return self.access.further() if self.access and self.queues else {}
 
     def _new_queue(self, pool_id: str, plan: PoolPlan | None) -> PoolQueue:
         from azure.batch import models
@@ -145,7 +174,7 @@ class BatchRun:
             models.BatchJobCreateOptions(
                 id=job_id,
                 pool_info=models.BatchPoolInfo(pool_id=pool_id),
-                common_environment_settings=environment_settings(self.environment) or None,
+                common_environment_settings=environment_settings(self._job_environment()) or None,
             )
         )
         self.say(f"Azure Batch: created the job {job_id} on the pool {pool_id}.")
@@ -255,14 +284,20 @@ class BatchRun:
                     existed = item.delete()
                 except WorkflowError as e:
                     self.warn(
-                        f"Azure Batch: the {item.what} {item.name} could not be deleted ({str(e).rstrip('.')}). It may "
-                        f"go on to cost money; delete it by hand{_by_hand(item)}."
+                        f"Azure Batch: the {item.what} {item.name} could not be deleted ({str(e).rstrip('.')}). "
+                        f"{_consequence(item)}; delete it by hand{_by_hand(item)}."
                     )
                     self._made.pop()
                 else:
                     self._made.pop()
                     if existed:
                         yield f"{item.what} {item.name}"
+
+
+def _consequence(item: Made) -> str:
+    if item.what == POLICY:
+        return "What the tasks' SAS allow lasts until they end"
+    return "It may go on to cost money"
 
 
 def _by_hand(item: Made) -> str:

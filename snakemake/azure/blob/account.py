@@ -9,12 +9,17 @@ which account is meant:
 2. AZ_BLOB_ACCOUNT_URL, which may carry a SAS in its query
 3. AZ_BLOB_CONNECTION_STRING, then AZURE_STORAGE_CONNECTION_STRING
 
-A URL's credential is its own SAS, else the setting `account_key`, else AZ_BLOB_ACCOUNT_KEY, else
-AZ_BLOB_CREDENTIAL (a key or a SAS; the name that Snakemake 7 used), else Entra ID.
+A URL's credential is its own SAS, else (in a task that uses several containers) a SAS for each of them in
+AZ_BLOB_CONTAINER_SAS, else the setting `account_key`, else AZ_BLOB_ACCOUNT_KEY, else AZ_BLOB_CREDENTIAL (a key or a
+SAS; the name that Snakemake 7 used), else Entra ID.
+
+Keys and SAS travel over https, or stay on this machine; the one exception is the published account of Azurite, whose
+key is no secret, on another host, as in a network of containers.
 """
 
 import base64
 import binascii
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -35,15 +40,17 @@ AZURITE_URL = f"http://127.0.0.1:{AZURITE_PORT}/{AZURITE_ACCOUNT}"
 ACCOUNT_URL = "AZ_BLOB_ACCOUNT_URL"
 ACCOUNT_KEY = "AZ_BLOB_ACCOUNT_KEY"
 CREDENTIAL = "AZ_BLOB_CREDENTIAL"
+# JSON, {URL: {CONTAINER: SAS}}: what `snakemake.azure.blob.node_access` gives to tasks that use several containers.
+CONTAINER_SAS = "AZ_BLOB_CONTAINER_SAS"
 CONNECTION_STRINGS = ("AZ_BLOB_CONNECTION_STRING", "AZURE_STORAGE_CONNECTION_STRING")
 
 # Snakemake's own name for the provider's setting `account_url`: the URL, or a list of `TAG::URL`.
 TAGGED_URLS = "SNAKEMAKE_STORAGE_AZBLOB_ACCOUNT_URL"
 
 # Every variable that a credential may sit in, Snakemake's own names for the provider's settings included. A
-# task gets what `snakemake.azure.blob.node_access.for_nodes` returns, and none of these otherwise.
+# task gets what `snakemake.azure.blob.node_access.NodeAccess` gives, and none of these otherwise.
 NOT_FOR_NODES = frozenset(
-    {ACCOUNT_URL, ACCOUNT_KEY, CREDENTIAL, *CONNECTION_STRINGS}
+    {ACCOUNT_URL, ACCOUNT_KEY, CREDENTIAL, CONTAINER_SAS, *CONNECTION_STRINGS}
     | {f"SNAKEMAKE_STORAGE_AZBLOB_{name}" for name in ("ACCOUNT_URL", "ACCOUNT_KEY", "CONNECTION_STRING")}
 )
 
@@ -57,10 +64,10 @@ class BlobAccountError(WorkflowError):
 
 @dataclass(frozen=True)
 class BlobAccount:
-    """A storage account and the credential for it; with neither `key` nor `sas`, that is Entra ID.
+    """A storage account and the credential for it; with no `key`, `sas` or `container_sas`, that is Entra ID.
 
     `url` is the endpoint without a SAS and without a trailing slash, `source` the setting or variable that
-    named it.
+    named it, `container_sas` the SAS of each container that may be used.
     """
 
     url: str
@@ -68,6 +75,7 @@ class BlobAccount:
     key: str | None = field(default=None, repr=False)
     sas: str | None = field(default=None, repr=False)
     source: str = ACCOUNT_URL
+    container_sas: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def resolve(
@@ -109,11 +117,25 @@ class BlobAccount:
     @property
     def kind(self) -> str:
         """`key`, `sas` or `token`."""
-        return "key" if self.key else "sas" if self.sas else "token"
+        return "key" if self.key else "sas" if self.sas or self.container_sas else "token"
 
     @property
     def is_loopback(self) -> bool:
         return is_loopback(self.url)
+
+    def sas_for(self, container: str) -> str | None:
+        """The SAS for requests about this container; None where another credential is used.
+
+        Raises BlobAccountError where there is a SAS for each of some containers, and this is none of them.
+        """
+        if self.sas or not self.container_sas:
+            return self.sas
+        if sas := self.container_sas.get(container):
+            return sas
+        raise BlobAccountError(
+            f"This task has no access to the container {container} of the storage account {self.name}, since the "
+            "workflow did not name it when the task was submitted: name it in an input or output of the rule."
+        )
 
     @property
     def sas_expiry(self) -> datetime | None:
@@ -143,6 +165,8 @@ def _from_url(text: str, key: str | None, source: str, environ: Mapping[str, str
     url, name, sas = parse_account_url(text, source)
     if sas:
         return BlobAccount(url=url, name=name, sas=sas, source=source)
+    if containers := _container_sas(url, environ):
+        return BlobAccount(url=url, name=name, container_sas=containers, source=source)
     key_source = "--storage-azblob-account-key"
     if not key and (key := environ.get(ACCOUNT_KEY)):
         key_source = ACCOUNT_KEY
@@ -160,6 +184,30 @@ def _from_url(text: str, key: str | None, source: str, environ: Mapping[str, str
             f"{ACCOUNT_KEY}, or add a SAS to the URL."
         )
     return BlobAccount(url=url, name=name, source=source)
+
+
+def _container_sas(url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """What AZ_BLOB_CONTAINER_SAS has for the account."""
+    text = environ.get(CONTAINER_SAS)
+    if not text:
+        return {}
+    try:
+        found = json.loads(text).get(url, {})
+        return {str(container): _checked_sas(sas, CONTAINER_SAS) for container, sas in found.items()}
+    except (ValueError, AttributeError):
+        raise BlobAccountError(
+            f"{CONTAINER_SAS} is not JSON of the form {{URL: {{CONTAINER: SAS}}}}; unset it: it is for tasks, which "
+            "get it from the main process."
+        ) from None
+
+
+def _check_transport(url: str, name: str, source: str) -> None:
+    """Refuses to send a credential over a network in clear."""
+    if url.startswith("http:") and not is_loopback(url) and name != AZURITE_ACCOUNT:
+        raise BlobAccountError(
+            f"{source} is {url}, which must begin with https://: over http the credentials and data of this run and of "
+            "its tasks could be read on the way."
+        )
 
 
 def parse_account_url(text: str, source: str) -> tuple[str, str, str | None]:
@@ -197,8 +245,10 @@ def parse_account_url(text: str, source: str) -> tuple[str, str, str | None]:
             f"{source} does not say which account is meant; write {example}, or http://HOST:PORT/ACCOUNT "
             "for Azurite, or put a custom domain into a connection string with AccountName."
         )
+    url = f"{parts.scheme}://{netloc}{path}"
+    _check_transport(url, name, source)
     sas = _checked_sas(parts.query, source) if parts.query else None
-    return f"{parts.scheme}://{netloc}{path}", name, sas
+    return url, name, sas
 
 
 def _is_domain(host: str) -> bool:
@@ -233,6 +283,7 @@ def _from_connection_string(text: str, source: str) -> BlobAccount:
     if key and name:
         # With the name given, the endpoint may be any, a custom domain included.
         url = endpoint.partition("?")[0].rstrip("/")
+        _check_transport(url, name, source)
         return BlobAccount(url=url, name=name, key=_checked_key(key, source), source=source)
     if sas:
         endpoint = f"{endpoint.partition('?')[0]}?{_checked_sas(sas, source)}"

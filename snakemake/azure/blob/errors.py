@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake.azure.blob.names import without_secret
+from snakemake.azure.secrets import without_secrets
 
 
 class Account(Protocol):
@@ -36,7 +36,7 @@ class BlobError(WorkflowError):
     """A request to Blob Storage failed; `status` and `code` are the service's, None when it gave no answer."""
 
     def __init__(self, sentence: str, status: int | None = None, code: str | None = None) -> None:
-        super().__init__(without_secret(sentence))
+        super().__init__(without_secrets(sentence))
         self.status = status
         self.code = code
 

@@ -19,7 +19,6 @@ BLOB_NAME_LENGTH = 1024
 PATH_SEGMENTS = 254
 SEGMENT_BYTES = 255  # of a local file's name, NAME_MAX of Linux's and macOS's file systems
 
-_SECRET = re.compile(r"([?&]?sig=)[^&\s]*", re.IGNORECASE)
 _SAS = re.compile(r"[?&]sig=", re.IGNORECASE)
 
 
@@ -85,8 +84,3 @@ def query_fault(query: str) -> str | None:
     if not blob:
         return "it names a container but no path in it, as in az://container/path"
     return container_name_fault(container) or blob_name_fault(blob)
-
-
-def without_secret(text: str) -> str:
-    """The text with the signature of any SAS in it blotted out."""
-    return _SECRET.sub(r"\1***", text)

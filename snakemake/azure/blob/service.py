@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from snakemake.azure.blob.account import ACCOUNT_KEY, ACCOUNT_URL, BlobAccount, BlobAccountError
 from snakemake.azure.blob.files import CHUNK, pause
@@ -75,6 +76,7 @@ def connect(account: BlobAccount, patience: float | None = None) -> "BlobService
             PATIENCE if patience is None else patience, REACH_HERE if account.is_loopback else REACH
         ),
         transport=transport,
+        raw_request_hook=_sign_by_container(account),
         max_single_put_size=CHUNK,
         max_single_get_size=CHUNK,
         max_chunk_get_size=CHUNK,
@@ -126,11 +128,31 @@ def _retry_policy(patience: float, reach: float) -> Any:
 def _credential(account: BlobAccount) -> Any:
     if account.key:
         return {"account_name": account.name, "account_key": account.key}
+    if account.container_sas:
+        return None  # see _sign_by_container
     if account.sas:
         from azure.core.credentials import AzureSasCredential
 
         return AzureSasCredential(account.sas)
     return _Login(login(account.url), account.name)
+
+
+def _sign_by_container(account: BlobAccount) -> Callable[[Any], None] | None:
+    """Puts the SAS of the container that a request is about into its URL, for an account with one for each; the SDK
+    knows one credential for a client. It is called before each try of a request.
+    """
+    if not account.container_sas:
+        return None
+    root = f"{urlsplit(account.url).path}/"
+
+    def sign(request: Any) -> None:
+        http = request.http_request
+        parts = urlsplit(http.url)
+        if "sig=" not in parts.query:
+            sas = account.sas_for(parts.path.removeprefix(root).partition("/")[0])
+            http.url = f"{http.url}{'&' if parts.query else '?'}{sas}"
+
+    return sign
 
 
 class _Login:

@@ -28,11 +28,12 @@ from snakemake_interface_storage_plugins.storage_provider import (
 from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.files import Cancellation, cancellable
 from snakemake.azure.blob.inventory import ListingPlan
-from snakemake.azure.blob.names import query_fault, without_secret
+from snakemake.azure.blob.names import query_fault
 from snakemake.azure.blob.objects import StorageObject
 from snakemake.azure.blob.parallel import TRANSFERS
 from snakemake.azure.blob.store import BlobStore
 from snakemake.azure.blob.workers import Workers
+from snakemake.azure.secrets import without_secrets
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.node_cache import NodeCache
@@ -203,13 +204,13 @@ class StorageProvider(StorageProviderBase):
     @classmethod
     def is_valid_query(cls, query: str) -> StorageQueryValidationResult:
         fault = query_fault(query)
-        return StorageQueryValidationResult(query=without_secret(query), valid=fault is None, reason=fault)
+        return StorageQueryValidationResult(query=without_secrets(query), valid=fault is None, reason=fault)
 
     def postprocess_query(self, query: str) -> str:
         return query.rstrip("/")
 
     def safe_print(self, query: str) -> str:
-        return without_secret(query)
+        return without_secrets(query)
 
 
 def _at_once(work: Coroutine[Any, Any, T]) -> T:

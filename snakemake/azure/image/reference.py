@@ -45,8 +45,9 @@ class InvalidImageReference(WorkflowError):
     """The text is not the name of an image; the message says which part is wrong and names the option."""
 
     def __init__(self, text: str, why: str):
-        self.text = text
-        super().__init__(f"{OPTION} {text!r} is not the name of a container image: {why}.")
+        # A user's name and password before the registry, as other programs take them, are not for messages.
+        self.text = re.sub(r"[^/\s@]+:[^/\s@]+@(?=[^@]*[./])", "***@", text)
+        super().__init__(f"{OPTION} {self.text!r} is not the name of a container image: {why}.")
 
 
 def parse_image_reference(text: str) -> ImageReference:

@@ -4,8 +4,9 @@ Protocol: https://github.com/opencontainers/distribution-spec/blob/main/spec.md 
 tokens: https://distribution.github.io/distribution/spec/auth/token/.
 """
 
+import re
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -42,11 +43,20 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Pull:
-    """What the registry said of an image; `detail` is for people and holds no secret."""
+    """What the registry said of an image; `detail` is for people and holds no secret, `digest` is that of the manifest
+    which the image's tag stands for now, if it said so."""
 
     image: ImageReference
     verdict: Verdict
     detail: str = ""
+    digest: str | None = None
+
+    @property
+    def pinned(self) -> str | None:
+        """The name by which it is this very image for as long as anybody asks, or None where that is not known."""
+        if self.digest is None:
+            return None
+        return str(replace(self.image, tag=None, digest=self.digest))
 
     @property
     def problem(self) -> str | None:
@@ -117,7 +127,10 @@ def _judge(image: ImageReference, response: "requests.Response") -> Pull:
     status = response.status_code
     detail = f"HTTP {status}"
     if status == 200:
-        return Pull(image, Verdict.FOUND, detail)
+        said = response.headers.get("Docker-Content-Digest", "")
+        return Pull(
+            image, Verdict.FOUND, detail, said if re.fullmatch(r"sha256:[0-9a-f]{64}", said) else None
+        )
     if status == 404:
         return Pull(image, Verdict.MISSING, detail)
     if status in (401, 403):

@@ -2,19 +2,18 @@
 
 `python -m snakemake.azure.node ORDER` lays the workflow's sources into the task's working directory and goes on
 as Snakemake in the same process: no `pip install`, no second interpreter. The sources are fetched by the first
-task on a node, under a lock, into the directory that all tasks of the node share; the others copy them from
-there. A task gets its own copy, because a job may write into the directories of its workflow.
+task on a node (`snakemake.azure.node.sources`). A task gets its own copy, because a job may write into the directories
+of its workflow.
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from snakemake.azure.node.order import NodeOrder
-from snakemake.azure.node.sources import fetch_blob, sources_on_node
+from snakemake.azure.node.sources import complain, fetch_blob, lay_out
 
 TEMPORARY = ".tmp"  # below the working directory
 
@@ -35,7 +34,7 @@ def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, 
 
 
 def fail(message: str) -> NoReturn:
-    print(f"snakemake.azure.node: {message}", file=sys.stderr, flush=True)
+    complain(message)
     sys.exit(1)
 
 
@@ -58,8 +57,7 @@ def main(argv: list[str]) -> None:
     try:
         if "TMPDIR" in changes:
             Path(changes["TMPDIR"]).mkdir(exist_ok=True)
-        copy = sources_on_node(Path(shared) if shared else workdir.parent, order, fetch_blob)
-        shutil.copytree(copy, workdir, dirs_exist_ok=True, symlinks=True)
+        lay_out(Path(shared) if shared else workdir.parent, order, fetch_blob, workdir, complain)
     except WorkflowError as e:
         fail(f"cannot fetch the workflow's sources: {e}")
     except AzureError as e:

@@ -10,17 +10,19 @@ from dataclasses import dataclass
 class NodeOrder:
     """What the node has to do for one task. Travels in the command line, so it holds no secret.
 
-    argv: arguments of `snakemake`; sources: `CONTAINER/BLOB` of the source archive; sha256: its digest.
+    argv: arguments of `snakemake`; sources: `CONTAINER/BLOB` of the source archive; sha256: its digest; files: the
+    digest of what it holds (`snakemake.azure.node.sources.manifest`).
     """
 
     argv: tuple[str, ...]
     sources: str
     sha256: str
+    files: str
 
     def encode(self) -> str:
         """One argument of letters, digits, `-` and `_`: Batch runs command lines without a shell, and
         nothing in here depends on how it reads quotes."""
-        data = json.dumps({"argv": self.argv, "sources": self.sources, "sha256": self.sha256}).encode()
+        data = json.dumps(vars(self)).encode()
         return base64.urlsafe_b64encode(zlib.compress(data, 9)).decode().rstrip("=")
 
     @classmethod
@@ -32,6 +34,6 @@ class NodeOrder:
         """
         try:
             data = json.loads(zlib.decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
-            return cls(tuple(data["argv"]), data["sources"], data["sha256"])
+            return cls(tuple(data["argv"]), data["sources"], data["sha256"], data["files"])
         except (ValueError, zlib.error, KeyError, TypeError) as e:
             raise ValueError(f"not an order for this node ({type(e).__name__})") from None

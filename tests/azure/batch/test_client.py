@@ -38,7 +38,7 @@ def job(batch, plan):
 
 
 def tasks(*ids, environment=None, **changes):
-    order = NodeOrder(("--help",), "c/b", "0" * 64)
+    order = NodeOrder(("--help",), "c/b", "0" * 64, "1" * 64)
     return [Task(id, id, order, environment=environment or {}, **changes).options(IMAGE) for id in ids]
 
 

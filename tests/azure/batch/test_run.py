@@ -94,7 +94,7 @@ class Scene:
 
     def submit(self, n=1, slots=1):
         queue = self.run.open_queue("", PLAN, PLAN.nodes_for(n * slots))
-        order = NodeOrder((), "c/b", "0" * 64)
+        order = NodeOrder((), "c/b", "0" * 64, "1" * 64)
         self.run.submit(queue, [Task(f"t{len(queue.open_slots)}-{i}", "t", order, slots) for i in range(n)])
         return queue
 

@@ -21,6 +21,8 @@ import requests
 
 from snakemake.azure.image.reference import parse_image_reference
 from snakemake.azure.image.registry import RegistryLogin, Verdict, check_pull
+from snakemake.azure.preflight import check_image
+from snakemake.azure.settings import ExecutorSettings
 
 REGISTRY = shutil.which("docker-registry") or shutil.which("registry")
 needs_registry = pytest.mark.skipif(
@@ -123,6 +125,7 @@ def test_open_registry(stored):
     with registry(folder) as host:
         assert pull(host, "smk/image:1").verdict is Verdict.FOUND
         assert pull(host, "smk/image:1").problem is None
+        assert pull(host, "smk/image:1").pinned == f"{host}/smk/image@{digest}"
         assert pull(host, f"smk/image@{digest}").verdict is Verdict.FOUND
         missing = pull(host, "smk/image:2")
         assert missing.verdict is Verdict.MISSING
@@ -289,6 +292,23 @@ def answering(status: int, headers: dict[str, str]) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+DIGEST = "sha256:" + "5" * 64
+
+
+@pytest.mark.parametrize("said, pinned", [(DIGEST, f"/a/b@{DIGEST}"), ("", None), ("sha256:5; rm", None)])
+def test_the_digest_that_a_tag_stands_for(said, pinned):
+    """A run takes it in place of the tag: nodes that come later pull the same image."""
+    with answering(200, {"Docker-Content-Digest": said} if said else {}) as host:
+        found = pull(host, "a/b:1")
+        assert found.verdict is Verdict.FOUND and found.pinned == (f"{host}{pinned}" if pinned else None)
+        settings = ExecutorSettings(account_url="https://acct.westeurope.batch.azure.com")
+        image = f"{host}/a/b:1"
+        assert check_image(settings, image, settings.account_url) == (found.pinned or image)
+        assert check_image(settings, image, "http://127.0.0.1:10011") == image
+        settings.pool_id = "there"
+        assert check_image(settings, image, settings.account_url) == image
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 302])

@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from azure_batch_emulator.core import restart, snapshot, timers
+from azure_batch_emulator.core.batch_service import BatchService
 from azure_batch_emulator.core.entities import Ended
 from azure_batch_emulator.core.instructions import (
     BootNode,
@@ -16,13 +17,11 @@ from azure_batch_emulator.core.instructions import (
     StartRun,
     UploadOutputs,
 )
-from azure_batch_emulator.core.jobs import jobs
-from azure_batch_emulator.core.machine import Machine
-from azure_batch_emulator.core.nodes import nodes
+from azure_batch_emulator.core.jobs import jobs, tasks
+from azure_batch_emulator.core.nodes import boot, leaving
 from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.core.profile import Profile
-from azure_batch_emulator.core.runs import runs
-from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.core.runs import reports
 from azure_batch_emulator.engine.region import catalogue
 from azure_batch_emulator.protocol.errors import BatchError
 from azure_batch_emulator.protocol.schema import check_model
@@ -64,7 +63,7 @@ class Driver:
 
     def __init__(self, profile=None):
         self.now = START
-        self.machine = Machine(profile or Profile(), Random(7), START, catalogue())
+        self.machine = BatchService(profile or Profile(), Random(7), START, catalogue())
         self.timers: list = []
         self.started: dict[str, StartRun] = {}
         self.killed: set[str] = set()
@@ -83,9 +82,9 @@ class Driver:
             case SetTimer():
                 self.timers.append((instruction.at, len(self.timers), instruction.key))
             case BootNode():
-                self.do(nodes.booted, instruction.pool, instruction.node, instruction.boot, self.boot_failure)
+                self.do(boot.booted, instruction.pool, instruction.node, instruction.boot, self.boot_failure)
             case RemoveNode():
-                self.do(nodes.removed, instruction.pool, instruction.node)
+                self.do(leaving.removed, instruction.pool, instruction.node)
             case StartRun():
                 self.started[instruction.run] = instruction
             case KillRun():
@@ -107,7 +106,7 @@ class Driver:
     def restart(self):
         """The service is killed and comes back with its state; what ran on its nodes is gone."""
         data = snapshot.dump(self.machine, [(at, key) for at, _, key in sorted(self.timers)])
-        self.machine = Machine(self.machine.profile, Random(), START, catalogue())
+        self.machine = BatchService(self.machine.profile, Random(), START, catalogue())
         self.timers = [(at, n, key) for n, (at, key) in enumerate(snapshot.load(self.machine, data))]
         for outstanding in (self.started, self.killed, self.uploads):
             outstanding.clear()
@@ -116,8 +115,8 @@ class Driver:
 
     def end(self, run_id, exit_code=0, failure=None):
         self.started.pop(run_id)
-        self.do(runs.running, run_id)
-        self.do(runs.exited, run_id, Ended(exit_code, failure))
+        self.do(reports.running, run_id)
+        self.do(reports.exited, run_id, Ended(exit_code, failure))
 
     def end_kills(self):
         while ready := [run for run in self.killed if run in self.started]:

@@ -8,13 +8,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from support.examples import many
 
 from azure_batch_emulator.core.entities import Failed
-from azure_batch_emulator.core.jobs import job_schedules, jobs
+from azure_batch_emulator.core.jobs import job_schedules, jobs, tasks
 from azure_batch_emulator.core.nodes import faults, node_operations
 from azure_batch_emulator.core.placing.dispatch import prep_failed
 from azure_batch_emulator.core.pools import pools, scaling
 from azure_batch_emulator.core.profile import NodeFaults, Profile
-from azure_batch_emulator.core.runs import runs
-from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.core.runs import reports
+from azure_batch_emulator.core.tasks import waiting
 from azure_batch_emulator.core.views import views
 from azure_batch_emulator.protocol.errors import BatchError
 
@@ -251,7 +251,9 @@ class Service(RuleBasedStateMachine):
     def an_upload_ends(self, data, good):
         run = data.draw(st.sampled_from(sorted(self.driver.uploads)))
         del self.driver.uploads[run]
-        self.driver.do(runs.uploaded, run, None if good else Failed("UserError", "FileUploadMiscError", ""))
+        self.driver.do(
+            reports.uploaded, run, None if good else Failed("UserError", "FileUploadMiscError", "")
+        )
 
     @rule(seconds=st.sampled_from([0, 1, 10, 1000, 10_000]))
     def time_passes(self, seconds):
@@ -383,7 +385,7 @@ class Service(RuleBasedStateMachine):
                 assert not job.ready.peek(max(room, default=0))
                 here = [n for n in pool.nodes.values() if n.usable and n.free and not prep_failed(job, n)]
                 for task in map(job.tasks.__getitem__, job.constrained):
-                    needs = [tasks.need(pool, job, task, n) for n in here]
+                    needs = [waiting.need(pool, job, task, n) for n in here]
                     suitable = [n for n, need in zip(here, needs, strict=True) if 0 < need <= n.free]
                     assert len(suitable) < task.instances
 
@@ -442,7 +444,7 @@ class Service(RuleBasedStateMachine):
                 self.driver.end(run, 0)
             for run in list(self.driver.uploads):
                 del self.driver.uploads[run]
-                self.driver.do(runs.uploaded, run, None)
+                self.driver.do(reports.uploaded, run, None)
             self.driver.advance(10)
         assert not self.machine.jobs and not self.machine.pools and not self.machine.runs
         assert not self.machine.job_schedules

@@ -11,10 +11,9 @@ import pytest
 
 from azure_batch_emulator.core import timers
 from azure_batch_emulator.core.entities import Ended
-from azure_batch_emulator.core.jobs import job_schedules, jobs
+from azure_batch_emulator.core.jobs import job_schedules, jobs, tasks
 from azure_batch_emulator.core.pools import pools
-from azure_batch_emulator.core.runs.runs import exited, running
-from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.core.runs.reports import exited, running
 from azure_batch_emulator.core.views import lists, views
 from azure_batch_emulator.protocol import odata
 

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from support.examples import many
 
 from azure_batch_emulator.core import restart, snapshot
+from azure_batch_emulator.core.batch_service import BatchService
 from azure_batch_emulator.core.entities import Entity
-from azure_batch_emulator.core.jobs import jobs
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.machine import Machine
 from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.core.profile import Profile
 from azure_batch_emulator.core.states import TABLES, Table
-from azure_batch_emulator.core.tasks import tasks
 from azure_batch_emulator.engine.region import catalogue
 
 from .builders import START, Driver, pool_body
@@ -40,7 +40,7 @@ JSON = st.recursive(
 
 
 def reread(machine, timers=()):
-    again = Machine(Profile(), Random(), START, catalogue())
+    again = BatchService(Profile(), Random(), START, catalogue())
     found = snapshot.load(again, snapshot.dump(machine, timers))
     return again, found
 
@@ -80,7 +80,7 @@ def check(machine):
 
 def test_every_attribute_of_the_machine_is_kept_or_made_anew():
     known = snapshot.kept().keys() | Machine.TRANSIENT
-    assert vars(Machine(Profile(), Random(), START, catalogue())).keys() == known, (
+    assert vars(BatchService(Profile(), Random(), START, catalogue())).keys() == known, (
         "annotate a new attribute in the body of Machine to have it kept, or name it in Machine.TRANSIENT"
     )
 
@@ -192,7 +192,7 @@ def test_an_older_snapshot(busy):
     task = data["account"]["jobs"]["job"]["tasks"]["1"]
     del task["satisfied"], data["account"]["runs"]
     task["formerly"] = 1
-    again = Machine(Profile(), Random(), START, catalogue())
+    again = BatchService(Profile(), Random(), START, catalogue())
     snapshot.load(again, msgspec.msgpack.encode(data))
     assert again.runs == {} and again.jobs["job"].tasks["1"].satisfied is False
 
@@ -210,7 +210,7 @@ def test_an_older_snapshot(busy):
     ],
 )
 def test_what_can_not_be_read(busy, spoil, said):
-    again = Machine(Profile(), Random(1), START, catalogue())
+    again = BatchService(Profile(), Random(1), START, catalogue())
     before = again.random.getstate()
     with pytest.raises(snapshot.SnapshotError, match=said):
         snapshot.load(again, spoil(snapshot.dump(busy.machine, ())))

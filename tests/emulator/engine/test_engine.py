@@ -7,11 +7,10 @@ import pytest
 from support.emulator import wait_until
 
 from azure_batch_emulator.core.entities import Ended
-from azure_batch_emulator.core.jobs import jobs
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.nodes import faults, node_operations
 from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.core.profile import Profile
-from azure_batch_emulator.core.tasks import tasks
 from azure_batch_emulator.core.views import views
 from azure_batch_emulator.engine.clock import RealClock, SteppedClock
 from azure_batch_emulator.engine.engine import Engine

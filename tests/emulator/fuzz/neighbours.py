@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from hypothesis import strategies as st
 
-from azure_batch_emulator.core.nodes.faults import ALLOCATION_FAULTS
+from azure_batch_emulator.core.chance import ALLOCATION_FAULTS
 from azure_batch_emulator.identity import directory
 from azure_batch_emulator.web.management.resource_manager import _HANDLERS, _MISSING
 from azure_batch_emulator.web.request_faults import KINDS

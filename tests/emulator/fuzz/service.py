@@ -27,12 +27,11 @@ from support.emulator import wait_until
 
 from azure_batch_emulator import DEV_ACCOUNT, DEV_KEY
 from azure_batch_emulator.core.entities import Ended
-from azure_batch_emulator.core.jobs import jobs
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.machine import Machine
 from azure_batch_emulator.core.nodes import node_users
 from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.core.profile import HttpFaults, Profile
-from azure_batch_emulator.core.tasks import tasks
 from azure_batch_emulator.engine.clock import SteppedClock
 from azure_batch_emulator.engine.engine import Engine
 from azure_batch_emulator.identity import directory, managed
@@ -209,7 +208,7 @@ class Service:
         self._requests = RequestFaults(HttpFaults(), Random(1))
         routes = ControlRoutes(Control(engine, self._requests), self._authenticator)
         self._application = all_services(
-            Application(engine, self._authenticator), engine, self._issuer, routes
+            Application(engine, self._authenticator), engine, self._issuer, routes, DEV_KEY
         )
         self.engine = engine
         self._words = {

@@ -6,10 +6,9 @@ from random import Random
 import pytest
 from support.emulator import wait_until
 
-from azure_batch_emulator.core.jobs import jobs
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.core.profile import Profile
-from azure_batch_emulator.core.tasks import tasks
 from azure_batch_emulator.engine.clock import SteppedClock
 from azure_batch_emulator.engine.engine import Engine
 from azure_batch_emulator.nodes.runners import make_runner

@@ -25,7 +25,7 @@ def test_loopback_needs_no_leave(host, address):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "10.0.0.1", "fe80::1", "::ffff:192.0.2.7"])
 def test_all_else_does(host):
-    with pytest.raises(BindingError, match="published.*--allow-remote"):
+    with pytest.raises(BindingError, match="account's key.*--allow-remote"):
         check_host(host, allow_remote=False)
     assert ip_address(check_host(host, allow_remote=True)) == ip_address(host)
 
@@ -46,7 +46,7 @@ def test_how_tasks_reach_it(host, address):
 
 def test_the_command_refuses_in_one_sentence():
     message = refusal("--port", "0", "--host", "0.0.0.0")
-    assert "key is published" in message and "--allow-remote" in message
+    assert "account's key" in message and "--allow-remote" in message
 
 
 def test_another_loopback_address_and_what_tasks_see():

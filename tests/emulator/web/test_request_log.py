@@ -86,7 +86,7 @@ def test_a_client_that_leaves_before_its_body_has_come(logged, path, status):
     emulator, read = logged
     address = urlsplit(emulator.url)
     with socket.create_connection((address.hostname, address.port)) as client:
-        client.sendall(f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc".encode())
+        client.sendall(f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc".encode())
     assert entry(read, path=path)["status"] == status, (
         "it is no defect of the emulator, and not logged as one"
     )

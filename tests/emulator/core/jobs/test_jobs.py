@@ -2,8 +2,7 @@
 
 import pytest
 
-from azure_batch_emulator.core.jobs import jobs
-from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.views import views
 
 from ..builders import code_of, task_body

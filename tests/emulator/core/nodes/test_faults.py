@@ -2,13 +2,12 @@
 
 import pytest
 
-from azure_batch_emulator.core.jobs import jobs
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.nodes import faults, node_operations
 from azure_batch_emulator.core.pools import pools, scaling
 from azure_batch_emulator.core.pools.quotas import vm_family
 from azure_batch_emulator.core.profile import NodeFaults, Profile
-from azure_batch_emulator.core.runs import runs
-from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.core.runs import reports
 from azure_batch_emulator.core.views import views
 from azure_batch_emulator.protocol.errors import BatchError
 
@@ -64,7 +63,7 @@ def test_a_task_that_uploads_when_its_node_is_preempted_runs_again():
     driver.end(driver.run_of("task"))
     driver.do(faults.preempt, first(pool))
     ((run, _),) = driver.uploads.items()
-    driver.do(runs.uploaded, run, None)
+    driver.do(reports.uploaded, run, None)
     assert task.state == "active" and task.execution.exit_code is None
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from azure_batch_emulator.core.instructions import BootNode
 from azure_batch_emulator.core.jobs import jobs
-from azure_batch_emulator.core.nodes import node_operations, nodes
+from azure_batch_emulator.core.nodes import boot, node_operations
 from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.core.profile import Profile
 from azure_batch_emulator.core.views import views
@@ -190,4 +190,4 @@ def test_a_node_may_leave_in_the_middle_of_it(driver):
     driver.do(pools.resize, pool, {"targetDedicatedNodes": 0})
     driver.advance(20)
     assert not pool.nodes and pool.allocation.state == "steady"
-    assert nodes.boot(driver.machine, "pool", node.id, node.boot) is None
+    assert boot.boot(driver.machine, "pool", node.id, node.boot) is None

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azure_batch_emulator.core.indexes.free_nodes import FreeNodes
-from azure_batch_emulator.core.placing.scheduler import ORDINARY, JobLine, ReadyQueue, Waiting, place
+from azure_batch_emulator.core.indexes.queues import ORDINARY, JobLine, ReadyQueue, Waiting
+from azure_batch_emulator.core.placing.scheduler import place
 
 
 def queue(*slots, affinity=None):

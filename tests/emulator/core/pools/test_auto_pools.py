@@ -2,10 +2,9 @@
 
 import pytest
 
-from azure_batch_emulator.core.jobs import jobs
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.core.profile import Profile
-from azure_batch_emulator.core.tasks import tasks
 from azure_batch_emulator.core.views import views
 from azure_batch_emulator.protocol.errors import BatchError
 from azure_batch_emulator.protocol.schema import check_model

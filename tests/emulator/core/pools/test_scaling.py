@@ -4,10 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from azure_batch_emulator.core.jobs import jobs
+from azure_batch_emulator.core.jobs import jobs, tasks
 from azure_batch_emulator.core.pools import pools, scaling
 from azure_batch_emulator.core.profile import Profile
-from azure_batch_emulator.core.tasks import tasks
 from azure_batch_emulator.core.views import views
 from azure_batch_emulator.protocol.errors import BatchError
 from azure_batch_emulator.service.profile_files import load_profile

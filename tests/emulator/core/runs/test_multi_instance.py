@@ -3,11 +3,10 @@
 import pytest
 
 from azure_batch_emulator.core.entities import Failed
-from azure_batch_emulator.core.jobs import jobs
-from azure_batch_emulator.core.nodes import faults, nodes
+from azure_batch_emulator.core.jobs import jobs, tasks
+from azure_batch_emulator.core.nodes import faults, leaving
 from azure_batch_emulator.core.pools import pools
-from azure_batch_emulator.core.runs import runs
-from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.core.runs import reports
 from azure_batch_emulator.core.views import views
 from azure_batch_emulator.protocol.errors import BatchError
 
@@ -270,7 +269,7 @@ def test_files_stay_until_the_retention_is_over(driver, job):
     driver.coordinate()
     driver.end(driver.instance(0))
     kept = driver.machine.find_node(*task.subtasks[0].node)
-    driver.do(nodes.leave, kept, "retaineddata")
+    driver.do(leaving.leave, kept, "retaineddata")
     assert kept.state != "leavingpool"
     driver.advance(3600)
     assert {order.node for order in driver.deleted} == {node for _, node in task.places}
@@ -325,7 +324,7 @@ def test_a_task_whose_primary_is_lost_while_it_uploads_can_be_ended(driver, job)
     driver.end(driver.instance(0))
     ((run, _),) = driver.uploads.items()
     driver.do(faults.lose, driver.machine.find_node(*task.node))
-    driver.do(runs.uploaded, run, None)
+    driver.do(reports.uploaded, run, None)
     assert task.state == "running", "the service has not noticed yet"
     driver.do(tasks.terminate, job, task)
     assert task.state == "completed" and not driver.machine.runs

@@ -1,7 +1,6 @@
 """Files of tasks go when their retention is over, whatever the order in which it ends."""
 
-from azure_batch_emulator.core.jobs import jobs
-from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.core.jobs import jobs, tasks
 
 from ..builders import Driver
 

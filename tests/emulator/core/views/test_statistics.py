@@ -3,11 +3,10 @@
 from datetime import timedelta
 
 from azure_batch_emulator.core.entities import Ended
-from azure_batch_emulator.core.jobs import job_schedules, jobs
+from azure_batch_emulator.core.jobs import job_schedules, jobs, tasks
 from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.core.profile import Profile
-from azure_batch_emulator.core.runs import runs
-from azure_batch_emulator.core.tasks import tasks
+from azure_batch_emulator.core.runs import reports
 from azure_batch_emulator.core.views import statistics
 
 from ..builders import START, Driver, schedule_body, task_body
@@ -38,8 +37,8 @@ def figures(shown):
 def end(driver, name, exit_code=0, user=0.0, kernel=0.0):
     run = driver.run_of(name)
     driver.started.pop(run)
-    driver.do(runs.running, run)
-    driver.do(runs.exited, run, Ended(exit_code, user_time=seconds(user), kernel_time=seconds(kernel)))
+    driver.do(reports.running, run)
+    driver.do(reports.exited, run, Ended(exit_code, user_time=seconds(user), kernel_time=seconds(kernel)))
 
 
 def test_a_job_of_three_tasks(driver):

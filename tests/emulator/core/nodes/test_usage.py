@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from azure_batch_emulator.core.pools import pools, usage
+from azure_batch_emulator.core.nodes import usage
+from azure_batch_emulator.core.pools import pools
 from azure_batch_emulator.protocol.errors import BatchError
 
 from ..builders import START, Driver

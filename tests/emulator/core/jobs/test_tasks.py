@@ -3,9 +3,9 @@
 import pytest
 
 from azure_batch_emulator.core.entities import Ended, Failed
-from azure_batch_emulator.core.jobs import jobs
-from azure_batch_emulator.core.runs import runs
-from azure_batch_emulator.core.tasks import outcomes, tasks
+from azure_batch_emulator.core.jobs import jobs, tasks
+from azure_batch_emulator.core.runs import reports
+from azure_batch_emulator.core.tasks import outcomes
 
 from ..builders import OUTPUT, Driver, code_of, job_body, pool_body, task_body
 
@@ -42,7 +42,7 @@ def test_a_late_exit_of_an_old_run_is_ignored(driver):
     old = driver.run_of("task")
     driver.end(old, 1)
     driver.do(tasks.reactivate, job, task)
-    driver.do(runs.exited, old, Ended(0))
+    driver.do(reports.exited, old, Ended(0))
     assert task.state == "preparing"
 
 
@@ -115,7 +115,7 @@ def test_uploads_come_before_completion(driver):
     driver.end(driver.run_of("good"), 0)
     assert good.state == "running" and bad.state == "active", "the slot is kept until the upload is over"
     run = good.run
-    driver.do(runs.uploaded, run, Failed("UserError", "FileUploadContainerNotFound", "no"))
+    driver.do(reports.uploaded, run, Failed("UserError", "FileUploadContainerNotFound", "no"))
     assert (good.execution.result, good.execution.exit_code) == ("failure", 0)
     driver.end(driver.run_of("bad"), 1)
     assert bad.state == "completed", "nothing is uploaded after a failure"
@@ -132,9 +132,9 @@ def uploading(driver, **more):
 
 def test_an_end_that_is_reported_twice(driver):
     task, run = uploading(driver)
-    driver.do(runs.exited, run, Ended(1))
+    driver.do(reports.exited, run, Ended(1))
     assert (task.state, task.execution.exit_code) == ("running", 0)
-    driver.do(runs.uploaded, run, None)
+    driver.do(reports.uploaded, run, None)
     assert task.execution.result == "success"
 
 
@@ -144,7 +144,7 @@ def test_an_upload_is_neither_killed_nor_bound_by_the_wall_clock(driver):
     assert not driver.killed and not driver.machine.runs[run].expired
     driver.do(tasks.terminate, driver.machine.job("job"), task)
     assert not driver.killed, "there is no command left to kill"
-    driver.do(runs.uploaded, run, None)
+    driver.do(reports.uploaded, run, None)
     assert (task.state, task.execution.result) == ("completed", "success")
 
 
@@ -153,7 +153,7 @@ def test_a_task_that_is_deleted_while_it_uploads(driver):
     job = driver.machine.job("job")
     driver.do(tasks.delete, job, task)
     again = driver.task(job)
-    driver.do(runs.uploaded, run, None)
+    driver.do(reports.uploaded, run, None)
     assert again.state == "preparing" and (job.counts["completed"], job.counts["running"]) == (0, 1)
 
 
@@ -161,7 +161,7 @@ def test_an_upload_that_nobody_does(driver):
     driver.pool()
     task = driver.task(driver.job())
     run = driver.run_of("task")
-    driver.do(runs.uploaded, run, None)
+    driver.do(reports.uploaded, run, None)
     assert task.state == "preparing", "its command has not ended"
 
 

@@ -1,0 +1,41 @@
+"""What happens by chance, at the profile's rates, or because somebody has planned it for the next occasion."""
+
+from .machine import Machine
+
+STALL = "stall"
+ALLOCATION_FAULTS = (
+    "AllocationFailed", "AccountCoreQuotaReached", "AccountLowPriorityCoreQuotaReached", "AccountSpotCoreQuotaReached",
+    "AccountVMSeriesCoreQuotaReached", "UnsupportedVMSize", STALL,
+)  # fmt: skip
+
+
+def _strikes(m: Machine, rate: float) -> bool:
+    return rate > 0 and m.random.random() < rate
+
+
+def lateness(m: Machine) -> float:
+    """Seconds by which a machine is late."""
+    return m.profile.delay("lateness", m.random) if _strikes(m, m.profile.faults.late_nodes) else 0.0
+
+
+def boot_fails(m: Machine) -> bool:
+    if m.plan.boots:
+        m.plan.boots -= 1
+        return True
+    return _strikes(m, m.profile.faults.boot_failures)
+
+
+def start_task_fails(m: Machine) -> bool:
+    if m.plan.start_tasks:
+        m.plan.start_tasks -= 1
+        return True
+    return _strikes(m, m.profile.faults.start_task_failures)
+
+
+def allocation_fault(m: Machine) -> str | None:
+    """One of ALLOCATION_FAULTS for the allocation that is due now, or None."""
+    if m.plan.allocations:
+        return m.plan.allocations.pop(0)
+    if _strikes(m, m.profile.faults.allocation_failures):
+        return "AllocationFailed"
+    return STALL if _strikes(m, m.profile.faults.allocation_stalls) else None
