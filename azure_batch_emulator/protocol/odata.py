@@ -154,6 +154,9 @@ class _Compiler:
                 text = inner(row)
                 return None if text is None else text.lower()
 
+        if field.kind == "number" and operator == "ne" and value is not None:
+            # As reported of exit codes: https://github.com/microsoft/BatchExplorer/issues/829
+            return lambda row: (x := get(row)) is not None and x != value
         if value is None and operator not in EQUAL:
             raise invalid_query("$filter", self.text, f"null can't be compared with '{operator}'.")
         return _COMPARISONS[operator](get, value)
@@ -195,7 +198,7 @@ def _unquote(text: str) -> str:
     return text[1:-1].replace("''", "'")
 
 
-# A row without the property equals nothing but null, differs from every value, and is in no order.
+# A row without the property equals nothing but null, differs from every value but numbers, and is in no order.
 _COMPARISONS: dict[str, Callable[[Callable, Any], Predicate]] = {
     "eq": lambda get, value: lambda row: get(row) == value,
     "ne": lambda get, value: lambda row: get(row) != value,

@@ -216,8 +216,9 @@ def on_task_completed(m: Machine, event: TaskCompleted) -> None:
 
 
 def end_if_all_complete(m: Machine, job: Job) -> None:
-    """onAllTasksComplete=terminatejob; a job without tasks has all of them complete."""
-    if job.spec["onAllTasksComplete"] != "terminatejob" or job.state != "active":
+    """onAllTasksComplete=terminatejob; a job without tasks has all of them complete. Also one that is disabled, as
+    reported: https://github.com/Azure/batch-shipyard/issues/227"""
+    if job.spec["onAllTasksComplete"] != "terminatejob" or job.state not in ("active", "disabled"):
         return
     if job.counts["active"] == job.counts["running"] == 0:
         begin_termination(m, job, "AllTasksComplete")
@@ -244,6 +245,7 @@ def settle(m: Machine, job: Job) -> None:
     if job.state == "disabling":
         job.lifecycle.move(job, "disabled", m.now)
         m.touch(job)
+        end_if_all_complete(m, job)
         return
     pool = m.pools.get(job.pool)
     if not job.released:

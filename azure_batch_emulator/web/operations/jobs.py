@@ -27,7 +27,7 @@ _TASK = Resource(
 def create_job(call: Call) -> Reply:
     job = call.engine.call(jobs.create, call.body)
     # The service's own oddity: the location is always that of "job-1".
-    return call.stamped(job, Location=f"{call.base}/jobs/job-1")
+    return call.stamped(job, Location=f"{call.base}/jobs/job-1", DataServiceId=f"{call.base}/jobs/{job.id}")
 
 
 get_job = JOB.get
