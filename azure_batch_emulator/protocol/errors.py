@@ -91,6 +91,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "ApplicationQuotaReached": (409, "The application quota for the account has been reached."),
     "ApplicationPackageQuotaReached": (409, "The package quota for the application has been reached."),
     "PoolExists": (409, "The specified pool already exists."),
+    "PoolBeingCreated": (409, "The specified pool is being created."),
     "PoolBeingDeleted": (409, "The specified pool is being deleted."),
     "PoolBeingResized": (409, "The specified pool is being resized."),
     "PoolQuotaReached": (409, "The pool quota for the account has been reached."),

@@ -2,6 +2,7 @@
 
 from ...protocol.errors import BatchError, invalid_property
 from ...protocol.wire import finite, format_time
+from .. import chance
 from ..bodies.checks import check_id, refuse, strip_secrets
 from ..bodies.job_specs import (
     MANAGER_ONLY,
@@ -39,7 +40,9 @@ def create(m: Machine, body: dict) -> Job:
     quotas.check_jobs(m)
     if pool := m.pools.get(spec["poolInfo"].get("poolId", "").lower()):
         check_against_pool(spec, pool.spec)
-    return begin(m, spec)
+    job = begin(m, spec)
+    job.found = chance.found_from(m)
+    return job
 
 
 def begin(m: Machine, spec: Spec, schedule: JobSchedule | None = None) -> Job:

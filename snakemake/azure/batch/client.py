@@ -5,7 +5,8 @@ requests too, as each of those here can be repeated: what a request made whose a
 What remains becomes a `BatchError`: one sentence, the service's code, the option that helps, no secret.
 """
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     )
 
 TASKS_PER_REQUEST = 100
+FOUND_SECONDS = 30.0  # others retry for 10 seconds
 """https://learn.microsoft.com/rest/api/batchservice/tasks/create-task-collection"""
 
 
@@ -152,15 +154,31 @@ class Batch:
 
     def create_pool(self, pool: "BatchPoolCreateOptions") -> None:
         """Ids are of one run alone: a pool that exists was made by a request whose answer was lost."""
-        with self._forgiving("PoolExists"), self._explained(f"create the pool {pool.id}"):
+        made = ("PoolExists", "PoolBeingCreated")
+        with self._forgiving(*made), self._explained(f"create the pool {pool.id}"):
             self.client.create_pool(pool)
+        self._until_found("pool", lambda: self.client.get_pool(pool.id, select=["id"]))
+
+    def _until_found(self, what: str, get: Callable[[], object]) -> None:
+        """The service may not find for some seconds what it has just made
+        (JobNotFound, as others report it)."""
+        deadline = time.monotonic() + FOUND_SECONDS
+        while True:
+            try:
+                with self._explained(f"look up the {what} that was made"):
+                    get()
+                return
+            except BatchError as e:
+                if e.status != 404 or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.5)
 
     @contextmanager
-    def _forgiving(self, code: str) -> Iterator[None]:
+    def _forgiving(self, *codes: str) -> Iterator[None]:
         try:
             yield
         except BatchError as e:
-            if e.code != code:
+            if e.code not in codes:
                 raise
 
     def get_pool(self, pool_id: str) -> "BatchPool":
@@ -201,6 +219,7 @@ class Batch:
         """As with pools, a job that exists is this run's."""
         with self._forgiving("JobExists"), self._explained(f"create the Batch job {job.id}"):
             self.client.create_job(job)
+        self._until_found("Batch job", lambda: self.client.get_job(job.id, select=["id"]))
 
     def delete_job(self, job_id: str) -> bool:
         """Starts the deletion of the job and its tasks; a job that is going is fine. False if there is none."""

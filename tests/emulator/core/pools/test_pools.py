@@ -249,3 +249,27 @@ def test_microsofts_samples_find_their_image(driver):
     driver.pool(virtualMachineConfiguration=image("ubuntu-24_04-lts", "server-gen1"))
     jammy = image("0001-com-ubuntu-server-jammy", "22_04-lts-gen2", agent="batch.node.ubuntu 22.04")
     driver.pool("second", virtualMachineConfiguration=jammy)
+
+
+# Consistency
+
+
+def test_what_was_made_may_not_be_found_yet():
+    driver = Driver(Profile(not_found=(2, 2)))
+    driver.pool()
+    driver.job()
+    look = {"PoolNotFound": lambda m: m.pool("pool"), "JobNotFound": lambda m: m.job("job")}
+    for code, find in look.items():
+        assert code_of(driver.do, find) == code
+    assert code_of(driver.do, pools.create, pool_body()) == "PoolBeingCreated"
+    driver.advance(2)
+    for find in look.values():
+        assert driver.do(find)
+    assert code_of(driver.do, pools.create, pool_body()) == "PoolExists"
+
+
+@pytest.mark.parametrize("code", ["BatchOutOfCapacity", "OverconstrainedAllocationRequestError"])
+def test_errors_of_the_provider_come_with_its_text(driver, code):
+    driver.machine.plan.allocations = [code]
+    (error,) = views.pool(driver.pool(), "")["resizeErrors"]
+    assert error["code"] == code and "Provider Error Json" in {value["name"] for value in error["values"]}
