@@ -186,7 +186,8 @@ def test_the_clients_and_the_emulators_figures_of_vm_sizes_agree():
     shared = set(ours) & set(theirs)
     assert len(shared) > 300
     assert {n: ours[n] for n in shared} == {
-        n: (theirs[n]["cores"], theirs[n]["memoryGiB"], 2 in theirs[n].get("generations", (1, 2))) for n in shared
+        n: (theirs[n]["cores"], theirs[n]["memoryGiB"], 2 in theirs[n].get("generations", (1, 2)))
+        for n in shared
     }
 
 

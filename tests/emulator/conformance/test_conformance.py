@@ -148,3 +148,18 @@ def test_secrets_are_removed():
 def test_without_a_service_there_is_nothing_to_ask():
     with pytest.raises(ValueError, match="AZ_BATCH_ACCOUNT_URL"):
         command.account_of(type("Options", (), {"account_url": None, "account_name": None}), {})
+
+
+def test_the_page_says_of_each_line_how_sure_it_is():
+    known = {"recorded", "documented", "reported", "chosen", "own", "settled"}
+    column, rows = 0, 0
+    for line in PAGE.splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)]
+        if not line.startswith("|"):
+            column = 0
+        elif "how sure" in cells:
+            column = cells.index("how sure")
+        elif column and set(line) > set("|- "):
+            rows += 1
+            assert cells[column].split()[0] in known, line
+    assert rows > 150
