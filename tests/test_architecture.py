@@ -82,7 +82,7 @@ ROOMS = {
         "identity", "protocol", "__init__",
     ),
     "snakemake": (
-        "executors/azure_batch", "executors",
+        "scheduling", "executors/azure_batch", "executors",
         # the user's side, and what it packs
         "azure/cli", "azure/preflight", "azure/sources",
         "azure/batch", "azure/image", "azure/node", "azure/blob",
@@ -166,6 +166,7 @@ def test_upstream_is_never_in_the_tree():
     assert {p.name for p in (ROOT / "snakemake").iterdir() if p.name != "__pycache__"} == {
         "azure",
         "executors",
+        "scheduling",
     }
     own = {p.name for p in (ROOT / "snakemake" / "executors").iterdir() if p.name != "__pycache__"}
     assert "azure_batch.py" in own and all(name.startswith("azure_batch") for name in own)

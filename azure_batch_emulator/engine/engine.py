@@ -51,6 +51,9 @@ class Nodes(Protocol):
     def upload_logs(self, node_id: str, files: list[Path], container: dict, directory: str) -> None:
         """Uploads a node's log files behind the caller's back, as a node does it."""
 
+    def spoil(self, node_id: str, exit_code: int) -> None:
+        """From now on no command starts on the node, though it seems well; until its machine is a new one."""
+
     def close(self) -> None:
         """Ends all runs."""
 

@@ -62,6 +62,7 @@ class NodeAgents:
         self._nodes: dict[str, NodeSpec] = {}
         self._packages: dict[str, dict[str, str]] = {}
         self._boots: dict[str, Future] = {}
+        self._spoiled: dict[str, int] = {}
         self._runs: dict[str, threading.Event] = {}
         """Whether each run has been killed."""
 
@@ -74,6 +75,10 @@ class NodeAgents:
     def root(self, node_id: str) -> Path | None:
         spec = self._nodes.get(node_id)
         return spec.root_dir if spec else None
+
+    def spoil(self, node_id: str, exit_code: int) -> None:
+        with self._lock:
+            self._spoiled[node_id] = exit_code
 
     def carry_out(self, instruction: NodeInstruction) -> None:
         match instruction:
@@ -158,6 +163,8 @@ class NodeAgents:
         )
         with self._lock:
             self._nodes[order.node] = spec  # before the runner may fail, so that its directory is removed
+            if not order.keep:
+                self._spoiled.pop(order.node, None)
         failure = self._runner.boot_node(spec) or self._services.mounts.mount(order.node, root, order.mounts)
         installed = self._services.packages.install(order.packages, root, "pool")
         if isinstance(installed, Failed):
@@ -174,6 +181,7 @@ class NodeAgents:
         with self._lock:
             spec = self._nodes.pop(order.node, None)
             self._packages.pop(order.node, None)
+            self._spoiled.pop(order.node, None)
         if spec is not None:
             self._runner.remove_node(spec)
             self._services.mounts.unmount(order.node)
@@ -228,6 +236,12 @@ class NodeAgents:
         if cancelled.is_set():
             return Ended()
         self._report(reports.running, order.run)
+        if code := self._spoiled.get(order.node):
+            (directory / "stdout.txt").touch()
+            (directory / "stderr.txt").write_text(
+                "The container's process can't be started: input/output error\n"
+            )
+            return Ended(code)
         return self._runner.run(
             TaskLaunch(
                 order.run,

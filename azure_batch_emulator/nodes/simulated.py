@@ -36,6 +36,7 @@ class SimulatedNodes:
 
     def __init__(self, profile: Profile, random: Random, later: Later) -> None:
         self._profile, self._random, self._later = profile, random, later
+        self._spoiled: dict[str, int] = {}
 
     def root(self, node_id: str) -> Path | None:
         return None
@@ -43,19 +44,27 @@ class SimulatedNodes:
     def upload_logs(self, node_id: str, files: list[Path], container: dict, directory: str) -> None:
         pass
 
+    def spoil(self, node_id: str, exit_code: int) -> None:
+        self._spoiled[node_id] = exit_code
+
     def close(self) -> None:
         pass
 
     def carry_out(self, order: NodeInstruction) -> None:
         match order:
             case BootNode():
+                if not order.keep:
+                    self._spoiled.pop(order.node, None)
                 failure = check_references(order.images)
                 self._later(0.0, boot.booted, order.pool, order.node, order.boot, failure)
             case RemoveNode():
+                self._spoiled.pop(order.node, None)
                 self._later(0.0, leaving.removed, order.pool, order.node)
             case StartRun():
                 self._later(0.0, reports.running, order.run)
-                self._later(self._profile.delay("task", self._random), reports.exited, order.run, Ended(0))
+                code = self._spoiled.get(order.node, 0)
+                seconds = 0.0 if code else self._profile.delay("task", self._random)
+                self._later(seconds, reports.exited, order.run, Ended(code))
             case KillRun():
                 # The end that was due comes, too, and finds nothing to end.
                 self._later(0.0, reports.exited, order.run, Ended(KILLED))

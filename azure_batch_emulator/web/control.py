@@ -14,6 +14,9 @@ from ..engine.engine import Engine
 from ..protocol.errors import BatchError, invalid_property
 from .request_faults import KINDS, RequestFaults
 
+NO_START = 126
+"""What a container engine exits with when it can't start the command."""
+
 
 class Control:
     def __init__(self, engine: Engine, requests: RequestFaults) -> None:
@@ -26,6 +29,15 @@ class Control:
     def lose(self, pool_id: str, node_id: str) -> None:
         """The node's machine dies. A BatchError for a node that is not up."""
         self._befall(faults.lose, pool_id, node_id)
+
+    def spoil(self, pool_id: str, node_id: str, exit_code: Any = NO_START) -> None:
+        """Whatever is started on the node from now on ends with the exit code at once, though the node seems well: a
+        broken disk, or a container engine in disorder. A reboot does not help, a reimage or another machine does.
+        A BatchError for a node that is not up, and for no exit code."""
+        if not isinstance(exit_code, int) or isinstance(exit_code, bool) or not 0 < exit_code < 256:
+            raise invalid_property("exitCode", exit_code, "A number from 1 to 255 is expected.")
+        self._befall(_check_alive, pool_id, node_id)
+        self._engine.nodes.spoil(node_id, exit_code)
 
     def _befall(self, fault: Callable[[Machine, Node], None], pool_id: str, node_id: str) -> None:
         self._engine.call(lambda m: fault(m, m.node(pool_id, node_id)))
@@ -56,6 +68,11 @@ class Control:
             "lowPriorityCores": plan.capacity,
             "notFoundSeconds": plan.not_found,
         }
+
+
+def _check_alive(m: Machine, node: Node) -> None:
+    if not node.alive:
+        raise BatchError("OperationNotValidOnNode", [("Reason", f"The node is {node.state}.")])
 
 
 def _plan(m: Machine, wanted: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from ..protocol.errors import BatchError
 from ..protocol.schema import parse_object
 from .app import error_response, read_body
 from .auth import Authenticator
-from .control import Control
+from .control import NO_START, Control
 from .visitors import is_own
 
 
@@ -48,6 +48,10 @@ class ControlRoutes:
         place = request.path_params
         if place.get("what") in ("preempt", "lose"):
             getattr(self._control, place["what"])(place["pool"], place["node"])
+            return Response(None, 204)
+        if place.get("what") == "spoil":
+            wanted = parse_object(body) if body.strip() else {}
+            self._control.spoil(place["pool"], place["node"], wanted.get("exitCode", NO_START))
             return Response(None, 204)
         if "what" in place or "rest" in place:
             raise BatchError("InvalidUri")

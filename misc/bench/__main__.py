@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from misc.bench import batch_requests, cache, copies, dryrun, emulator, overhead, transfers
+from misc.bench import batch_requests, cache, copies, dryrun, emulator, overhead, scale, transfers
 
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "overhead": lambda _: overhead.run(),
@@ -15,6 +15,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "transfers": lambda o: transfers.run(o.mb, o.files, o.rounds, o.memory),
     "dryrun": lambda o: dryrun.run(o.inputs, o.plugin_inputs),
     "emulator": lambda _: emulator.run(),
+    "scale": lambda o: scale.run(o.jobs, o.latency / 1000),
 }
 
 
@@ -32,6 +33,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--plugin-inputs", type=int, default=1000, help="dryrun: the plugin's inputs at most (%(default)s)"
     )
+    made.add_argument(
+        "--jobs", type=int, nargs="+", default=[1000, 5000, 10000], help="scale: sizes (1000 5000 10000)"
+    )
+    made.add_argument("--latency", type=float, default=50, help="scale: milliseconds (%(default)s)")
     return made
 
 

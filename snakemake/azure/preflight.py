@@ -54,6 +54,7 @@ def validate(settings: ExecutorSettings) -> None:
     _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {vm.name}")
     _bounds(settings.nodes, 1, None, "nodes", "give")
     _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
+    _bounds(settings.infra_retries, 0, MAX_TASK_RETRIES, "infra-retries", "give")
     _bounds(settings.node_timeout, 1, None, "node-timeout", "give")
     _bounds(settings.sas_hours, 1, None, "sas-hours", "give")
     if settings.pool_id is not None and not ids.is_valid(settings.pool_id):

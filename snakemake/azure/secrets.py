@@ -17,8 +17,11 @@ SHORTEST = 8
 
 _NAMED = re.compile(r"(?i)\b(sig|AccountKey|SharedAccessSignature|SharedAccessKey)(\s*=\s*)[^&;:,\s'\"]+")
 _PASSWORD = re.compile(r"(?i)(://[^\s/@:'\"]*:)[^\s/@'\"]+@")
-# Keys of accounts are 64 bytes in base64, those of other services 32.
-_KEY = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{42,}={1,2}(?![A-Za-z0-9+/=])")
+# Keys of accounts are 64 bytes in base64, those of other services 32. A slash before one may be a part of it, or not; a
+# shorter one after a slash would rather be the end of a path.
+_KEY = re.compile(
+    r"[A-Za-z0-9+/]{86}==(?![A-Za-z0-9+/=])|(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{43}=(?=[\s'\",;:)\]]|$)"
+)
 
 _known: set[str] = set()
 

@@ -81,13 +81,21 @@ class ExecutorSettings(ExecutorSettingsBase):
         default=0,
         metavar="N",
     )
+    infra_retries: int = option(
+        "How often a task is sent again that failed by the fault of its node or of the service: no image, a full "
+        "disk, a container that does not start, a node that was taken out. That is no attempt of its job: "
+        "--retries and the rule's retries do not count it.",
+        default=3,
+        metavar="N",
+    )
     node_timeout: int = option(
         "Minutes to wait for a first usable node before the run is given up.",
         default=30,
         metavar="MINUTES",
     )
     sas_hours: int = option(
-        "Lifetime of the SAS that tasks get for Blob Storage when it is made from an account key.",
+        "The longest that the SAS which tasks get for Blob Storage lasts, when it is made by this run; from an account "
+        "key, it ends with the run.",
         default=168,
         metavar="HOURS",
     )
@@ -154,9 +162,12 @@ def read_legacy_config(path: Path) -> LegacyConfig:
     count = values.get("node_count")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
         raise SettingsError(f"BATCH_POOL_NODE_COUNT in {path} must be a whole number.")
-    for name, value in values.items():
-        if name != "node_count":
-            values[name] = str(value)
+    for key, name in _LEGACY_KEYS.items():
+        if name == "node_count" or name not in values:
+            continue
+        if not isinstance(values[name], str | int) or isinstance(values[name], bool):
+            raise SettingsError(f"{key} in {path} must be a text.")
+        values[name] = str(values[name])
     return LegacyConfig(**values)
 
 

@@ -1,9 +1,9 @@
 """Runs each job of a workflow as a task of Azure Batch.
 
 This is the place, and the only one, where Snakemake's jobs meet Azure's tasks. Everything that concerns Azure alone is
-in `snakemake.azure`, which knows no DAG. Three things have files of their own beside this one: what is checked before a
-run (`azure_batch_checks`), how a task is made from a job (`azure_batch_tasks`), and what a verdict on a task means for
-its job (`azure_batch_outcomes`).
+in `snakemake.azure`, which knows no DAG. Some things have files of their own beside this one: what is checked before a
+run (`azure_batch_checks`), how a task is made from a job (`azure_batch_tasks`), what a verdict on a task means for its
+job (`azure_batch_outcomes`), and what is shown of a rule's logs (`azure_batch_rule_logs`).
 
 Words follow Azure: a Snakemake job is a Batch task; a Batch job groups the tasks of one pool.
 
@@ -28,18 +28,18 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
-from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.placement import Place
 from snakemake.azure.batch.run import BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
+from snakemake.azure.blob.stored_logs import StoredLogs, folder
 from snakemake.azure.settings import ExecutorSettings, SettingsError
 from snakemake.azure.signals import hangup_as_interrupt, unfinished, uninterrupted
 from snakemake.azure.sources import BlobSources
 from snakemake.executors.azure_batch_access import node_access
 from snakemake.executors.azure_batch_checks import check
-from snakemake.executors.azure_batch_outcomes import Failure, Verdicts
-from snakemake.executors.azure_batch_tasks import TaskMaker, demand
+from snakemake.executors.azure_batch_outcomes import Ended, Failure, Verdicts, judge_nodes, send_again
+from snakemake.executors.azure_batch_tasks import AzBatchJob, TaskMaker, demand
 
 __all__ = ["AzBatchExecutor", "AzBatchJob", "ExecutorSettings", "common_settings"]
 
@@ -57,13 +57,6 @@ common_settings = CommonSettings(
 
 LOGS = Path(".snakemake") / "azure_batch_logs"
 """Where the logs of failed tasks are kept, below the working directory."""
-
-
-@dataclass
-class AzBatchJob(SubmittedJobInfo):
-    """A Snakemake job that was submitted as a Batch task; `external_jobid` is the task's id."""
-
-    queue: PoolQueue | None = None
 
 
 @dataclass(frozen=True)
@@ -118,9 +111,7 @@ class AzBatchExecutor(RemoteExecutor):
         for job in jobs:
             self.run_job_pre(job)
             try:
-                wanted = demand(job)
-                place = self.checked.placement.place(wanted)
-                task = self.task_maker.task(job, wanted, place)
+                place, task = self._task(job)
                 groups[place.key].append(Submission(job, place, task))
             except (SettingsError, UnknownVmSize, DoesNotFit) as e:
                 self.report_job_error(AzBatchJob(job), msg=f"{e} ")
@@ -130,8 +121,15 @@ class AzBatchExecutor(RemoteExecutor):
     def run_job(self, job: JobExecutorInterface) -> None:
         self.run_jobs([job])
 
+    def _task(self, job: JobExecutorInterface) -> tuple[Place, Task]:
+        """The job's place, and a new task for it."""
+        wanted = demand(job)
+        place = self.checked.placement.place(wanted)
+        return place, self.task_maker.task(job, wanted, place)
+
     def _submit(self, members: list[Submission]) -> None:
         """Adds the members, which have one pool, to it."""
+        now = datetime.now(UTC)
         try:
             queue = self._queue(members[0].place, sum(member.task.slots for member in members))
             rejected = {r.task_id: r for r in self.run.submit(queue, [member.task for member in members])}
@@ -139,7 +137,7 @@ class AzBatchExecutor(RemoteExecutor):
             # Not one of these jobs is known to run, so the run ends here; the scheduler cancels and cleans up.
             raise WorkflowError(f"Submitting {len(members)} jobs failed: {e}") from None
         for member in members:
-            info = AzBatchJob(member.job, external_jobid=member.task.id, queue=queue)
+            info = AzBatchJob(member.job, external_jobid=member.task.id, queue=queue, submitted=now)
             if refusal := rejected.get(member.task.id):
                 self.report_job_error(
                     info, msg=f"Azure Batch did not take the task ({refusal.code}: {refusal.message}). "
@@ -181,6 +179,7 @@ class AzBatchExecutor(RemoteExecutor):
             say=self.logger.info,
             warn=self.logger.warning,
             now=lambda: datetime.now(UTC),
+            logs=StoredLogs(checked.blob_account, folder(self.sources.name)),
         )
 
     # -- monitoring ------------------------------------------------------------------------------------------
@@ -193,21 +192,33 @@ class AzBatchExecutor(RemoteExecutor):
             return
         verdicts = await asyncio.to_thread(self.run.poll)
         self._verdicts.add(verdicts)
+        together = []
         for job in active_jobs:
-            verdict = self._verdicts.take(job.external_jobid or "")
-            if verdict is None:
-                yield job
-            elif verdict.success:
-                self.report_job_success(job)
+            if verdict := self._verdicts.take(job.external_jobid or ""):
+                together.append(Ended(job, verdict))
             else:
-                await asyncio.to_thread(self._report_failure, job, verdict)
+                yield job
+        await asyncio.to_thread(self._send_again, together)
+        for ended in together:
+            if ended.sent_again:
+                yield ended.job
+            elif ended.verdict.success:
+                self.report_job_success(ended.job)
+            else:
+                await asyncio.to_thread(self._report_failure, ended)
         if verdicts:
             self._poll_pause = 0.0
 
-    def _report_failure(self, job: AzBatchJob, verdict: Verdict) -> None:
-        assert job.queue is not None
+    def _send_again(self, together: list[Ended]) -> None:
+        """Jobs that their nodes or the service failed go on as other tasks."""
+        judge_nodes(self.run, together)
+        most = self.checked.settings.infra_retries
+        send_again(self.run, lambda job: self._task(job)[1], together, most, LOGS)
+
+    def _report_failure(self, ended: Ended) -> None:
+        job = ended.job
         shown = self.workflow.output_settings.show_failed_logs
-        failure = Failure.of(self.run, job.queue, verdict, LOGS, shown)
+        failure = Failure.of(self.run, ended, LOGS, shown)
         if job.job.is_group():
             # Snakemake prints no message with a group's error, only with a single job's.
             self.logger.error(f"Error in group {job.job.name}: {failure.message}")

@@ -2,20 +2,34 @@
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
 
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from snakemake.azure.batch import ids
 from snakemake.azure.batch.placement import Demand, Place
+from snakemake.azure.batch.run import PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.node.arguments import split_arguments, target_arguments, without
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.settings import SettingsError
 from snakemake.azure.sources import SourceArchive
+
+
+@dataclass
+class AzBatchJob(SubmittedJobInfo):
+    """A Snakemake job that was submitted as a Batch task; `external_jobid` is the task's id, `submitted` when that was
+    (UTC), and `resent` how often it was sent again as another task because the service failed it."""
+
+    queue: PoolQueue | None = None
+    submitted: datetime | None = None
+    resent: int = 0
 
 
 def demand(job: JobExecutorInterface) -> Demand:
@@ -59,7 +73,11 @@ class TaskMaker:
             id=self._new_id(ids.task_id(job.name, job.jobid, job.attempt, wildcards)),
             display_name=ids.display_name(job.name, wildcards),
             order=NodeOrder(
-                tuple(self._arguments(job, place)), self._place, self._sources.sha256, self._sources.files
+                tuple(self._arguments(job, place)),
+                self._place,
+                self._sources.sha256,
+                self._sources.files,
+                wanted.runtime.total_seconds() if wanted.runtime else None,
             ),
             slots=place.slots,
             runtime=wanted.runtime,
@@ -77,12 +95,18 @@ class TaskMaker:
         self._ids.add(task_id.lower())
         return task_id
 
+    @cached_property
+    def _general_arguments(self) -> list[str]:
+        """What is the same for all jobs."""
+        executor = self._executor
+        text = executor.workflow.spawned_job_args_factory.general_args(
+            executor_common_settings=executor.common_settings
+        )
+        return without(split_arguments(text), "--directory")
+
     def _arguments(self, job: JobExecutorInterface, place: Place) -> list[str]:
         """Arguments of the `snakemake` that runs this job on its node."""
         executor, workflow = self._executor, self._executor.workflow
-        args = workflow.spawned_job_args_factory.general_args(
-            executor_common_settings=executor.common_settings
-        )
         # The share of the node, and never less than the rule's own threads. RemoteExecutor's own version adds what
         # is for shared file systems only.
         job_args = split_arguments(
@@ -94,7 +118,7 @@ class TaskMaker:
             *without(job_args, "--target-jobs"),
             *target_arguments(job.get_target_spec()),
             # Nodes have their own working directory.
-            *without(split_arguments(args), "--directory"),
+            *self._general_arguments,
             "--mode",
             executor.get_exec_mode().item_to_choice(),
             # One job and its group: nothing for a solver to weigh.

@@ -9,6 +9,7 @@ from snakemake.azure import secrets
 from snakemake.azure.secrets import remember, without_secrets
 
 KEY = base64.b64encode(hashlib.sha512(b"key").digest()).decode()
+KEY32 = base64.b64encode(hashlib.sha256(b"key").digest()).decode()
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,8 @@ KEY = base64.b64encode(hashlib.sha512(b"key").digest()).decode()
         ("https://user:PW@registry.io/image", "https://user:***@registry.io/image"),
         (f"--vm-size {KEY} is", "--vm-size *** is"),
         (f"'{KEY}'", "'***'"),
+        (f"az://{KEY}: no", "az://***: no"),
+        (f"key {KEY32};", "key ***;"),
     ],
 )
 def test_blotted_out(text, shown):
@@ -35,6 +38,7 @@ def test_blotted_out(text, shown):
         "https://example.org:8080/x@y and me@example.org",
         "results/" + "long/path/" * 12 + "parameter=5/out.txt",
         "a/" + "b" * 60 + "=",
+        "results/" + "RunA1/sampleB2/" * 4 + "alpha=-3/out.txt",
         hashlib.sha256(b"x").hexdigest(),
         "design=1 signature=2 assign = 3",
         "registry.example.org/image@sha256:" + "0" * 64,

@@ -90,6 +90,8 @@ def test_order_is_option_environment_file_default(tmp_path):
     "text, says",
     [
         ("BATCH_ACCOUNT: x", "Unknown key BATCH_ACCOUNT"),
+        ("c2VjcmV0: x", "Unknown entry 1"),
+        ("BATCH_ACCOUNT_KEY: [x]", "BATCH_ACCOUNT_KEY in .* must be a text"),
         ("- a\n- b", "must hold"),
         ("BATCH_ACCOUNT_KEY: [unclosed hunter2", "not YAML"),
         ("BATCH_POOL_NODE_COUNT: many", "whole number"),

@@ -8,8 +8,8 @@ from snakemake.azure.blob.entries import Blob, inside
 from snakemake.azure.blob.errors import BlobError
 from snakemake.azure.blob.store import FOLDER
 
+from .asking import names, seen
 from .conftest import content
-from .looking import names, seen
 
 
 @pytest.fixture

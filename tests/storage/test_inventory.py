@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakemake.azure.blob.inventory import MAX_PAGES, Crowd, Listing, ListingPlan, lineage, parent_of
+from snakemake.azure.blob.inventory import MAX_PAGES, Directories, Listing, ListingPlan, lineage, parent_of
 
 
 def listed(plan: ListingPlan, directory: str, too_large: tuple[Listing, ...] = ()) -> list[tuple[str, bool]]:
@@ -77,30 +77,20 @@ def test_lineage():
     assert parent_of("a/b") == "a" and parent_of("a") == ""
 
 
-def test_a_crowd_is_noticed_and_listed_once_a_second():
-    crowd = Crowd(seconds=1.0)
-    assert not any(crowd.asks("box", "d", n / 100) for n in range(20))
-    assert crowd.asks("box", "d", 0.2)
-    assert not any(crowd.asks("box", "d", 0.2 + n / 100) for n in range(99))
-    assert crowd.asks("box", "d", 1.3)
-    assert not crowd.asks("box", "other", 1.3)
+class TestDirectories:
+    def test_a_listing_pays_for_many_names_of_a_directory_that_is_not_too_large(self):
+        directories = Directories()
+        assert directories.pages("box", "d", 19) == 0
+        assert directories.pages("box", "d", 20) == 1  # of unknown size: one page is worth a try
+        directories.saw("box", "d", 10_000)
+        assert directories.pages("box", "d", 624) == 0
+        assert directories.pages("box", "d", 625) == 2
 
-
-def test_a_few_now_and_then_are_no_crowd():
-    crowd = Crowd(seconds=1.0)
-    assert not any(crowd.asks("box", "d", float(n)) for n in range(100))
-
-
-def test_a_crowd_of_long_ago_is_forgotten():
-    crowd = Crowd(seconds=1.0)
-    assert [n for n in range(25) if crowd.asks("box", "d", n / 100)] == [20]
-    assert not crowd.asks("box", "d", 60.0)
-
-
-def test_a_directory_given_up_is_not_suggested_again():
-    crowd = Crowd(seconds=1.0)
-    crowd.give_up("box", "d")
-    assert not any(crowd.asks("box", "d", n / 10) for n in range(200))
+    def test_there_are_never_more_requests_than_names(self):
+        directories = Directories()
+        times = [n for n in range(1, 1001) if directories.missed("box", "d")]
+        assert times == [21, 43, 87, 175, 351, 703]
+        assert directories.missed("box", "other") == 0
 
 
 paths = st.lists(st.sampled_from("abc"), max_size=4).map("/".join)

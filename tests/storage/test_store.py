@@ -22,8 +22,8 @@ from snakemake.azure.blob.files import (
 )
 from snakemake.azure.blob.store import FOLDER
 
+from .asking import names, seen, wait_for_next_second
 from .conftest import content
-from .looking import names, seen, wait_for_next_second
 
 ODD_NAMES = [  # one per kind
     "a b.txt",

@@ -1,1 +1,1 @@
-"""Jobs and job schedules."""
+"""Requests on jobs, their tasks and job schedules, and how jobs end."""

@@ -15,6 +15,7 @@ from .transitions import become_idle, move, start_boot
 
 
 def create(m: Machine, pool: Pool, dedicated: bool) -> Node:
+    """A new node of the pool, which boots when its machine is there."""
     node_id = f"tvmps_{m.hex(64)}_{'d' if dedicated else 'p'}"
     number = m.next_seq()
     slots = pool.spec["taskSlotsPerNode"]
@@ -54,6 +55,7 @@ def boot(m: Machine, pool_key: str, node_id: str, number: int) -> None:
 
 
 def booted(m: Machine, pool_key: str, node_id: str, number: int, failure: Failed | None) -> None:
+    """The engine has made the node ready, or could not: its start task comes next, if it has one."""
     node = m.find_node(pool_key, node_id)
     if node is None or node.state != "starting" or node.boot != number:
         return

@@ -11,6 +11,14 @@ from ..runs.killing import kill_node_runs
 from . import usage
 from .transitions import move
 
+# By goal: the timer that is set once nothing stands in the way, and which delay of the profile it takes.
+_STEPS = {
+    "reboot": ("boot", "reboot"),
+    "deallocate": ("deallocated", "removal"),
+    "restore": ("restore", "restoration"),
+    "recover": ("recover", "recovery"),
+}
+
 
 def leave(m: Machine, node: Node, option: str) -> None:
     """The node takes no more tasks and goes when those on it are over."""
@@ -54,14 +62,6 @@ def on_task_files_deleted(m: Machine, event: TaskFilesDeleted) -> None:
     proceed(m, event.node)
 
 
-_STEPS = {
-    "reboot": ("boot", "reboot"),
-    "deallocate": ("deallocated", "removal"),
-    "restore": ("restore", "restoration"),
-    "recover": ("recover", "recovery"),
-}
-
-
 def _holds_data(m: Machine, node: Node) -> bool:
     """Whether files of tasks are kept on a node that nothing runs on. As these only become fewer there, they are sought
     once, for all such nodes of the pool, and not among all tasks again whenever one of them goes."""
@@ -94,6 +94,7 @@ def _seek_data(m: Machine, pool: Pool) -> None:
 
 
 def take_down(m: Machine, pool_key: str, node_id: str) -> None:
+    """The time that a removal takes is over."""
     if m.find_node(pool_key, node_id) is not None:
         m.emit(RemoveNode(pool_key, node_id))
 

@@ -31,6 +31,7 @@ def set_targets(m: Machine, pool: Pool, dedicated: int, low_priority: int, optio
 
 
 def start_resize(m: Machine, pool: Pool) -> None:
+    """A resize begins, which ends by itself at its timeout."""
     pool.allocation.move(pool, "resizing", m.now)
     pool.resize = m.next_seq()
     m.set_timer(parse_duration(pool.spec["resizeTimeout"]), "resize-timeout", pool.key, pool.resize)
@@ -95,6 +96,7 @@ def give_up(pool: Pool, code: str, because: str) -> None:
 
 
 def note(pool: Pool, error: ResizeError) -> None:
+    """Shows an error of the resize, each once."""
     if error not in pool.errors:
         pool.errors.append(error)
 

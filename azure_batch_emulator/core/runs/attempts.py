@@ -50,7 +50,7 @@ def attempt_over(
     there = [node for node in where if node is not None and node.up]
     if run.intent == "delete":
         drop(m, run)
-        _bury(m, job, task)
+        _end_deleted(m, job, task)
     elif run.intent in ("requeue", "recover"):
         drop(m, run)
         _requeue(m, job, task, counted=run.intent == "requeue")
@@ -71,7 +71,7 @@ def attempt_over(
         _finish(m, job, where[0], run, task, ended)
 
 
-def _bury(m: Machine, job: Job, task: Task) -> None:
+def _end_deleted(m: Machine, job: Job, task: Task) -> None:
     """The last of a task that has been deleted; a new one with its id may start now."""
     job.dying.discard(task.key)
     files.delete(m, job, task)
@@ -80,6 +80,7 @@ def _bury(m: Machine, job: Job, task: Task) -> None:
 
 
 def may_retry(most: int, execution: Execution) -> bool:
+    """Whether a task of any kind is run again after a failure; `most` is -1 for no limit."""
     return most == -1 or execution.retries < most
 
 
@@ -119,7 +120,7 @@ def upload_over(m: Machine, run: Run, failure: Failed | None) -> None:
         return
     drop(m, run)
     if run.intent == "delete":
-        _bury(m, job, task)
+        _end_deleted(m, job, task)
     elif run.intent == "recover":
         _requeue(m, job, task, counted=False)
     elif failure is not None:

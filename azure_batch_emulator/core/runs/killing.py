@@ -27,12 +27,14 @@ def kill(m: Machine, run: Run, intent: str) -> None:
 
 
 def kill_node_runs(m: Machine, node: Node, intent: str) -> None:
+    """Kills all that runs on a node."""
     for run_id in list(node.runs):
         if run := m.runs.get(run_id):
             kill(m, run, intent)
 
 
 def limit_reached(m: Machine, run_id: str) -> None:
+    """The time that the command may take is over."""
     run = m.runs.get(run_id)
     if run is not None and run.intent is None and run.phase != "uploading":
         run.expired = True

@@ -11,6 +11,7 @@ from . import instances
 
 
 def register(m: Machine, node: Node, job: Job | None, run: Run) -> None:
+    """The run takes its slots of the node."""
     m.runs[run.id] = run
     node.runs[run.id] = run.slots
     if job is not None and run.instance == 0:
@@ -19,6 +20,7 @@ def register(m: Machine, node: Node, job: Job | None, run: Run) -> None:
 
 
 def drop(m: Machine, run: Run) -> None:
+    """The run gives its slots back, and is no longer known."""
     m.runs.pop(run.id, None)
     if run.job and (job := m.jobs.get(run.job)):
         job.runs.discard(run.id)

@@ -22,6 +22,7 @@ def begin(m: Machine, node: Node, kind: RunKind, what: NodeTask, job: Job | None
 
 
 def exited(m: Machine, run: Run, ended: Ended) -> None:
+    """A run of such a task is over: it is run again, or has completed, and what waited for it goes on."""
     node = m.find_node(run.pool, run.node)
     job = m.jobs.get(run.job) if run.job else None
     assert node is not None

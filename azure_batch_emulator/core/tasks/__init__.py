@@ -1,1 +1,1 @@
-"""Tasks: requests, states and counts, files."""
+"""What a task is beside its runs: states and counts, dependencies, files."""

@@ -14,6 +14,7 @@ from ..machine import Machine
 
 
 def delete(m: Machine, job: Job, task: Task) -> None:
+    """Has the files of a task deleted, on each of its nodes."""
     if task.files != "kept":
         return
     task.files = "cleaned"

@@ -193,6 +193,25 @@ class Batch:
                 )
             )
 
+    def disable_node(self, pool_id: str, node_id: str) -> bool:
+        """Lets a node take no more tasks; those that run on it end there. False: it takes none as it is, or is gone.
+
+        https://learn.microsoft.com/rest/api/batchservice/nodes/disable-node-scheduling
+        """
+        from azure.batch import models
+
+        options = models.BatchNodeDisableSchedulingOptions(
+            node_disable_scheduling_option=models.BatchNodeDisableSchedulingOption.TASK_COMPLETION
+        )
+        try:
+            with self._explained(f"disable scheduling on the node {node_id} of the pool {pool_id}"):
+                self.client.disable_node_scheduling(pool_id, node_id, options)
+        except BatchError as e:
+            if e.status in (404, 409):
+                return False
+            raise
+        return True
+
     def resize_pool(self, pool_id: str, nodes: int) -> bool:
         """Asks for `nodes` dedicated nodes. False: the pool is being resized; ask again later."""
         from azure.batch.models import BatchPoolResizeOptions

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from snakemake.azure.node.exit import NODE_FAULT
 from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:
-    from azure.batch.models import BatchTask
+    from azure.batch.models import BatchTask, BatchTaskExecutionInfo
 
     from snakemake.azure.batch.client import Batch
 
@@ -21,36 +22,79 @@ OVERLAP = timedelta(minutes=2)
 QUIET_POLLS_BEFORE_CENSUS = 20
 
 
+NOT_STARTED = {NODE_FAULT, 126, 127}
+"""Exit codes of a command that never came to be Snakemake, whose own are 0 and 1: the container engine failed, the
+command can't be invoked, or it is not there. `snakemake.azure.node` exits with the first of them when its node lets it
+down. https://docs.docker.com/engine/containers/run/#exit-status"""
+
+FAULTS_OF_NODES = {
+    "applicationpackageerror",
+    "commandlaunchfailed",
+    "commandprogramnotfound",
+    "diskfull",
+    "maxinternalretrycountreached",
+}
+"""Codes of failures that are not the task's fault, though the service blames the user for some.
+https://learn.microsoft.com/azure/batch/batch-pool-node-error-checking"""
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """How a task ended. `reason` says in one sentence why it failed."""
+    """How a task ended.
+
+    reason: says in one sentence why it failed; service_fault: it failed by its node or by the service, not by what it
+    does; node_id, pool_id: where it ran last, empty if nowhere; ended: by the service's clock.
+    """
 
     task_id: str
     success: bool
     exit_code: int | None = None
     reason: str = ""
+    service_fault: bool = False
+    node_id: str = ""
+    pool_id: str = ""
+    ended: datetime | None = None
 
 
 def judge(task: "BatchTask") -> Verdict:
     """The verdict on a completed task. Anything that is not a reported success is a failure."""
-    info = task.execution_info
+    info, node = task.execution_info, task.node_info
     exit_code = info.exit_code if info else None
-    if info is None or info.result is None:
-        return Verdict(
-            task.id, False, exit_code, "Azure Batch completed the task without saying how it ended."
-        )
-    if lower(info.result) == "success":
-        return Verdict(task.id, True, exit_code)
-    failure = info.failure_info
-    if failure is None or lower(failure.code) == "failureexitcode":
-        return Verdict(task.id, False, exit_code, f"The task's command exited with code {exit_code}.")
-    text = ": ".join(filter(None, (failure.code, failure.message)))
-    details = "; ".join(f"{d.name}: {d.value}" for d in failure.details or [] if d.value)
+    reason, service_fault = _failure(info, exit_code)
     return Verdict(
         task.id,
-        False,
+        not reason,
         exit_code,
-        f"Azure Batch ended the task: {text}" + (f" ({details})" if details else ""),
+        reason,
+        service_fault,
+        (node.node_id if node else None) or "",
+        (node.pool_id if node else None) or "",
+        info.end_time if info else None,
+    )
+
+
+def _failure(info: "BatchTaskExecutionInfo | None", exit_code: int | None) -> tuple[str, bool]:
+    """Why a task failed, in one sentence that is empty for a success, and whether the service is at fault."""
+    if info is None or info.result is None:
+        return "Azure Batch completed the task without saying how it ended.", True
+    if lower(info.result) == "success":
+        return "", False
+    failure = info.failure_info
+    if failure is None or lower(failure.code) == "failureexitcode":
+        if exit_code in NOT_STARTED:
+            return f"The task's command could not be started on its node (exit code {exit_code}).", True
+        return f"The task's command exited with code {exit_code}.", False
+    text = ": ".join(filter(None, (failure.code, failure.message)))
+    details = "; ".join(f"{d.name}: {d.value}" for d in failure.details or [] if d.value)
+    sentence = f"Azure Batch ended the task: {text.rstrip('.')}" + (f" ({details})." if details else ".")
+    service = lower(failure.category) == "servererror" or _is_fault_of_node(lower(failure.code))
+    return sentence, service
+
+
+def _is_fault_of_node(code: str) -> bool:
+    """Also for containers and files that Batch fetches: they are the run's own, and the same for all its tasks."""
+    return code in FAULTS_OF_NODES or code.startswith(
+        ("blob", "container", "resourcedirectory", "resourcefile")
     )
 
 

@@ -80,9 +80,9 @@ class PoolPlan:
             metadata=[models.BatchMetadataItem(name=k, value=v) for k, v in self.metadata] or None,
         )
 
-    def nodes_for(self, slots: int) -> int:
-        """How many nodes `slots` of work ask for."""
-        return min(self.max_nodes, -(-slots // self.slots))
+    def nodes_for(self, slots: int, bad: int = 0) -> int:
+        """How many nodes `slots` of work ask for in a pool that has `bad` nodes, which take none of it."""
+        return min(self.max_nodes, -(-slots // self.slots) + (bad if slots else 0))
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.batch.client import Batch, BatchError, Rejected
 from snakemake.azure.batch.monitor import Monitor, Verdict
+from snakemake.azure.batch.node_health import NodeHealth
 from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
 from snakemake.azure.batch.tasks import Task, environment_settings
 
@@ -38,6 +40,18 @@ class SourceStore(Protocol):
     sha256: str
 
     def upload(self) -> None: ...
+
+    def delete(self) -> bool: ...
+
+
+class LogStore(Protocol):
+    """Where failed tasks store their logs; `name` is `CONTAINER/PATH`."""
+
+    name: str
+
+    def expect(self, task_id: str) -> None: ...
+
+    def fetch(self, task_id: str, name: str) -> bytes | None: ...
 
     def delete(self) -> bool: ...
 
@@ -67,6 +81,9 @@ class PoolQueue:
     idle_since: datetime | None = None
     seen: str = ""
     said: datetime | None = None
+    health: NodeHealth = field(default_factory=NodeHealth)
+    broken: set[str] = field(default_factory=set)
+    """Nodes that could not be set up, as the last look had it."""
 
 
 @dataclass
@@ -97,6 +114,7 @@ class BatchRun:
         warn: Callable[[str], None],
         now: Callable[[], datetime],
         access: Access | None = None,
+        logs: LogStore | None = None,
     ):
         self.id = id
         self.batch = batch
@@ -108,6 +126,7 @@ class BatchRun:
         self.say = say
         self.warn = warn
         self.now = now
+        self.logs = logs
         self.queues: dict[str, PoolQueue] = {}
         self._made: list[Made] = []
         self._lock = threading.RLock()
@@ -155,6 +174,8 @@ class BatchRun:
     def _upload_sources(self) -> None:
         if not any(made.what == "source archive" for made in self._made):
             self._making("source archive", f"az://{self.sources.name}", self.sources.delete)
+            if self.logs:
+                self._making("logs of failed tasks", f"az://{self.logs.name}", self.logs.delete)
             self.sources.upload()
             self.say(f"Azure Batch: uploaded the workflow's sources to az://{self.sources.name}.")
 
@@ -199,7 +220,9 @@ class BatchRun:
         """Asks for more nodes if the open tasks need them; a pool that is just being resized is asked later."""
         if queue.plan is None:
             return
-        wanted = queue.plan.nodes_for(sum(queue.open_slots.values()))
+        wanted = queue.plan.nodes_for(
+            sum(queue.open_slots.values()), bad=len(queue.broken | queue.health.bad.keys())
+        )
         if wanted > queue.requested and self.batch.resize_pool(queue.pool_id, wanted):
             self.say(
                 f"Azure Batch: resizing the pool {queue.pool_id} from {queue.requested} to {wanted} nodes."
@@ -222,6 +245,8 @@ class BatchRun:
                 new = queue.monitor.poll()
                 for verdict in new:
                     queue.open_slots.pop(verdict.task_id, None)
+                    if self.logs and not verdict.success:
+                        self.logs.expect(verdict.task_id)
                 verdicts += new
                 if queue.open_slots and not new:
                     self._look_at_pool(queue)
@@ -236,8 +261,9 @@ class BatchRun:
         queue.idle_since = None if view.usable else queue.idle_since or now
         self._say_how_it_goes(queue, view.summary(), now)
         waited = now - queue.idle_since if queue.idle_since else timedelta(0)
-        if problem := assess(view, waited, self.patience):
+        if problem := assess(view, waited, self.patience) or self._all_bad(queue, view):
             raise PoolError(problem)
+        self._name_broken(queue, view)
         if queue.plan and wants_retry(view):
             queue.requested = min(queue.requested, view.current)
             self.warn(
@@ -245,6 +271,45 @@ class BatchRun:
                 f"({view.resize_errors[0][0]}); asking again."
             )
         self._grow(queue)
+
+    def _name_broken(self, queue: PoolQueue, view: PoolView) -> None:
+        """Says once of each node that is not set up, while others are, why; it takes no tasks by itself."""
+        for node in view.nodes:
+            if node.broken and node.id not in queue.broken:
+                self.warn(
+                    f"Azure Batch: the node {node.id} of the pool {queue.pool_id} is unusable: "
+                    f"{(node.error or node.state).rstrip('.')}."
+                )
+        queue.broken = {node.id for node in view.nodes if node.broken}
+
+    def _all_bad(self, queue: PoolQueue, view: PoolView) -> str | None:
+        """Why nothing will run any more, if all nodes that the pool may have were taken out."""
+        bad = [
+            f"{node.id}: {queue.health.bad[node.id]}" for node in view.nodes if node.id in queue.health.bad
+        ]
+        full = queue.plan is None or len(view.nodes) >= queue.plan.max_nodes
+        if view.usable or not view.steady or not full or len(bad) < len(view.nodes) or not bad:
+            return None
+        return f"All nodes of the pool {queue.pool_id} are bad ({'; '.join(bad)})."
+
+    def take_out(self, queue: PoolQueue, node_id: str, reason: str) -> None:
+        """Lets a bad node take no more tasks; in a pool that is not the run's own, that is for its owner to do."""
+        bad = f"Azure Batch: the node {node_id} of the pool {queue.pool_id} is bad: {reason}."
+        if queue.plan is None:
+            self.warn(
+                f"{bad} The pool is not this run's own, so take it out by hand: az batch node scheduling disable "
+                f"--pool-id {queue.pool_id} --node-id {node_id}"
+            )
+            return
+        try:
+            done = self.batch.disable_node(queue.pool_id, node_id)
+        except BatchError as e:
+            self.warn(f"{bad} It could not be taken out: {e}")
+            return
+        self.warn(f"{bad} {'It gets no more tasks.' if done else 'It takes no tasks now.'}")
+        with self._lock:
+            if not self._closed:
+                self._grow(queue)
 
     def _say_how_it_goes(self, queue: PoolQueue, summary: str, now: datetime) -> None:
         """A line when the pool's nodes changed, and while people wait for a first node at least one a minute."""
@@ -264,12 +329,17 @@ class BatchRun:
         return LOOK_EVERY
 
     def log_file(self, queue: PoolQueue, task_id: str, name: str) -> bytes | None:
-        """A log of a task, or None if the node no longer has it."""
-        try:
-            return self.batch.task_file(queue.job_id, task_id, name)
-        except BatchError as e:
-            self.warn(f"Azure Batch: cannot read {name} of the task {task_id}: {e}")
-            return None
+        """A log of a task: as its node has it, else as the task stored it; None if there is neither."""
+        places = [lambda: self.batch.task_file(queue.job_id, task_id, name)]
+        if self.logs:
+            places.append(partial(self.logs.fetch, task_id, name))
+        for fetch in places:
+            try:
+                if data := fetch():
+                    return data
+            except WorkflowError as e:
+                self.warn(f"Azure Batch: cannot read {name} of the task {task_id}: {e}")
+        return None
 
     def close(self) -> Iterator[str]:
         """Deletes all that this run made, newest first, and yields what was deleted. Warns about what was not.

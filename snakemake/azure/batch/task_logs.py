@@ -1,11 +1,12 @@
-"""The logs of a failed task: fetched from its node while it is there, kept here, and their end shown."""
+"""The logs of a failed task: fetched from its node while it is there, else from where the task stored them; kept here,
+and their end shown."""
 
 from pathlib import Path
 
 from snakemake.azure.batch.run import BatchRun, PoolQueue
+from snakemake.azure.blob.stored_logs import STDERR, STDOUT
 
-FILES = ("stderr.txt", "stdout.txt")
-"""https://learn.microsoft.com/azure/batch/files-and-directories"""
+FILES = (STDERR, STDOUT)
 
 SHOWN_LINES = 40
 """How many of the last lines of a failed task's stderr go into the error message."""

@@ -1,6 +1,7 @@
 """What the service says of a blob, in a listing or in an answer, and where the blob lies below a directory."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,20 +27,25 @@ class Blob:
 def blob_of(properties: Any, size: int | None = None) -> Blob:
     """From what the SDK returns for a blob of a listing, of a download, or for a blob's properties.
 
-    A download of a part says the part's size: then the blob's is given as `size`. What ends with a slash is a directory
-    as well: other tools mark them so.
+    A download of a part says the part's size: then the blob's is given as `size`.
     """
-    metadata = {k.lower(): v for k, v in (properties.metadata or {}).items()}
     md5 = properties.content_settings.content_md5
     return Blob(
         name=properties.name,
         size=properties.size or 0 if size is None else size,
         mtime=properties.last_modified.timestamp(),
-        is_folder=str(metadata.get("hdi_isfolder", "")).lower() == "true" or properties.name.endswith("/"),
+        is_folder=is_folder(properties.name, properties.metadata or {}),
         md5=bytes(md5).hex() if md5 else None,
         etag=bare(properties.etag),
         leased=properties.lease.status == "locked",
     )
+
+
+def is_folder(name: str, metadata: Mapping[str, Any]) -> bool:
+    """Whether a blob marks a directory. What ends with a slash does so as well: other tools mark them so."""
+    if name.endswith("/"):
+        return True
+    return any(k.lower() == "hdi_isfolder" and str(v).lower() == "true" for k, v in metadata.items())
 
 
 def bare(etag: str | None) -> str:

@@ -78,35 +78,43 @@ class ListingPlan:
             self._too_large.update(Listing(container, above, True) for above in lineage(directory))
 
 
+PAGE = 5000  # entries of a listing in one answer
+FEWEST = 20
+"""Names of a directory that are asked for before a listing of it is considered."""
+PER_NAME = 16
+"""Entries of a listing that cost as much as a request for one blob: see misc/bench/README.md."""
+
+
 @dataclass
-class Crowd:
-    """Notices when the entries of a directory are asked for one after the other, so that a listing pays. No I/O.
+class Directories:
+    """Whether a listing of a directory costs less than a request for each name that is asked for. No I/O."""
 
-    `seconds` is how long a listing is good for, and so the least time between two of a directory.
-    """
+    _entries: dict[tuple[str, str], int] = field(default_factory=dict)
+    _misses: dict[tuple[str, str], int] = field(default_factory=dict)
+    _next: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    seconds: float
-    threshold: int = 20
-    _misses: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    _listed: dict[tuple[str, str], float] = field(default_factory=dict)
+    def saw(self, container: str, directory: str, entries: int) -> None:
+        """A listing had so many entries, or more if it was not read to its end."""
+        self._entries[container, directory] = entries
 
-    def asks(self, container: str, directory: str, now: float) -> bool:
-        """Whether to list the directory now, since one more of its entries is asked for."""
-        key = (container, directory)
-        last = self._listed.get(key)
-        if last is not None and now - last < self.seconds:
-            return False
-        if last is None or now - last > 10 * self.seconds:
-            recent = [t for t in self._misses.get(key, []) if now - t < 2 * self.seconds]
-            self._misses[key] = [*recent, now]
-            if len(recent) < self.threshold:
-                return False
-        self._listed[key] = now
-        return True
+    def pages(self, container: str, directory: str, names: int) -> int:
+        """Up to how many pages of a listing may be read to learn of so many names; 0 if none."""
+        worth = names * PER_NAME
+        if names < FEWEST or self._entries.get((container, directory), 0) > worth:
+            return 0
+        return -(-worth // PAGE)
 
-    def give_up(self, container: str, directory: str) -> None:
-        """The directory cannot be listed in one request: it is never suggested again."""
-        self._listed[container, directory] = float("inf")
+    def missed(self, container: str, directory: str) -> int:
+        """One more name was asked for by itself. How many there were, when it is time to consider a listing; else 0.
+
+        It is time after FEWEST names, then after twice as many, and so on: there are never more requests than names.
+        """
+        key = container, directory
+        self._misses[key] = misses = self._misses.get(key, 0) + 1
+        if misses <= self._next.get(key, FEWEST):
+            return 0
+        self._next[key] = 2 * misses
+        return misses
 
 
 def parent_of(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from snakemake_interface_common.exceptions import WorkflowError
@@ -42,6 +43,7 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
     provider: Provider
     # Whether the job changes its local copy in place, as with update(); no part of the interface, see misc/edits.
     local_copy_is_changed = False
+    _checked_path: Path | None = None
 
     def __post_init__(self) -> None:
         self.container, self.name = split_query(self.query)
@@ -84,6 +86,7 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         blobs: list[Blob] = []
         directories: set[str] = set()
         complete = True
+        asked = self.store.known.ask()
         pages = self.store.pages(listing.container, listing.prefix, listing.recursive)
         try:
             for number, (found, folders) in enumerate(pages):
@@ -96,6 +99,7 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
             if error.status != 403:  # without the permission to list, each blob is asked for
                 raise
             complete = False
+        self.store.known.remember(listing.container, asked, blobs)
         newest: dict[str, float] = {}
         for blob in blobs:
             name = blob.name.removesuffix("/")
@@ -202,8 +206,10 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
                 f"{self.query}: a place in storage begins with {SCHEME}, as in az://CONTAINER/PATH; if this is one for "
                 "--cache, set SNAKEMAKE_OUTPUT_CACHE to such a place."
             )
-        if self.retrieve and not fits(self.local_path()):
-            raise too_long(self.print_query)
+        if self.retrieve and (path := self.local_path()) != self._checked_path:
+            if not fits(path):
+                raise too_long(self.print_query)
+            self._checked_path = path
 
     async def managed_retrieve(self) -> None:
         self._check_path()
@@ -213,10 +219,10 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         await _in_one_sentence(self.provider.off_loop(super().managed_store))
 
     async def managed_remove(self) -> None:
-        await _in_one_sentence(super().managed_remove())
+        await _in_one_sentence(self.provider.off_loop(super().managed_remove))
 
     async def managed_touch(self) -> None:
-        await _in_one_sentence(super().managed_touch())
+        await _in_one_sentence(self.provider.off_loop(super().managed_touch))
 
     def retrieve_object(self) -> None:
         self.store.fetch(self.container, self.name, self.local_path(), shared=not self.local_copy_is_changed)

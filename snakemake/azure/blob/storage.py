@@ -9,8 +9,10 @@ import asyncio
 import math
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -149,6 +151,22 @@ class StorageProvider(StorageProviderBase):
             self.cache, self.plan = cache, ListingPlan()
         return self.plan
 
+    # -- no part of the interface, see misc/edits --------------------------------------------------------------
+
+    async def look_at(self, objects: Iterable[StorageObject]) -> None:
+        """Asks for what is not known of these, many at once, so that questions about one of them cost no request."""
+        cache: Any = self.cache
+        if cache is not None and cache.active:
+            covered = cache.exists_in_storage.has_inventory
+            objects = [each for each in objects if each.get_inventory_parent() not in covered]
+        for container, names in _by_container(objects).items():
+            await self._workers.run(partial(self.store.look_at, container, names))
+
+    def forget(self, objects: Iterable[StorageObject]) -> None:
+        """A job that has ended, wherever it ran, may have changed these."""
+        for container, names in _by_container(objects).items():
+            self.store.known.forget(container, names)
+
     async def off_loop(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Runs the coroutine in a worker thread, so that several files move at once.
 
@@ -221,3 +239,10 @@ def _at_once(work: Coroutine[Any, Any, T]) -> T:
         return end.value
     work.close()
     raise RuntimeError("The storage plugin's interface waits during a transfer, where it did not up to now.")
+
+
+def _by_container(objects: Iterable[StorageObject]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = defaultdict(list)
+    for each in objects:
+        names[each.container].append(each.name)
+    return names

@@ -11,19 +11,20 @@ they come from.
 import errno
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.download import Download
-from snakemake.azure.blob.entries import FOLDER, Blob, bare, inside
+from snakemake.azure.blob.entries import FOLDER, Blob, bare, blob_of, inside
 from snakemake.azure.blob.errors import BlobError, error_code, explained
-from snakemake.azure.blob.files import fits, plain, too_long, walk
+from snakemake.azure.blob.files import CHUNK, fits, plain, too_long, walk
 from snakemake.azure.blob.inventory import lineage
-from snakemake.azure.blob.looks import BlobLooks
+from snakemake.azure.blob.metadata import BlobMetadata
 from snakemake.azure.blob.names import SCHEME, blob_name_fault
 from snakemake.azure.blob.parallel import CONCURRENCY, in_parallel
 from snakemake.azure.blob.temporary_files import FolderRemoved, replacing
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class BlobStore(BlobLooks):
+class BlobStore(BlobMetadata):
     """The blobs of one account. The client is made with the first request; all methods may be called from threads.
 
     Methods raise BlobError, with the query `az://container/name` in the sentence. What may pass is waited out for
@@ -46,13 +47,12 @@ class BlobStore(BlobLooks):
     def __init__(
         self,
         account: BlobAccount,
-        clock: Callable[[], float] = time.monotonic,
         cache: "NodeCache | None" = None,
         patience: float | None = None,
         content_md5: bool = False,
         copies: Path | None = None,
     ) -> None:
-        super().__init__(account, clock, patience)
+        super().__init__(account, patience)
         self._cache = cache
         self._content_md5 = content_md5
         self._copies = copies
@@ -66,7 +66,7 @@ class BlobStore(BlobLooks):
 
         A file takes one request for its first MiB, and none to find out what it is.
         """
-        seen = self._seen.recent(container, name, self._clock())
+        seen = self.known.blob(container, name)
         cache = self._cache if shared else None
         try:
             try:
@@ -173,7 +173,10 @@ class BlobStore(BlobLooks):
         before = path.stat()
         what = f"{SCHEME}{container}/{name}"
         upload = Upload(self._blob(container, name), what, path, concurrency, self._content_md5)
-        stored = self._creating(container, name, upload.run)
+        with self.known.changing(container, name) as change:
+            stored = self._creating(container, name, upload.run)
+            if before.st_size <= CHUNK and _same(before, path.stat()):
+                change.made(_of_one_request(name, before.st_size, stored))
         if self._cache is not None:
             mtime = stored["last_modified"].timestamp()
             self._cache.put(container, name, path, before, bare(stored["etag"]), mtime)
@@ -204,7 +207,8 @@ class BlobStore(BlobLooks):
             client = self._blob(container, name)
             client.upload_blob(b"", length=0, overwrite=True, metadata=FOLDER)
 
-        self._creating(container, name, put)
+        with self.known.changing(container, name):
+            self._creating(container, name, put)
 
     def _creating(self, container: str, name: str, put: Callable[[], T]) -> T:
         """Runs `put`, and once more after creating the container when that was missing.
@@ -227,8 +231,6 @@ class BlobStore(BlobLooks):
                     if error_code(conflict) != "ContainerAlreadyExists":
                         raise
                 return put()
-        finally:
-            self._forget(container, name)
 
     # -- changing --------------------------------------------------------------------------------------------
 
@@ -239,13 +241,15 @@ class BlobStore(BlobLooks):
         from azure.core import MatchConditions
         from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
-        client = self._blob(container, name)
-        with explained(self.account, f"{SCHEME}{container}/{name}"):
+        client, what = self._blob(container, name), f"{SCHEME}{container}/{name}"
+        with explained(self.account, what), self.known.changing(container, name) as change:
             try:
                 found = client.get_blob_properties()
-                client.set_blob_metadata(
+                answer: dict[str, Any] = client.set_blob_metadata(
                     found.metadata or {}, etag=found.etag, match_condition=MatchConditions.IfNotModified
                 )
+                mtime, etag = answer["last_modified"].timestamp(), bare(answer["etag"])
+                change.made(replace(blob_of(found), mtime=mtime, etag=etag))
                 return
             except ResourceModifiedError as error:
                 # Changed this moment, it is as new as can be; a lease is another matter.
@@ -255,8 +259,6 @@ class BlobStore(BlobLooks):
             except ResourceNotFoundError:
                 if not self.has_below(container, name):
                     raise
-            finally:
-                self._forget(container, name)
         self.mark_folder(container, name)
 
     def protect(self, container: str, name: str) -> None:
@@ -278,11 +280,9 @@ class BlobStore(BlobLooks):
 
         # Always the same for a blob: whoever has this lease may ask for it again.
         ours = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{SCHEME}{container}/{name}"))
-        try:
-            with explained(self.account, f"{SCHEME}{container}/{name}"):
-                BlobLeaseClient(self._blob(container, name), ours).acquire(lease_duration=-1)
-        finally:
-            self._forget(container, name)
+        what = f"{SCHEME}{container}/{name}"
+        with explained(self.account, what), self.known.changing(container, name):
+            BlobLeaseClient(self._blob(container, name), ours).acquire(lease_duration=-1)
 
     def delete(self, container: str, name: str) -> None:
         """Removes the blob with its snapshots; one that isn't there is fine."""
@@ -290,13 +290,13 @@ class BlobStore(BlobLooks):
 
         if self._cache is not None:
             self._cache.drop(container, name)
-        with explained(self.account, f"{SCHEME}{container}/{name}"):
-            try:
-                self.container(container).delete_blob(name, delete_snapshots="include")
-            except ResourceNotFoundError:
-                return
-            finally:
-                self._forget(container, name)
+        what = f"{SCHEME}{container}/{name}"
+        with (
+            explained(self.account, what),
+            self.known.changing(container, name),
+            suppress(ResourceNotFoundError),
+        ):
+            self.container(container).delete_blob(name, delete_snapshots="include")
 
     def delete_all(self, container: str, names: Iterable[str]) -> None:
         """Removes the blobs, the deepest first: with a hierarchical namespace a directory must be empty by then."""
@@ -313,3 +313,19 @@ class BlobStore(BlobLooks):
             self.delete_all(container, [b.name for b in self.below(container, name)])
         if blob is not None:
             self.delete(container, name)
+
+
+def _same(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+
+
+def _of_one_request(name: str, size: int, answer: dict[str, Any]) -> Blob:
+    """A blob as the service says, in its answer to the request that brought all of it, that it is now."""
+    md5 = answer.get("content_md5")
+    return Blob(
+        name,
+        size,
+        answer["last_modified"].timestamp(),
+        md5=bytes(md5).hex() if md5 else None,
+        etag=bare(answer["etag"]),
+    )

@@ -1,4 +1,4 @@
-"""What runs inside a task: from the container's start to the finished upload in one Python process.
+"""What runs inside a task: from the container's start to the finished upload in one interpreter.
 
 `python -m snakemake.azure.node ORDER` lays the workflow's sources into the task's working directory and goes on
 as Snakemake in the same process: no `pip install`, no second interpreter. The sources are fetched by the first
@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from snakemake.azure.node.exit import NODE_FAULT
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.node.sources import complain, fetch_blob, lay_out
+from snakemake.azure.node.watch import store_logs, watch
 
 TEMPORARY = ".tmp"  # below the working directory
 
@@ -33,9 +35,18 @@ def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, 
     return changes
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, code: int = 1) -> NoReturn:
     complain(message)
-    sys.exit(1)
+    sys.exit(code)
+
+
+def _watch(order: NodeOrder) -> None:
+    """Goes on in a child, so that this process can store the logs of one that is killed; not outside of Batch."""
+    if {"AZ_BATCH_TASK_DIR", "AZ_BATCH_TASK_ID"} <= os.environ.keys():
+        environ = dict(os.environ)
+        watch(
+            Path(environ["AZ_BATCH_TASK_DIR"]), lambda: store_logs(order.sources, environ), limit=order.limit
+        )
 
 
 def main(argv: list[str]) -> None:
@@ -51,6 +62,8 @@ def main(argv: list[str]) -> None:
     changes = prepare_environment(os.environ, workdir)
     os.environ.update(changes)
 
+    _watch(order)
+
     from azure.core.exceptions import AzureError
     from snakemake_interface_common.exceptions import WorkflowError
 
@@ -65,7 +78,7 @@ def main(argv: list[str]) -> None:
         status = getattr(e, "status_code", None) or type(e).__name__
         fail(f"cannot fetch the workflow's sources {order.sources}: blob storage answered {status}.")
     except OSError as e:
-        fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).")
+        fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).", NODE_FAULT)
 
     from snakemake.azure.node.startup import lean, loading, one_attempt, own_files, own_targets
 

@@ -13,6 +13,10 @@ FLUSH_FAILED = 120
 """The interpreter's own exit code when its output could not be written to the end."""
 
 
+NODE_FAULT = 125
+"""The node let the task down before its job began. It is what the container engine exits with when it fails itself."""
+
+
 def leave(code: int) -> NoReturn:
     """Exits as the interpreter does, but for the modules: waits for threads, runs exit functions, writes output."""
     threading._shutdown()  # type: ignore[attr-defined]

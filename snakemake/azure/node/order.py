@@ -11,13 +11,15 @@ class NodeOrder:
     """What the node has to do for one task. Travels in the command line, so it holds no secret.
 
     argv: arguments of `snakemake`; sources: `CONTAINER/BLOB` of the source archive; sha256: its digest; files: the
-    digest of what it holds (`snakemake.azure.node.sources.manifest`).
+    digest of what it holds (`snakemake.azure.node.sources.manifest`); limit: the task's time limit in seconds, if it
+    has one.
     """
 
     argv: tuple[str, ...]
     sources: str
     sha256: str
     files: str
+    limit: float | None = None
 
     def encode(self) -> str:
         """One argument of letters, digits, `-` and `_`: Batch runs command lines without a shell, and
@@ -34,6 +36,6 @@ class NodeOrder:
         """
         try:
             data = json.loads(zlib.decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
-            return cls(tuple(data["argv"]), data["sources"], data["sha256"], data["files"])
+            return cls(tuple(data["argv"]), data["sources"], data["sha256"], data["files"], data["limit"])
         except (ValueError, zlib.error, KeyError, TypeError) as e:
             raise ValueError(f"not an order for this node ({type(e).__name__})") from None

@@ -61,17 +61,21 @@ def test_nodes_follow_slots_up_to_the_limit(slots, nodes):
 
 
 def info(result=None, code=0, failure=None):
-    return SimpleNamespace(result=result, exit_code=code, failure_info=failure)
+    return SimpleNamespace(result=result, exit_code=code, failure_info=failure, end_time=None)
 
 
-def failure(code, message="m", details=()):
+def failure(code, message="m", details=(), category="UserError"):
     return SimpleNamespace(
-        code=code, message=message, details=[SimpleNamespace(name=n, value=v) for n, v in details]
+        code=code,
+        message=message,
+        category=category,
+        details=[SimpleNamespace(name=n, value=v) for n, v in details],
     )
 
 
 def task(name="t", execution=None, at=None):
-    return SimpleNamespace(id=name, execution_info=execution, state_transition_time=at)
+    node = SimpleNamespace(node_id="node-1", pool_id="pool")
+    return SimpleNamespace(id=name, execution_info=execution, state_transition_time=at, node_info=node)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +100,31 @@ def test_judge(execution, success, says):
     verdict = judge(task(execution=execution))
     assert verdict.success is success
     assert re.search(says, verdict.reason)
+
+
+@pytest.mark.parametrize(
+    "execution, service",
+    [
+        (info("success"), False),
+        (info("failure", 1, failure("FailureExitCode")), False),
+        (info("failure", 137, failure("FailureExitCode")), False),
+        (info("failure", 126, failure("FailureExitCode")), True),
+        (info("failure", 127, failure("FailureExitCode")), True),
+        (info("failure", None, failure("TaskEnded")), False),
+        (info("failure", None, failure("TaskSchedulingConstraintFailed")), False),
+        (info("failure", None, failure("DiskFull")), True),
+        (info("failure", None, failure("ContainerInvalidImage")), True),
+        (info("failure", None, failure("BlobDownloadMiscError", category="ServerError")), True),
+        (info("failure", None, failure("ResourceDirectoryCreateFailed", category="servererror")), True),
+        (info("failure", None, failure("BlobNotFound")), True),
+        (info("failure", None, failure("Unheard", category="ServerError")), True),
+        (None, True),
+    ],
+)
+def test_who_is_to_blame(execution, service):
+    verdict = judge(task(execution=execution))
+    assert verdict.service_fault is service
+    assert (verdict.node_id, verdict.pool_id) == ("node-1", "pool")
 
 
 class Service:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from snakemake.azure.batch.client import BatchError
+from snakemake.azure.batch.node_health import Ending, Outcome
 from snakemake.azure.batch.pools import PoolError, PoolPlan
 from snakemake.azure.batch.run import BatchRun
 from snakemake.azure.batch.tasks import Task
@@ -38,6 +39,7 @@ class Service:
     nodes: list = field(default_factory=list)
     resizing: bool = False
     tasks: dict[str, str] = field(default_factory=dict)
+    files: bytes | None = None
 
     def __getattr__(self, name):
         def call(*args):
@@ -53,6 +55,7 @@ class Service:
                 "add_tasks": [],
                 "task_states": self.tasks,
                 "completed_tasks": [],
+                "task_file": self.files,
                 "resize_pool": not self.resizing,
             }
             return answers.get(name, True)
@@ -216,3 +219,84 @@ def test_a_regional_shortage_is_asked_again():
     scene.wait(1)
     assert "asking again" in scene.warned[0]
     assert queue.requested == 2 and "resize_pool pool" in scene.service.calls
+
+
+def node(name, state="idle", error=None):
+    errors = [SimpleNamespace(code=error, message="", error_details=None)] if error else None
+    return SimpleNamespace(id=name, state=state, errors=errors, start_task_info=None)
+
+
+def failures(name, n=2):
+    return [Ending(name, "map", Outcome.NOT_STARTED, "DiskFull.") for _ in range(n)]
+
+
+def take_out(scene, queue, name):
+    for bad, reason in queue.health.observe(failures(name)).items():
+        scene.run.take_out(queue, bad, reason)
+
+
+def test_a_bad_node_gets_no_more_tasks_and_the_pool_one_more_node():
+    scene = Scene()
+    queue = scene.submit(4)
+    scene.service.nodes = [node("a")]
+    take_out(scene, queue, "a")
+    assert "disable_node pool" in scene.service.calls and "resize_pool pool" in scene.service.calls
+    assert queue.requested == 2
+    (line,) = scene.warned
+    assert "the node a of the pool pool is bad: 2 tasks in a row" in line and "no more tasks" in line
+
+
+def test_a_node_that_cannot_be_taken_out_does_not_end_the_run():
+    scene = Scene()
+    queue = scene.submit()
+    scene.service.fail = {"disable_node"}
+    take_out(scene, queue, "a")
+    assert "could not be taken out: disable_node pool failed" in scene.warned[0]
+
+
+def test_a_node_of_somebody_elses_pool_is_left_to_them():
+    scene = Scene()
+    queue = scene.run.join_queue("", "theirs")
+    take_out(scene, queue, "a")
+    assert "disable_node theirs" not in scene.service.calls
+    assert "az batch node scheduling disable --pool-id theirs --node-id a" in scene.warned[0]
+
+
+def test_a_pool_whose_nodes_are_all_bad_ends_with_the_reasons():
+    scene = Scene()
+    queue = scene.submit(400)
+    scene.service.pool.allocation_state = "steady"
+    names = [f"n{i}" for i in range(PLAN.max_nodes)]
+    scene.service.nodes = [node(name) for name in names]
+    queue.health.bad |= dict.fromkeys(names, "it smokes")
+    scene.wait(20)  # the last of them still has a task
+    scene.service.nodes = [node(name, "offline") for name in names]
+    with pytest.raises(PoolError, match="All nodes of the pool pool are bad .n0: it smokes; n1: it smokes"):
+        scene.wait(20)
+
+
+def test_a_broken_node_among_others_is_named_once():
+    scene = Scene()
+    queue = scene.submit(8)
+    scene.service.nodes = [node("a"), node("b", "unusable", "DiskFull")]
+    scene.wait(60)
+    assert [
+        line for line in scene.warned if "b of the pool pool is unusable: DiskFull." in line
+    ] == scene.warned
+    assert len(scene.warned) == 1 and queue.requested == 3
+
+
+@pytest.mark.parametrize(
+    "node_has, stored, found",
+    [(b"n", b"s", b"n"), (None, b"s", b"s"), (b"", None, None), ("gone", b"s", b"s")],
+)
+def test_logs_come_from_the_node_or_from_where_the_task_stored_them(node_has, stored, found):
+    scene = Scene()
+    queue = scene.submit()
+    scene.run.logs = SimpleNamespace(name="c/run/logs", fetch=lambda task, name: stored)  # type: ignore[assignment]
+    if node_has == "gone":
+        scene.service.fail = {"task_file"}
+    else:
+        scene.service.files = node_has
+    assert scene.run.log_file(queue, "t", "stderr.txt") == found
+    assert bool(scene.warned) == (node_has == "gone")

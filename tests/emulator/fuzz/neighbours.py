@@ -249,7 +249,7 @@ def control(draw) -> Request:
     if draw(st.integers(1, 3)) == 1:
         pool = draw(seldom(st.sampled_from(ODD_SEGMENTS), st.sampled_from(["pool", "POOL", "empty"])))
         node = draw(seldom(st.sampled_from(ODD_SEGMENTS), st.just(NODE)))
-        path = f"/-/pools/{pool}/nodes/{node}/{draw(st.sampled_from(['preempt', 'lose', 'x']))}"
+        path = f"/-/pools/{pool}/nodes/{node}/{draw(st.sampled_from(['preempt', 'lose', 'spoil', 'x']))}"
         method, body = "POST", draw(seldom(st.sampled_from(RAW_BODIES), st.none()))
     else:
         path = draw(seldom(st.sampled_from(["/-/", "/-/x", "/-/faults/x"]), st.just("/-/faults")))

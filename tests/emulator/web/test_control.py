@@ -73,6 +73,44 @@ def test_tasks_of_a_lost_node_run_elsewhere(emulator, tmp_path):
     wait_until(lambda: sorted(states(client)) == ["idle", "idle"])
 
 
+def spoil(emulator, node, body=None):
+    return send(emulator, "POST", f"/-/pools/pool/nodes/{node}/spoil", body)
+
+
+def test_nothing_starts_on_a_spoiled_node_until_it_is_another_machine(emulator):
+    client = emulator.client()
+    make_pool(client)
+    make_job(client)
+    client.create_task("job", task("well", "true"))
+    node = completed(client, task_id="well").node_info.node_id
+    assert spoil(emulator, node).status_code == 204
+    client.create_task("job", task("one", "true"))
+    assert completed(client, task_id="one").execution_info.exit_code == 126
+    assert client.get_node("pool", node).state == "idle", "it seems well"
+    assert b"can't be started" in b"".join(client.download_task_file("job", "one", "stderr.txt"))
+    assert spoil(emulator, node, {"exitCode": 3}).status_code == 204
+    client.begin_reboot_node("pool", node, {"nodeRebootOption": "requeue"}, polling_interval=0.1).wait()
+    client.create_task("job", task("two", "true"))
+    assert completed(client, task_id="two").execution_info.exit_code == 3, "a reboot does not help"
+    assert send(emulator, "POST", f"/-/pools/pool/nodes/{node}/lose").status_code == 204
+    error(spoil(emulator, node), 409, "OperationNotValidOnNode")
+    client.create_task("job", task("three", "true"))
+    assert completed(client, task_id="three").execution_info.exit_code == 0
+    for wrong in (0, 256, True, "1", None):
+        error(spoil(emulator, node, {"exitCode": wrong}), 400, "InvalidPropertyValue")
+
+
+def test_a_spoiled_node_among_simulated_ones():
+    with running_emulator(runner="none") as emulator:
+        client = emulator.client()
+        make_pool(client)
+        make_job(client)
+        (node,) = client.list_nodes("pool")
+        assert spoil(emulator, node.id).status_code == 204
+        client.create_task("job", task("task", "true"))
+        assert completed(client).execution_info.exit_code == 126
+
+
 def test_capacity_boots_start_tasks_and_allocations(emulator, plan):
     client = emulator.client()
     plan(boots=1, allocations=["AllocationFailed"])
