@@ -185,16 +185,16 @@ class Batch:
     def create_pool(self, pool: "BatchPoolCreateOptions") -> None:
         """Ids are of one run alone: a pool that exists was made by a request whose answer was lost."""
         self._note(pool.id)
-        with self._forgiving("PoolExists"), self._explained(f"create the pool {pool.id}"):
+        with self._forgiving("PoolExists", "PoolBeingCreated"), self._explained(f"create the pool {pool.id}"):
             self.client.create_pool(pool)
         self._note(pool.id)
 
     @contextmanager
-    def _forgiving(self, code: str) -> Iterator[None]:
+    def _forgiving(self, *codes: str) -> Iterator[None]:
         try:
             yield
         except BatchError as e:
-            if e.code != code:
+            if e.code not in codes:
                 raise
 
     def get_pool(self, pool_id: str) -> "BatchPool":

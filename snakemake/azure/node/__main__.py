@@ -19,9 +19,12 @@ from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.node.sources import complain, fetch_blob, lay_out
 from snakemake.azure.node.watch import store_logs, watch
 
+TEMPORARY = ".tmp"  # below the working directory
+
 
 def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, str]:
-    """Variables to set so that a user without a home directory, as Batch's task user may be, can work."""
+    """Variables to set so that a user without a home directory, as Batch's task user may be, can work. Temporary files
+    lie below the task's directory, which has the node's large disk: a container's /tmp is on that of the system."""
     changes = {}
     home = environ.get("HOME", "")
     if not home or not os.access(home, os.W_OK):
@@ -29,6 +32,8 @@ def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, 
     base = Path(changes.get("HOME", home))
     if not environ.get("XDG_CACHE_HOME") or not os.access(environ["XDG_CACHE_HOME"], os.W_OK):
         changes["XDG_CACHE_HOME"] = str(base / ".cache")
+    if not environ.get("TMPDIR"):
+        changes["TMPDIR"] = str(workdir / TEMPORARY)
     return changes
 
 
@@ -65,7 +70,8 @@ def main(argv: list[str]) -> None:
     workdir = Path(os.environ.get("AZ_BATCH_TASK_WORKING_DIR") or Path.cwd())
     shared = os.environ.get("AZ_BATCH_NODE_SHARED_DIR")
     os.chdir(workdir)
-    os.environ.update(prepare_environment(os.environ, workdir))
+    changes = prepare_environment(os.environ, workdir)
+    os.environ.update(changes)
     if minutes := os.environ.get(retry.VARIABLE):
         retry.process.seconds, retry.process.unconditional = float(minutes) * 60, True
 
@@ -75,6 +81,8 @@ def main(argv: list[str]) -> None:
     from snakemake_interface_common.exceptions import WorkflowError
 
     try:
+        if "TMPDIR" in changes:
+            Path(changes["TMPDIR"]).mkdir(exist_ok=True)
         lay_out(Path(shared) if shared else workdir.parent, order, fetch_blob, workdir, complain)
     except WorkflowError as e:
         fail(f"cannot fetch the workflow's sources: {e}")

@@ -270,7 +270,9 @@ def test_a_regional_shortage_is_asked_again():
     scene.service.pool.target_dedicated_nodes = 2
     scene.service.pool.current_dedicated_nodes = 1
     scene.service.pool.allocation_state = "steady"
-    scene.service.pool.resize_errors = [SimpleNamespace(code="AllocationFailed", message="no room")]
+    scene.service.pool.resize_errors = [
+        SimpleNamespace(code="AllocationFailed", message="no room", error_values=None)
+    ]
     scene.service.nodes = [SimpleNamespace(id="n", state="idle", errors=None, start_task_info=None)]
     scene.wait(1)
     assert "asking again" in scene.warned[0]
