@@ -203,12 +203,14 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     an account that is missing or does not answer should not first show as a missing input file."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    from snakemake.azure import preflight, settings
+    from snakemake.azure import parsing, preflight, retry, settings, signals
     from snakemake.azure.batch.account import BatchAccount
     from snakemake.exceptions import WorkflowError
 
     resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
     preflight.validate(resolved)
+    signals.listen()
+    retry.process.seconds = resolved.patience * 60
     BatchAccount.resolve(resolved)
     emulator = settings.is_emulator(resolved.account_url or "")
     if args.default_storage_provider not in (None, PROVIDER):
@@ -232,6 +234,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     # What a run that died left half done is found by its record, or else by Snakemake's own, and is run again.
     args.rerun_incomplete = True
     last_run.place = last_run.Place(BatchAccount.resolve(resolved), blobs, prefix, image)
+    parsing.watch()
 
 
 def _sweep(args: argparse.Namespace) -> int:

@@ -14,12 +14,13 @@ but creates nothing. The first jobs that are ready create the pool, the Batch jo
 
 import asyncio
 import atexit
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +30,33 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
+from snakemake.azure import retry, signals
+from snakemake.azure.batch import leftovers
 from snakemake.azure.batch.lease import PoolLeases, Renewals
 from snakemake.azure.batch.placement import Place
 from snakemake.azure.batch.recovery import LeftTask
-from snakemake.azure.batch.run import BatchRun, PoolQueue
+from snakemake.azure.batch.run import POLICY, TOKEN, BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
 from snakemake.azure.blob.fence import RunToken
+from snakemake.azure.blob.node_access import revoke
 from snakemake.azure.blob.record import LEASE as LOCK_LASTS
 from snakemake.azure.blob.record import LockLost, Record, RunLock
 from snakemake.azure.blob.stored_logs import StoredLogs, folder
 from snakemake.azure.run_record import RunRecord
 from snakemake.azure.settings import ExecutorSettings, SettingsError
-from snakemake.azure.signals import hangup_as_interrupt, unfinished, uninterrupted
-from snakemake.azure.sources import BlobSources
+from snakemake.azure.signals import unfinished, uninterrupted
+from snakemake.azure.sources import BlobSources, delete_blob
 from snakemake.executors.azure_batch_access import node_access
 from snakemake.executors.azure_batch_checks import check
-from snakemake.executors.azure_batch_outcomes import Ended, Failure, Verdicts, judge_nodes, send_again
+from snakemake.executors.azure_batch_outcomes import (
+    Ended,
+    Failure,
+    Verdicts,
+    asked_memory,
+    judge_nodes,
+    send_again,
+)
 from snakemake.executors.azure_batch_takeover import Takeover
 from snakemake.executors.azure_batch_tasks import AzBatchJob, TaskMaker, demand
 
@@ -65,6 +76,9 @@ common_settings = CommonSettings(
 
 LOGS = Path(".snakemake") / "azure_batch_logs"
 """Where the logs of failed tasks are kept, below the working directory."""
+
+POLLING_ENDS = 2.0
+"""Seconds that a run that is to stop waits for its polling thread."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,10 @@ class AzBatchExecutor(RemoteExecutor):
         self._run: BatchRun | None = None
         self._taken: dict[JobExecutorInterface, LeftTask] = {}
         self._lost: Exception | None = None
-        self._detaches = False
+        self._leaving = threading.Lock()
+        self._is_over = False
+        # The working directory may be another one when a signal comes.
+        self._left = leftovers.HOME.absolute()
         super().__init__(*args, **kwargs)
 
     def __post_init__(self) -> None:
@@ -105,6 +122,7 @@ class AzBatchExecutor(RemoteExecutor):
                 self.sources.name,
                 checked.sources,
                 checked.settings.task_retries,
+                timedelta(minutes=checked.settings.task_timeout) or None,
                 checked.output_cache,
                 lambda: self.run.further_environment(),
                 checked.image,
@@ -113,6 +131,7 @@ class AzBatchExecutor(RemoteExecutor):
             lock = RunLock(checked.blob_account, checked.source_prefix, self.logger.info)
             self.record = RunRecord(lock, checked.run_id, checked.batch.account.endpoint)
             self._begin()
+            self._delete_leftovers()
         except BaseException:
             # The constructor's thread must not outlive the failure.
             self.wait = False
@@ -126,7 +145,7 @@ class AzBatchExecutor(RemoteExecutor):
         # For ends that Snakemake does not catch; after a shutdown there is nothing left to do.
         atexit.register(self._close)
         unfinished.append(self._close)
-        hangup_as_interrupt()
+        signals.listen()
         before = self.record.begin()
         self.renewals = Renewals(
             self.checked.batch,
@@ -241,7 +260,10 @@ class AzBatchExecutor(RemoteExecutor):
             id=checked.run_id,
             batch=checked.batch,
             sources=self.sources,
-            environment=self.task_maker.environment(),
+            environment={
+                **self.task_maker.environment(),
+                retry.VARIABLE: f"{checked.settings.patience:g}",
+            },
             access=node_access(self.workflow, checked, self.logger.warning),
             image=checked.image,
             patience=timedelta(minutes=checked.settings.node_timeout),
@@ -254,8 +276,26 @@ class AzBatchExecutor(RemoteExecutor):
             noted=self.record.note,
             wake=self.renewals.wake,
             record=f"{checked.blob_account.url}/{self.record.lock.name}",
+            note_left=partial(leftovers.note, checked.run_id, self._endpoints(), home=self._left),
             logs=StoredLogs(checked.blob_account, folder(self.sources.name)),
         )
+
+    def _endpoints(self) -> leftovers.Account:
+        return leftovers.Account(self.checked.batch.account.endpoint, self.checked.blob_account.url)
+
+    def _delete_leftovers(self) -> None:
+        """What an earlier run in this directory could not delete; it is no reason to wait."""
+        batch, account = self.checked.batch, self.checked.blob_account
+        deleters = {
+            "pool": batch.delete_pool,
+            "Batch job": batch.delete_job,
+            "source archive": lambda name: delete_blob(account, name.removeprefix("az://")),
+            "logs of failed tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),
+            TOKEN: lambda name: delete_blob(account, name.removeprefix("az://")),
+            POLICY: lambda run: revoke(account, self.checked.source_prefix.partition("/")[0], run),
+        }
+        with retry.process.no_longer_than(30):
+            leftovers.delete(self._endpoints(), deleters, self.logger.info, self.logger.warning, self._left)
 
     # -- monitoring ------------------------------------------------------------------------------------------
 
@@ -301,7 +341,7 @@ class AzBatchExecutor(RemoteExecutor):
     def _report_failure(self, ended: Ended) -> None:
         job = ended.job
         shown = self.workflow.output_settings.show_failed_logs
-        failure = Failure.of(self.run, ended, LOGS, shown)
+        failure = Failure.of(self.run, ended, LOGS, shown, asked_memory(job.job))
         if job.job.is_group():
             # Snakemake prints no message with a group's error, only with a single job's.
             self.logger.error(f"Error in group {job.job.name}: {failure.message}")
@@ -326,47 +366,53 @@ class AzBatchExecutor(RemoteExecutor):
     def cancel_jobs(self, active_jobs: Iterable[SubmittedJobInfo]) -> None:
         """Deleting the Batch job, which `shutdown` does, ends its tasks: one request for all of them."""
 
-    def cancel(self) -> None:
-        self._detaches = self.checked.settings.on_exit == "detach" and _is_interrupt(sys.exc_info()[1])
-        super().cancel()
-
     def shutdown(self) -> None:
         self._wake.set()
+        if signals.stopping.is_set():
+            # The polling thread may wait for an answer; what costs money goes first.
+            self._close()
+            with self.lock:
+                self.wait = False
+            self.wait_thread.join(POLLING_ENDS)
+            return
         try:
             super().shutdown()
         finally:
             self._close()
+            self.checked.batch.close()
 
     def _close(self) -> None:
-        """Deletes what the run made. That costs money as long as it exists, so a second Ctrl-C does not stop it."""
+        """Deletes what the run made. That costs money as long as it exists, so that no signal stops it. Two threads may
+        call it at once (`snakemake.azure.signals`)."""
         with uninterrupted():
             self._leave()
         atexit.unregister(self._close)
-        if self._close in unfinished:
+        with suppress(ValueError):
             unfinished.remove(self._close)
-        self.checked.batch.close()
 
     def _leave(self) -> None:
-        if self.record.lost:
-            self.logger.warning(
-                "Azure Batch: what this run has made is another run's now, and is not deleted."
-            )
-            self.record.end()
-        elif self._detaches:
-            self.record.detach()
-            minutes, prefix = self.checked.settings.lease, self.checked.source_prefix
-            self.logger.info(
-                f"Azure Batch: the tasks go on without this client, and the nodes for {minutes} minutes; the next run "
-                f"on az://{prefix} takes them over."
-            )
-        else:
-            for deleted in self._run.close() if self._run else ():
-                self.logger.info(f"Azure Batch: deleted the {deleted}.")
-            self.record.end(all_gone=not (self._run and self._run.left))
-        if hasattr(self, "renewals"):
-            self.renewals.stop()
+        with self._leaving:
+            if self._is_over:
+                return
+            if self.record.lost:
+                self.logger.warning(
+                    "Azure Batch: what this run has made is another run's now, and is not deleted."
+                )
+                self.record.end()
+            elif self.checked.settings.on_exit == "detach" and signals.stopping.is_set():
+                self._detach()
+            else:
+                for deleted in self._run.close() if self._run else ():
+                    self.logger.info(f"Azure Batch: deleted the {deleted}.")
+                self.record.end(all_gone=not (self._run and self._run.left))
+            if hasattr(self, "renewals"):
+                self.renewals.stop()
+            self._is_over = True
 
-
-def _is_interrupt(error: BaseException | None) -> bool:
-    """Whether Snakemake cancels its jobs because of a signal."""
-    return isinstance(error, KeyboardInterrupt | SystemExit)
+    def _detach(self) -> None:
+        self.record.detach()
+        minutes, prefix = self.checked.settings.lease, self.checked.source_prefix
+        self.logger.info(
+            f"Azure Batch: the tasks go on without this client, and the nodes for {minutes} minutes; the next run "
+            f"on az://{prefix} takes them over."
+        )

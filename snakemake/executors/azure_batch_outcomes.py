@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from snakemake.azure.batch import task_logs
 from snakemake.azure.batch.monitor import Verdict
@@ -21,6 +22,15 @@ from snakemake.executors.azure_batch_rule_logs import rule_logs
 from snakemake.executors.azure_batch_tasks import AzBatchJob
 
 NEVER = datetime.min.replace(tzinfo=UTC)
+
+KILLED = 137
+"""128 + SIGKILL: what a container ends with whose memory ran out, and a shell whose command was killed."""
+
+
+def asked_memory(job: Any) -> str:
+    """What the job, or its group, has asked for, in a clause."""
+    asked = job.resources.get("mem_mb")
+    return f"it has asked for mem_mb={asked}" if isinstance(asked, int) else "it has asked for no mem_mb"
 
 
 class Verdicts:
@@ -146,14 +156,20 @@ class Failure:
     logs: list[str]
 
     @classmethod
-    def of(cls, run: BatchRun, ended: Ended, home: Path, logs_are_shown: bool) -> "Failure":
-        """Saves the task's logs below `home`; with `logs_are_shown` Snakemake prints them, and the rule's, whole."""
+    def of(cls, run: BatchRun, ended: Ended, home: Path, logs_are_shown: bool, memory: str) -> "Failure":
+        """Saves the task's logs below `home`; with `logs_are_shown` Snakemake prints them, and the rule's, whole.
+        `memory` says what the job has asked for."""
         logs = task_logs.fetch(run, ended.queue, ended.verdict.task_id, home)
         shown = logs_are_shown and "stderr.txt" in logs
         rule = "" if logs_are_shown else rule_logs(ended.job.job, ended.job.submitted)
         again = ""
         if ended.service_fault and ended.job.resent:
             again = f"It was sent again {ended.job.resent} times (--az-batch-infra-retries). "
+        if ended.verdict.exit_code == KILLED or task_logs.says_killed(logs):
+            again += (
+                f"It was killed, most likely because its memory was not enough (exit code {KILLED}): {memory}; raise "
+                "the rule's resource mem_mb, with attempt in it and --retries to do so by itself. "
+            )
         return cls(
             f"{told(run, ended)} {again}{'' if shown else task_logs.excerpt(logs)}{rule}",
             [str(path) for path in logs.values()],

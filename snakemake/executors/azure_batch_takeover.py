@@ -30,7 +30,7 @@ from snakemake.azure.blob.node_access import Use, revoke
 from snakemake.azure.blob.record import Record, RunMade
 from snakemake.azure.blob.stored_logs import StoredLogs, folder
 from snakemake.azure.preflight import pack_sources
-from snakemake.azure.sources import delete_archive
+from snakemake.azure.sources import delete_blob
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.account import BlobAccount
@@ -253,7 +253,7 @@ class Takeover:
             token.delete()
         if run.sources:
             name, logs = run.sources, StoredLogs(self.account, folder(run.sources))
-            self.run.take_over("source archive", f"az://{name}", lambda: delete_archive(self.account, name))
+            self.run.take_over("source archive", f"az://{name}", lambda: delete_blob(self.account, name))
             self.run.take_over("logs of failed tasks", f"az://{logs.name}", logs.delete)
         self.run.take_over(POLICY, run.id, lambda: self._revoke(run.id))
 

@@ -2,7 +2,8 @@
 
 Nothing exists before the first `submit`. Whatever was made is in `_made` before the request that makes it is sent,
 so that `close` deletes it even if the answer never came. `close` may be called at any time, from any thread, any
-number of times.
+number of times; it waits for nobody who may himself wait for the service. Making is the other way round: what is about
+to be made is noted first, and not made if `close` has begun.
 """
 
 import threading
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from snakemake.azure import retry
 from snakemake.azure.batch.client import Batch, BatchError, Rejected
 from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
@@ -23,6 +25,17 @@ from snakemake.azure.batch.tasks import Task, environment_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+CLOSING = timedelta(minutes=5)
+"""How long the clean-up is tried on."""
+
+APPEARING = 5.0
+"""Seconds in which something that was asked for may still appear, though it is not found."""
+
+APPEARING_KINDS = ("pool", "Batch job", "source archive")
+
+# What is deleted first: what costs, then what could still use it.
+_ORDER = {"run's token": 0, "pool": 1, "Batch job": 2}
 
 LOOK_EVERY = timedelta(seconds=15)
 """How often a pool and its nodes are looked at while its tasks are open."""
@@ -107,11 +120,13 @@ class PoolQueue:
 
 @dataclass
 class Made:
-    """Something that exists, or may exist, in Azure because of this run. `delete` says whether it did."""
+    """Something that exists, or may exist, in Azure because of this run. `delete` says whether it did; `since` is when
+    its making began, on the clock of `retry.Patience`."""
 
     what: str
     name: str
     delete: Callable[[], bool]
+    since: float = float("-inf")
     taken_over: bool = False
 
 
@@ -121,7 +136,8 @@ class BatchRun:
     id: prefix of all names (at most 40 characters); environment: variables for every task, secrets included,
     which travel in the Batch job's common environment settings, as do those of `access`; now: the clock (UTC), and
     service_now the service's. `noted` is called before anything is made, and `wake` when a pool's lease says something
-    new. `record` is the URL of the run's record, by which what is left of it can be told from what goes on.
+    new. `record` is the URL of the run's record, by which what is left of it can be told from what goes on. requests:
+    how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now.
     """
 
     def __init__(
@@ -143,6 +159,8 @@ class BatchRun:
         noted: "Callable[[BatchRun], None]" = lambda run: None,
         wake: Callable[[], None] = lambda: None,
         record: str = "",
+        requests: retry.Patience = retry.process,
+        note_left: Callable[[Sequence[tuple[str, str]]], None] = lambda _: None,
     ):
         self.id = id
         self.batch = batch
@@ -160,13 +178,17 @@ class BatchRun:
         self.noted = noted
         self.wake = wake
         self.record = record
-        self.left: list[Made] = []
         self.logs = logs
         self.queues: dict[str, PoolQueue] = {}
+        self.requests = requests
+        self.note_left = note_left
         self._made: list[Made] = []
         self._taken_over: dict[str, PoolPlan] = {}
         self._job_pools: dict[str, str] = {}
         self._lock = threading.RLock()
+        self._closing = threading.Lock()
+        self.left: list[tuple[str, str]] = []
+        """Kind and name of what could not be deleted."""
         self._closed = False
 
     def open_queue(self, key: str, plan: PoolPlan, nodes: int) -> PoolQueue:
@@ -272,7 +294,8 @@ class BatchRun:
         return next(queue for queue in self.queues.values() if queue.job_id == job_id)
 
     def _making(self, what: str, name: str, delete: Callable[[], bool]) -> None:
-        self._made.append(Made(what, name, delete))
+        self._made.append(Made(what, name, delete, self.requests.clock()))
+        self._check_open()
         self.noted(self)
 
     def made(self, what: str) -> tuple[str, ...]:
@@ -484,33 +507,78 @@ class BatchRun:
         return None
 
     def close(self) -> Iterator[str]:
-        """Deletes all that this run made, newest first, and yields what was deleted. Warns about what was not.
+        """Deletes all that this run made, what costs first, and yields what was deleted. Warns about what was not.
 
-        What is not yet deleted when the caller is interrupted is deleted by the next call.
+        It is tried on for `CLOSING`. What is not yet deleted when the caller is interrupted is deleted by the next one.
         """
-        with self._lock:
-            self._closed = True
-            # The token first: what still runs stores nothing from then on.
-            self._made.sort(key=lambda made: made.what == TOKEN)
+        self._closed = True
+        with self._closing:
+            end = self.requests.clock() + CLOSING.total_seconds()
+            count = 0
             while self._made:
-                item = self._made[-1]
-                try:
+                failed: dict[str, WorkflowError] = {}
+                yield from self._delete_once(failed)
+                count += 1
+                if not self._made or not self._wait(count, end, failed):
+                    self._warn_of_the_rest(failed)
+
+    def _wait(self, count: int, end: float, failed: "Mapping[str, WorkflowError]") -> bool:
+        """Before another attempt to delete what is left; False when there was time enough for that."""
+        self.note_left(self.left + [(made.what, made.name) for made in self._made])
+        if count == 1 and failed:
+            self.warn(
+                f"Azure Batch: could not yet delete {' and '.join(failed)}; trying on for up to "
+                f"{retry.duration(CLOSING.total_seconds())}. {next(iter(failed.values()))}"
+            )
+        left = end - self.requests.clock()
+        if left <= 0:
+            return False
+        with self.requests.closing(left):
+            return self.requests.sleep(min(left, max(0.2, self.requests.pause_before(count))))
+
+    def _delete_once(self, failed: "dict[str, WorkflowError]") -> Iterator[str]:
+        """Asks once for the deletion of each thing. What is to be tried again stays in `_made`; `failed` says why."""
+        for item in sorted(self._made, key=self._place):
+            try:
+                with self.requests.closing(0):
                     existed = item.delete()
-                except WorkflowError as e:
-                    self.warn(
-                        f"Azure Batch: the {item.what} {item.name} could not be deleted ({str(e).rstrip('.')}). "
-                        f"{_consequence(item)}; delete it by hand{_by_hand(item)}."
-                    )
-                    self.left.append(self._made.pop())
-                else:
-                    self._made.pop()
-                    if existed:
-                        yield f"{item.what} {item.name}"
+            except WorkflowError as e:
+                failed[item.name] = e
+                status = getattr(e, "status", None)
+                if status is not None and status not in retry.HEALED_BY_TIME:
+                    self._warn_of(item, e)
+                    self._made.remove(item)
+                    self.left.append((item.what, item.name))
+                continue
+            may_appear = item.what in APPEARING_KINDS and self.requests.clock() - item.since <= APPEARING
+            if existed or not may_appear:
+                self._made.remove(item)
+                if existed:
+                    yield f"{item.what} {item.name}"
+
+    def _place(self, item: Made) -> tuple[int, int]:
+        """What costs first, and what was made last."""
+        return _ORDER.get(item.what, 3), -self._made.index(item)
+
+    def _warn_of_the_rest(self, failed: "Mapping[str, WorkflowError]") -> None:
+        """The next run in this directory deletes what is still there."""
+        for item in self._made:
+            if item.name in failed:
+                self._warn_of(item, failed[item.name])
+        self.left += [(made.what, made.name) for made in self._made]
+        self._made.clear()
+        self.note_left(self.left)
+
+    def _warn_of(self, item: Made, error: WorkflowError) -> None:
+        self.warn(
+            f"Azure Batch: the {item.what} {item.name} could not be deleted ({str(error).rstrip('.')}). "
+            f"{_consequence(item)}, until the next run in this directory deletes it, or you do{_by_hand(item)}."
+        )
 
 
 def _consequence(item: Made) -> str:
     if item.what == POLICY:
-        return "What the tasks' SAS allow lasts until they end"
+        return "The tasks' SAS stay valid until they end"
     return "It may go on to cost money"
 
 
