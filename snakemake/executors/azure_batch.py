@@ -131,7 +131,6 @@ class AzBatchExecutor(RemoteExecutor):
             lock = RunLock(checked.blob_account, checked.source_prefix, self.logger.info)
             self.record = RunRecord(lock, checked.run_id, checked.batch.account.endpoint)
             self._begin()
-            self._delete_leftovers()
         except BaseException:
             # The constructor's thread must not outlive the failure.
             self.wait = False
@@ -159,6 +158,8 @@ class AzBatchExecutor(RemoteExecutor):
             say=self.logger.info,
         )
         self.renewals.start()
+        # Before the takeover: what is being deleted is not taken over.
+        self._delete_leftovers()
         if before is not None and before.runs:
             self._take_over(before)
 
