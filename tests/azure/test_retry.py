@@ -191,7 +191,7 @@ def test_both_services_go_by_the_same_policy(answers, status):
     for request in (
         lambda: batch.get_pool("p"),
         lambda: batch.delete_job("j"),
-        lambda: batch.resize_pool("p", 2),
+        lambda: batch.terminate_task("j", "t"),
     ):
         statuses[:], before = [status] * 12, len(seen)
         with pytest.raises(BatchError) as e:

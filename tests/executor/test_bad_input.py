@@ -133,18 +133,19 @@ def test_refused(site, name):
         ("resources: az_slots='many'", "az_slots"),
     ],
 )
-def test_a_job_that_fits_nowhere_fails_alone(site, resources, says):
+def test_a_job_that_fits_nowhere_is_told_before_anything_is_made(site, resources, says):
+    before = site.blobs()
     site.write(
         {
             "Snakefile": f'rule all:\n    input: "a", "b"\nrule big:\n    output: "a"\n    {resources}\n'
             '    shell: "touch {output}"\nrule small:\n    output: "b"\n    shell: "touch {output}"\n'
         }
     )
-    result = site.run("--keep-going")
-    assert result.code == 1, result.output
-    assert says in result.output and "Traceback" not in result.output, result.output
-    assert "b" in site.blobs()
-    site.assert_clean()
+    for arguments in (["--keep-going"], ["-n"]):
+        result = site.run(*arguments)
+        assert result.code == 1 and "created" not in result.output, result.output
+        assert says in result.output and "Traceback" not in result.output, result.output
+    assert site.blobs() == before and not site.left()
 
 
 def test_a_container_that_is_not_there_yet_is_made(site):

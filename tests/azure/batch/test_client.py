@@ -62,7 +62,7 @@ def test_what_was_made_and_is_not_found_yet_is_waited_for(emulator, batch, plan,
 
     request.addfinalizer(lambda: late(None))
     late(1.5)
-    batch.create_pool(plan.options(0))
+    batch.create_pool(plan.options(*scaled(0)))
     pool = models.BatchPoolInfo(pool_id=plan.id)
     batch.create_job(models.BatchJobCreateOptions(id="job-1", pool_info=pool))
     assert batch.add_tasks("job-1", tasks("t")) == [] and batch.get_pool(plan.id).id == plan.id

@@ -50,6 +50,7 @@ def test_time_is_the_clocks(make_engine):
     engine = make_engine(make_runner("process"), clock, load_profile("realistic"))
     engine.call(pools.create, pool_body(targetDedicatedNodes=2))
     engine.call(jobs.create, job_body())
+    clock.advance(3)  # a job is not found at once
     engine.call(lambda m: tasks.create(m, m.job("job"), task_body(constraints={"retentionTime": "PT1H"})))
     assert states(engine) == []
     clock.advance(120)
