@@ -77,7 +77,7 @@ ROOMS = {
     "snakemake": (
         "scheduling", "executors/azure_batch", "executors",
         # the user's side, and what it packs
-        "azure/cli", "azure/preflight", "azure/sources",
+        "azure/cli", "azure/migration", "azure/preflight", "azure/sources",
         "azure/batch", "azure/image", "azure/node", "azure/blob",
         # what every room may need
         "azure/settings", "azure/login", "azure/signals", "azure/secrets", "azure/wire", "azure",

@@ -3,6 +3,7 @@
 Each function raises a `WorkflowError` of one sentence that names the option or variable to set.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 OUTPUT_CACHE = "SNAKEMAKE_OUTPUT_CACHE"
 DEFAULT_IMAGE = "snakemake-azbatch"
 """Name of the image that `make image` builds; its tag is Snakemake's version."""
+
+_UPSTREAM = re.compile(r"(?:(?:index\.|registry-1\.)?docker\.io/)?snakemake/snakemake(?:[:@].*)?")
 
 # https://learn.microsoft.com/azure/batch/batch-quota-limit
 MAX_TASK_RETRIES = 100
@@ -84,6 +87,12 @@ def container_image(settings: ExecutorSettings, given: str | None) -> str:
     """
     from snakemake.common import __version__, get_container_image
 
+    if given and given != get_container_image() and _UPSTREAM.fullmatch(given):
+        raise SettingsError(
+            "The image snakemake/snakemake has upstream's Snakemake in it, which knows nothing of Azure Batch tasks: "
+            "build one with this Snakemake (docker build -t REGISTRY/NAME . in the source tree, then docker push), "
+            "and give it as --container-image."
+        )
     if given and given != get_container_image():
         parse_image_reference(given)
         return given

@@ -22,10 +22,15 @@ class Pace:
         self._arrived = 0
         self._lock = threading.Lock()
 
+    def most(self, length: int) -> int:
+        """Bytes of `length` to send in one request."""
+        return length if self.size >= CHUNK else min(length, self.size)
+
     def timed_out(self, size: int) -> None:
         """A request of so many bytes did not make it. Those that were sent along with it count once."""
         with self._lock:
             self._arrived = 0
+            size = min(size, CHUNK)
             if SMALLEST < size <= self.size:
                 self.size = max(SMALLEST, size // 4)
                 self._room.shrink()

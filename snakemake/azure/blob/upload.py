@@ -182,9 +182,8 @@ class Upload:
 
         done = 0
         while done < chunk.length:
-            length = min(
-                chunk.length - done, max(least, pace.size if chunk.data is not None else chunk.length)
-            )
+            left = chunk.length - done
+            length = left if chunk.data is None else min(left, max(least, pace.most(left)))
             name, body = self._block(chunk, file, done, length, id_bytes)
 
             def put() -> None:
