@@ -58,6 +58,7 @@ RUN mkdir -m 1777 /tmp/home \
     || { echo "This is Snakemake $(cat /opt/snakemake/version), but VERSION says $VERSION." >&2; exit 1; }
 LABEL org.opencontainers.image.title="snakemake-azbatch" \
     org.opencontainers.image.version="${VERSION}" \
+    snakemake-azbatch.version="${VERSION}" \
     org.opencontainers.image.licenses="MIT"
 # The command line of a task is the whole command, whatever entry point the base has.
 ENTRYPOINT []

@@ -9,12 +9,13 @@ TIMES ?= 20
 SEED ?= 1
 IMAGE ?= snakemake-azbatch:$(shell $(BIN)/python -c 'import snakemake; print(snakemake.__version__.replace("+", "-"))' 2>/dev/null)
 
-.PHONY: help demo test fuzz test-docker lint bench campaign campaign-short image upgrade-check clean
+.PHONY: help demo test test-workflows fuzz test-docker lint bench campaign campaign-short image upgrade-check clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo           run the example workflow on the local Batch emulator"
 	@echo "make test           run the tests (those that need a Docker engine or FUSE are skipped where there is none)"
+	@echo "make test-workflows run a workflow of each of Snakemake's features, with local files, in blob storage and on Batch"
 	@echo "make fuzz           run the tests that try examples with TIMES=20 times as many, other ones each time"
 	@echo "make test-docker    run the tests that need a Docker engine; start one first, see misc/docker/README.md"
 	@echo "make lint           ruff and mypy"
@@ -31,6 +32,8 @@ $(VENV)/.stamp: pyproject.toml setup.py $(wildcard misc/edits/*.toml) examples/v
 	@test -x $(BIN)/python || { echo "Making the virtual environment $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
 	@echo "Building the patched Snakemake from this tree and installing it with its requirements ..."
 ifdef LOCKED
+	@# An earlier build of ours counts as the release that it is built from, and would be left in its place.
+	@$(BIN)/python -m pip uninstall --quiet --yes snakemake 2>/dev/null
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r misc/locks/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 else
@@ -45,6 +48,9 @@ demo: $(VENV)/.stamp
 
 test: $(VENV)/.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+test-workflows: $(VENV)/.stamp
+	$(BIN)/python -m pytest -n 0 -m "every_workflow or not every_workflow" tests/workflows
 
 fuzz: $(VENV)/.stamp
 	AZBATCH_FUZZ=$(TIMES) $(BIN)/python -m pytest -n $(WORKERS) -m hypothesis --timeout=0 $(TESTS)

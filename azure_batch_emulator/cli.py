@@ -1,4 +1,5 @@
-"""The command `azure-batch-emulator`: `start` serves until it is told to stop, `env` prints a client's settings."""
+"""The command `azure-batch-emulator`: `start` serves until it is told to stop, `env` prints a client's settings,
+`conformance` asks a service what the emulator takes for true."""
 
 import argparse
 import contextlib
@@ -6,6 +7,7 @@ import sys
 from pathlib import Path
 
 from . import DEFAULT_PORT, __version__
+from .conformance import command as conformance
 from .host.azurite import AzuriteError
 from .nodes.runners import RUNNERS
 from .service.binding import LOOPBACK, BindingError, check_host
@@ -23,6 +25,9 @@ def parser() -> argparse.ArgumentParser:
     _add_start_options(commands.add_parser("start", help="serve until Ctrl-C or SIGTERM"))
     _add_env_options(
         commands.add_parser("env", help="print a shell's commands for clients of a running emulator")
+    )
+    conformance.add_options(
+        commands.add_parser("conformance", help="ask a Batch account whether it does what the emulator does")
     )
     return top
 
@@ -168,6 +173,8 @@ def _authority(text: str) -> Path:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
+    if options.command == "conformance":
+        return conformance.main(options)
     if options.command == "start":
         return start(options)
     try:

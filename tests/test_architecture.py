@@ -55,19 +55,26 @@ def below(name, *packages):
 RULES = [
     ("snakemake/azure", ("snakemake.executors", "azure_batch_emulator", *SHIMS)),
     ("snakemake/executors", ("azure_batch_emulator", "azure.batch", "azure.storage", *SHIMS)),
-    ("azure_batch_emulator", ("snakemake", "snakemake_interface_common", "azure.batch", *SHIMS)),
-]
+    ("azure_batch_emulator", ("snakemake", "snakemake_interface_common", *SHIMS)),
+    # Only the conformance kit is a client; and that knows nothing of the emulator's inside.
+    *((f"azure_batch_emulator/{room}", ("azure.batch",)) for room in (
+        "core", "engine", "host", "identity", "management", "nodes", "protocol", "service", "web",
+    )),
+    *(("azure_batch_emulator/conformance", (f"azure_batch_emulator.{room}",)) for room in (
+        "cli", "core", "engine", "host", "identity", "management", "nodes", "protocol", "service", "web",
+    )),
+]  # fmt: skip
 # What the emulator's core may use: nothing that reads a clock, starts a thread, or touches a file or a socket.
 CORE_LIBRARIES = (
     "base64", "binascii", "bisect", "collections", "copy", "dataclasses", "datetime", "email.utils", "functools",
-    "heapq", "itertools", "lark", "math", "msgspec", "operator", "random", "re", "typing", "urllib.parse",
+    "heapq", "itertools", "json", "lark", "math", "msgspec", "operator", "random", "re", "typing", "urllib.parse",
 )  # fmt: skip
 # The rooms of each package, folders and files, from top to bottom: who stands further down may not know who stands
 # above. A folder stands for what is in it and not named on its own. A file in no room, and a room without files, are
 # mistakes.
 ROOMS = {
     "azure_batch_emulator": (
-        "__main__", "entry", "cli", "service", "web", "management", "engine", "nodes", "host",
+        "__main__", "entry", "cli", "conformance", "service", "web", "management", "engine", "nodes", "host",
         "core/timers", "core/restart", "core/snapshot", "core/batch_service", "core/views", "core/placing", "core/jobs",
         "core/pools", "core/nodes", "core/runs", "core/tasks", "core/chance", "core/machine", "core/events",
         "core/instructions", "core/bodies", "core/entities", "core/indexes", "core/ledger", "core/states",
@@ -80,7 +87,7 @@ ROOMS = {
         "azure/cli", "azure/migration", "azure/preflight", "azure/sources",
         "azure/batch", "azure/image", "azure/node", "azure/blob",
         # what every room may need
-        "azure/settings", "azure/login", "azure/signals", "azure/secrets", "azure/wire", "azure",
+        "azure/settings", "azure/login", "azure/retry", "azure/signals", "azure/secrets", "azure/wire", "azure",
     ),
 }  # fmt: skip
 EMULATOR = ROOT / "azure_batch_emulator"

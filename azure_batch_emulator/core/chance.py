@@ -1,11 +1,15 @@
 """What happens by chance, at the profile's rates, or because somebody has planned it for the next occasion."""
 
+from datetime import datetime, timedelta
+
 from .machine import Machine
+from .profile import NONE
 
 STALL = "stall"
 ALLOCATION_FAULTS = (
     "AllocationFailed", "AccountCoreQuotaReached", "AccountLowPriorityCoreQuotaReached", "AccountSpotCoreQuotaReached",
-    "AccountVMSeriesCoreQuotaReached", "UnsupportedVMSize", STALL,
+    "AccountVMSeriesCoreQuotaReached", "UnsupportedVMSize", "BatchOutOfCapacity",
+    "OverconstrainedAllocationRequestError", STALL,
 )  # fmt: skip
 
 
@@ -16,6 +20,15 @@ def _strikes(m: Machine, rate: float) -> bool:
 def lateness(m: Machine) -> float:
     """Seconds by which a machine is late."""
     return m.profile.delay("lateness", m.random) if _strikes(m, m.profile.faults.late_nodes) else 0.0
+
+
+def found_from(m: Machine) -> datetime | None:
+    """When requests find what is made now; None for at once."""
+    if m.plan.not_found is not None:
+        return m.now + timedelta(seconds=m.plan.not_found)
+    if m.profile.not_found == NONE:
+        return None
+    return m.now + timedelta(seconds=m.profile.delay("not_found", m.random))
 
 
 def boot_fails(m: Machine) -> bool:

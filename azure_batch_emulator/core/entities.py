@@ -251,7 +251,6 @@ class Scaling:
 
     formula: str
     interval: str
-    enabled: datetime
     id: int
     schedule: int = 0
     history: History = field(default_factory=History)
@@ -260,15 +259,19 @@ class Scaling:
 
 @dataclass(frozen=True)
 class ResizeError:
-    """Why a pool did not get its nodes. `reason` says more than the service's fixed text."""
+    """Why a pool did not get its nodes. `reason` says more than the service's fixed text; `provider` is the code with
+    which the provider of the machines refused them, where it was that."""
 
     code: str
     message: str
     reason: str = ""
+    provider: str = ""
 
 
 @dataclass
 class Pool(Entity):
+    """`scaling_asked` is when enableautoscale was called last; `found` from when on requests find the pool."""
+
     id: str
     spec: Spec
     created: datetime
@@ -284,6 +287,8 @@ class Pool(Entity):
     pending: bool = False
     errors: list[ResizeError] = field(default_factory=list)
     scaling: Scaling | None = None
+    scaling_asked: datetime | None = None
+    found: datetime | None = None
     tags: dict[str, str] = field(default_factory=dict)
     statistics: Ledger = field(default_factory=Ledger)
 
@@ -292,12 +297,13 @@ class Pool(Entity):
 class Plan:
     """Faults that somebody has asked for, each for the next occasion. `allocations` are codes of resize errors, or
     `stall`; `boots` and `start_tasks` how many of the next ones fail; `capacity` is the region's low-priority cores,
-    in place of the profile's."""
+    in place of the profile's, `not_found` the seconds for which what is made from now on is not found."""
 
     allocations: list[str] = field(default_factory=list)
     boots: int = 0
     start_tasks: int = 0
     capacity: int | None = None
+    not_found: float | None = None
 
 
 @dataclass
@@ -401,6 +407,7 @@ class Job(Entity):
     id_ranges: IdRanges = field(default_factory=IdRanges)
     retention: Retention = field(default_factory=Retention)
     released: bool = False
+    found: datetime | None = None
     statistics: Ledger = field(default_factory=Ledger)
 
     @property

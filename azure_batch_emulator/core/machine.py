@@ -19,6 +19,7 @@ from .ledger import Ledger
 from .profile import Profile
 
 T = TypeVar("T")
+E = TypeVar("E", Pool, Job)
 
 
 class Machine:
@@ -125,7 +126,13 @@ class Machine:
         entity.modified, entity.etag = self.now, self.new_etag()
 
     def pool(self, pool_id: str) -> Pool:
-        return _found(self.pools.get(pool_id.lower()), "PoolNotFound")
+        """For requests: what was made a moment ago may not be found yet."""
+        return self._seen(_found(self.pools.get(pool_id.lower()), "PoolNotFound"), "PoolNotFound")
+
+    def _seen(self, entity: E, code: str) -> E:
+        if entity.found is not None and self.now < entity.found:
+            raise BatchError(code)
+        return entity
 
     def node(self, pool_id: str, node_id: str) -> Node:
         return _found(self.pool(pool_id).nodes.get(node_id.lower()), "NodeNotFound")
@@ -134,7 +141,7 @@ class Machine:
         return _found(self.job_schedules.get(schedule_id.lower()), "JobScheduleNotFound")
 
     def job(self, job_id: str) -> Job:
-        return _found(self.jobs.get(job_id.lower()), "JobNotFound")
+        return self._seen(_found(self.jobs.get(job_id.lower()), "JobNotFound"), "JobNotFound")
 
     def task(self, job_id: str, task_id: str) -> Task:
         return _found(self.job(job_id).tasks.get(task_id.lower()), "TaskNotFound")

@@ -43,7 +43,8 @@ class HttpFaults:
 @dataclass(frozen=True)
 class Profile:
     """Delays in seconds as (least, most); quotas of the account, None for no limit. `task` is what a task takes with
-    the runner `none`, `statistics` how many seconds apart those of pools and jobs are rolled up (0: always present)."""
+    the runner `none`, `not_found` how long pools and jobs that were made are not found yet, `statistics` how
+    many seconds apart those of pools and jobs are rolled up (0: always present)."""
 
     allocation: Span = NONE
     boot: Span = NONE
@@ -54,6 +55,7 @@ class Profile:
     recovery: Span = NONE
     lateness: Span = NONE
     sample_delay: Span = NONE
+    not_found: Span = NONE
     task: Span = (1.0, 1.0)
     statistics: float = 0.0
     dedicated_cores: int | None = None

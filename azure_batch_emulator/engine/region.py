@@ -14,7 +14,13 @@ def catalogue() -> Catalogue:
     images = json.loads(data.joinpath("supported_images.json").read_text(encoding="utf-8"))
     return Catalogue(
         {
-            name.lower(): VmSize(name, size["cores"], size["memoryGiB"], size["tempDiskGiB"])
+            name.lower(): VmSize(
+                name,
+                size["cores"],
+                size["memoryGiB"],
+                size["tempDiskGiB"],
+                tuple(size.get("generations", (1, 2))),
+            )
             for name, size in sizes.items()
         },
         tuple(images),

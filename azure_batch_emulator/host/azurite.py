@@ -26,7 +26,10 @@ ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 ACCOUNTS = "AZURITE_ACCOUNTS"
 START_SECONDS = 60
-_LISTENING = re.compile(rb"Blob service is successfully listening at https?://\S+:(\d+)\s")
+_LISTENING = re.compile(
+    # of `azurite`, and of `azurite-blob`
+    rb"Blob service (?:is successfully listening at|successfully listens on) https?://\S+:(\d+)\s"
+)
 
 
 @dataclass(frozen=True)

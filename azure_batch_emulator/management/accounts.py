@@ -123,6 +123,17 @@ def update(m: Machine, resource: dict) -> None:
         m.account.tags = pool_conversion.to_tags(resource)
 
 
+def create(m: Machine, resource: dict) -> None:
+    """Azure changes an account that exists to what is asked for; here that is its tags."""
+    check_location(str(resource.get("location", "")).replace(" ", ""))
+    properties = resource.get("properties") or {}
+    if str(properties.get("poolAllocationMode", "BatchService")).lower() != "batchservice":
+        raise not_yet("accounts in the mode UserSubscription")
+    if "autoStorage" in properties:
+        raise not_yet("linking another storage account")
+    m.account.tags = pool_conversion.to_tags(resource)
+
+
 def keys(m: Machine) -> tuple[str, str]:
     """The primary and the secondary key; the published one as long as they have not been made anew."""
     primary, secondary = (m.account.keys.get(name, DEV_KEY) for name in _KEYS)

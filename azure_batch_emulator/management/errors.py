@@ -42,3 +42,10 @@ def body(error: BatchError | ManagementError, request_id: str, time: str) -> dic
             "details": [{"code": key, "message": value} for key, value in error.values],
         }
     }
+
+
+def unknown_property(path: str) -> BatchError:
+    return BatchError(
+        "InvalidRequestBody",
+        [("Reason", f"The property '{path}' does not exist on a pool."), ("PropertyPath", path)],
+    )

@@ -9,7 +9,8 @@ from importlib.resources import files
 from typing import Any
 
 from ..identity import managed
-from ..protocol.errors import BatchError, invalid_property, missing_property
+from ..protocol.errors import invalid_property, missing_property
+from .errors import unknown_property
 
 # Where the two call a property differently: (what it is in, Resource Manager's name, the service's name).
 _NAMES = (
@@ -53,13 +54,13 @@ def to_batch(resource: dict) -> dict:
     """The body of a pool's request to the Batch service, without its id, that `resource` stands for. Raises BatchError
     for what does not exist in a pool; values are for the service to check."""
     if unknown := sorted(set(resource) - _TOP):
-        raise _unknown(unknown[0])
+        raise unknown_property(unknown[0])
     given = resource.get("properties", {})
     if not isinstance(given, dict):
         raise invalid_property("properties", given, "An object is expected.")
     given = {name: value for name, value in given.items() if value is not None and name not in _READ_ONLY}
     if unknown := sorted(set(given) - set(_ALIKE) - _OWN):
-        raise _unknown(f"properties.{unknown[0]}")
+        raise unknown_property(f"properties.{unknown[0]}")
     body = {name: _rename(given[name], _TO_BATCH, name) for name in _ALIKE if name in given}
     machine = _object(given, "deploymentConfiguration").get("virtualMachineConfiguration")
     if machine is not None:
@@ -223,10 +224,3 @@ def _object(given: dict, name: str) -> dict:
     if not isinstance(value, dict):
         raise invalid_property(name, value, "An object is expected.")
     return value
-
-
-def _unknown(path: str) -> BatchError:
-    return BatchError(
-        "InvalidRequestBody",
-        [("Reason", f"The property '{path}' does not exist on a pool."), ("PropertyPath", path)],
-    )

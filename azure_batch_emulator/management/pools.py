@@ -14,15 +14,16 @@ from ..protocol.conditions import Conditions
 from ..protocol.errors import BatchError
 from ..protocol.schema import check_model, check_value
 from ..protocol.wire import format_time
-from . import pool_conversion
+from . import api_versions, pool_conversion
 from .errors import property_cannot_be_updated
 
 
-def put(m: Machine, pool_id: str, resource: dict, conditions: Conditions) -> Pool:
+def put(m: Machine, pool_id: str, resource: dict, version: str, conditions: Conditions) -> Pool:
     """Makes the pool, or gives one that exists what `resource` says; what it leaves out is taken away."""
+    resource, kept = api_versions.to_current(resource, version)
     pool = m.pools.get(pool_id.lower())
     if pool is not None:
-        return _change(m, pool, resource, conditions, replace=True)
+        return _change(m, pool, resource, kept, conditions, replace=True)
     if conditions.match is not None:
         raise BatchError("ConditionNotMet")
     body = pool_conversion.to_batch(resource)
@@ -31,13 +32,14 @@ def put(m: Machine, pool_id: str, resource: dict, conditions: Conditions) -> Poo
     if identity := pool_conversion.to_identity(resource):
         spec["identity"] = identity
     tags = pool_conversion.to_tags(resource)
-    pool = pools.create(m, spec)
+    pool = pools.create(m, spec | kept)
     pool.tags = tags
     return pool
 
 
-def patch(m: Machine, pool_id: str, resource: dict, conditions: Conditions) -> Pool:
-    return _change(m, m.pool(pool_id), resource, conditions, replace=False)
+def patch(m: Machine, pool_id: str, resource: dict, version: str, conditions: Conditions) -> Pool:
+    resource, kept = api_versions.to_current(resource, version)
+    return _change(m, m.pool(pool_id), resource, kept, conditions, replace=False)
 
 
 def delete(m: Machine, pool_id: str) -> Pool | None:
@@ -60,8 +62,9 @@ def stop_resize(m: Machine, pool_id: str) -> Pool:
     return pool
 
 
-def show(pool: Pool, resource_id: str) -> dict:
-    return pool_conversion.to_arm(views.pool(pool, ""), resource_id, pool.tags, _resize(pool))
+def show(pool: Pool, resource_id: str, version: str) -> dict:
+    resource = pool_conversion.to_arm(views.pool(pool, ""), resource_id, pool.tags, _resize(pool))
+    return api_versions.as_of(resource, pool.spec, version)
 
 
 def _resize(pool: Pool) -> dict:
@@ -80,7 +83,9 @@ def _resize(pool: Pool) -> dict:
     return shown
 
 
-def _change(m: Machine, pool: Pool, resource: dict, conditions: Conditions, *, replace: bool) -> Pool:
+def _change(
+    m: Machine, pool: Pool, resource: dict, kept: dict, conditions: Conditions, *, replace: bool
+) -> Pool:
     """Everything that can be refused is refused before anything changes."""
     conditions.check("PUT", pool.etag, pool.modified)
     check_active(pool)
@@ -103,6 +108,7 @@ def _change(m: Machine, pool: Pool, resource: dict, conditions: Conditions, *, r
         pool.spec.pop("identity", None)
     else:
         pool.spec["identity"] = identity
+    pool.spec |= kept
     pool.tags = tags
     _scale(m, pool, scale, option)
     return pool

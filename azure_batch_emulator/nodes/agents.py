@@ -23,7 +23,7 @@ from ..core.instructions import (
 from ..core.nodes import boot, leaving
 from ..core.runs import reports
 from ..host.threads import Workers
-from . import transfer, workspace
+from . import environment, transfer, workspace
 from .access import NodeAccess
 from .linked_storage import LinkedStorage
 from .logs import NodeLogs
@@ -215,9 +215,11 @@ class NodeAgents:
         if isinstance(installed, Failed):
             return Ended(None, installed)
         container = order.spec.get("containerSettings")
-        environment = workspace.visible(
+        variables = environment.visible(
             self._services.access.environment(order, node.root_dir, self._services.account_url)
-            | workspace.environment(order, node.root_dir, self._services.account, self._services.account_url)
+            | environment.environment(
+                order, node.root_dir, self._services.account, self._services.account_url
+            )
             | self._services.access.authentication_token(order)
             | self._packages.get(order.node, {})
             | installed,
@@ -246,11 +248,11 @@ class NodeAgents:
                 node,
                 directory,
                 order.spec["commandLine"],
-                environment,
+                variables,
                 _container(container),
-                workspace.is_elevated(order),
+                environment.is_elevated(order),
                 order.slots,
-                workspace.user_numbers(order),
+                environment.user_numbers(order),
                 _stage(order),
             )
         )
@@ -266,8 +268,8 @@ class NodeAgents:
     def _upload(self, order: UploadOutputs) -> None:
         node = self._nodes[order.node]
         directory = workspace.task_directory(node.root_dir, order.job, order.task)
-        environment = workspace.environment_of_uploads(order, node.root_dir)
-        failure = transfer.upload(order.files, directory, environment, self._services.access)
+        variables = environment.environment_of_uploads(order, node.root_dir)
+        failure = transfer.upload(order.files, directory, variables, self._services.access)
         self._services.logs.write(
             order.node, f"task {order.task} of job {order.job}: output files, {_short(failure)}"
         )

@@ -40,7 +40,7 @@ def entry(root: Path, path: Path) -> Entry | None:
         if not path.resolve().is_relative_to(root.resolve()):
             return None
         stat = path.stat()
-    except OSError:
+    except (OSError, RuntimeError):  # the latter of links in a circle
         return None
     if not (path.is_dir() or path.is_file()):
         return None

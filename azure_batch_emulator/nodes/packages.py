@@ -84,16 +84,17 @@ class Installer:
             if known is None:
                 return _failed(reference, where, "There is no such application, version or default version.")
             application, package = known
-            target = root / "applications" / application.id.lower() / package.version
+            target = root / "applications" / _directory(application, package)
             try:
                 if not target.exists():
                     with self._lock:
                         self._install(application, package, target)
             except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
                 return _failed(reference, where, f"The package can't be unpacked: {error}")
-            variables[variable(application.id, package.version)] = str(target)
+            names = variables_of(application.id, package.version)
             if package.version == application.default:
-                variables[variable(application.id)] = str(target)
+                names += variables_of(application.id)
+            variables |= dict.fromkeys(names, str(target))
         return variables
 
     def _install(self, application: Application, package: Package, target: Path) -> None:
@@ -122,10 +123,16 @@ def _unpack(file: Path, target: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def variable(name: str, version: str | None = None) -> str:
-    """The variable with a package's directory, as on Linux: lower case, with underscores."""
-    words = f"{name}_{version}" if version else name
-    return f"{PREFIX}_{re.sub(r'[.#-]', '_', words.lower())}"
+def _directory(application: Application, package: Package) -> str:
+    """As recorded: the id in lower case, the version, and the minute in which the package was activated."""
+    assert package.activated is not None
+    return f"{application.id.lower()}{package.version}{package.activated:%Y-%m-%d-%H-%M}"
+
+
+def variables_of(name: str, version: str | None = None) -> list[str]:
+    """The variables with a package's directory on Linux: with underscores, as written and in lower case."""
+    words = re.sub(r"[.#-]", "_", f"{name}_{version}" if version else name)
+    return [f"{PREFIX}_{spelt}" for spelt in dict.fromkeys((words, words.lower()))]
 
 
 def _read(path: Path) -> Application:

@@ -1,7 +1,7 @@
 """The runner `none`: nodes and tasks that exist on the clock alone.
 
 No thread, process or directory stands for them. Each instruction is answered by a timer: a node is ready at once,
-a task takes the profile's `taskSeconds` and ends with 0, or with 137 when it is killed. Resource files are not
+a task takes the profile's `taskSeconds` and ends with 0, or with -9 when it is killed. Resource files are not
 fetched, output files are not uploaded, and there are no files to read.
 """
 
@@ -28,7 +28,7 @@ from .runners.image_references import check_references
 Later = Callable[..., None]
 """`later(seconds, stimulus, *arguments)` applies a stimulus to the machine when so much time has passed."""
 
-KILLED = 128 + 9
+KILLED = -9
 
 
 class SimulatedNodes:

@@ -94,7 +94,10 @@ def _fetch_one(resource: dict, directory: Path, access: NodeAccess) -> Failed | 
 
 
 def _below(directory: Path, path: str) -> Path | None:
-    """The path within the directory, or None where it leads out of it or can't be one."""
+    """The path within the directory, or None where it leads out of it or can't be one. An absolute path is taken as it
+    is, as reported: https://github.com/Azure/azure-batch-cli-extensions/issues/120"""
+    if Path(path).is_absolute() and "\0" not in path:
+        return Path(path)
     try:
         target = (directory / path).resolve()
     except ValueError:  # a NUL in it

@@ -1,11 +1,12 @@
-"""What earlier api-versions have that the current one has lost, as far as clients depend on it.
+"""What earlier api-versions have that the current one has lost or calls otherwise, as far as clients depend on it.
 
-Requests are turned into the current shape, answers back. What a property was for has mostly ended with it, so a
-request that needs it is refused.
+Requests are turned into the current shape, answers back. What a lost property was for has mostly ended with it, so a
+request that needs it is refused. Versions begin with their date, so they compare as texts.
 https://learn.microsoft.com/rest/api/batchservice/batch-service-rest-api-versioning
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .. import API_VERSIONS
@@ -14,7 +15,8 @@ from .schema import api, check_value
 
 CURRENT = API_VERSIONS[0]
 TOKEN = "authenticationTokenSettings"
-KEPT = ("targetNodeCommunicationMode", "resourceTags", TOKEN)
+KEPT_OF_POOLS = ("targetNodeCommunicationMode", "resourceTags")
+KEPT = (*KEPT_OF_POOLS, TOKEN)
 """Properties of pools and tasks that are kept and shown, to clients of earlier versions alone."""
 
 CERTIFICATES = ("InvalidRestAPIForAccountSetting", "Certificates were retired on 29 February 2024.")
@@ -37,18 +39,42 @@ _MORE: dict[str, set[str]] = {
     "BatchJobManagerTask": {TOKEN},
     "DataDisk": {"storageAccountType"},
 }
+# Properties that had another name until a version: model, that version, the old name, the present one.
+_RENAMED = (
+    ("BatchPool", "2020-09-01", "maxTasksPerNode", "taskSlotsPerNode"),
+    ("BatchPoolCreateOptions", "2020-09-01", "maxTasksPerNode", "taskSlotsPerNode"),
+    ("BatchPoolSpecification", "2020-09-01", "maxTasksPerNode", "taskSlotsPerNode"),
+    ("ResourceFile", "2018-12-01", "blobSource", "httpUrl"),
+)
+SLOT_COUNTS = "2020-09-01"  # from then on, tasks are counted by slots too
+VALIDATED_COUNTS = "2018-08-01"  # until then, counts said whether they had been validated
+# Recorded until 2023-05-01.17.0; the description has lower case for all versions.
+CAPITALS = "2023-05-02"
+_CAPITALS = {
+    "nodeFillType": {"spread": "Spread", "pack": "Pack"},
+    "status": {"success": "Success", "clienterror": "ClientError", "servererror": "ServerError"},
+    "category": {"usererror": "UserError", "servererror": "ServerError"},
+    "result": {"success": "Success", "failure": "Failure"},
+}
 
 
 def names(model: str, version: str) -> set[str]:
     """The properties that an answer may have."""
-    return {*api()["models"].get(model, ()), *(_MORE.get(model, ()) if version != CURRENT else ())}
+    renamed = _old_names(model, version)
+    current = {renamed.get(name, name) for name in api()["models"].get(model, ())}
+    return {*current, *(_MORE.get(model, ()) if version != CURRENT else ())}
+
+
+def _old_names(model: str, version: str) -> dict[str, str]:
+    """The names of the version by those of today, where they differ."""
+    return {new: old for where, until, old, new in _RENAMED if where == model and version < until}
 
 
 def to_current(model: str, body: dict, version: str) -> tuple[dict, dict]:
     """A request's body in the current shape, and what is to be kept beside it. A BatchError for what has ended."""
     if version == CURRENT:
         return body, {}
-    return _parted(_visit(model, body, _modern, ""))
+    return _parted(_visit(model, body, partial(_modern, version), ""))
 
 
 def joined(body: dict, kept: dict) -> dict:
@@ -62,10 +88,39 @@ def as_of(model: str, shown: dict, version: str) -> dict:
     """An answer as clients of the api-version know it."""
     if version == CURRENT:
         return _parted(shown)[0]
-    if model != "BatchPool":
+    if model == "BatchTaskCountsResult":
+        return _counts(shown, version)
+    if model == "BatchPool":
+        modes = {"targetNodeCommunicationMode": "default", "currentNodeCommunicationMode": "simplified"}
+        shown = _visit(model, modes | shown, _ancient, "")
+    if version < CAPITALS:
+        shown = capitalised(shown)
+    if version < _RENAMED[0][1]:
+        shown = _visit(model, shown, partial(_renamed, version), "")
+    return shown
+
+
+def _counts(shown: dict, version: str) -> dict:
+    if version >= SLOT_COUNTS:
         return shown
-    modes = {"targetNodeCommunicationMode": "default", "currentNodeCommunicationMode": "simplified"}
-    return _visit(model, modes | shown, _ancient, "")
+    tasks = shown["taskCounts"]
+    return tasks | ({"validationStatus": "Validated"} if version < VALIDATED_COUNTS else {})
+
+
+def capitalised(value: Any, name: str = "") -> Any:
+    """An answer with the values of enums as the service was recorded to spell them for earlier versions."""
+    if isinstance(value, dict):
+        return {key: capitalised(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [capitalised(item, name) for item in value]
+    if isinstance(value, str) and name in _CAPITALS:
+        return _CAPITALS[name].get(value.lower(), value)
+    return value
+
+
+def _renamed(version: str, model: str, value: dict, path: str) -> dict:
+    old = _old_names(model, version)
+    return {old.get(name, name): item for name, item in value.items()} if old else value
 
 
 def _parted(value: dict) -> tuple[dict, dict]:
@@ -97,7 +152,16 @@ def _visit(model: str, value: Any, change: Callable[[str, dict, str], dict], pat
     )
 
 
-def _modern(model: str, value: dict, path: str) -> dict:
+def _modern(version: str, model: str, value: dict, path: str) -> dict:
+    for new, old in _old_names(model, version).items():
+        if new in value:
+            raise _unknown(path + new)
+        if old in value:
+            value[new] = value.pop(old)
+    if model == "NetworkConfiguration" and version < "2020-03-01" and "publicIPs" in value:
+        addresses = value.pop("publicIPs")
+        if addresses:
+            value["publicIPAddressConfiguration"] = {"provision": "usermanaged", "ipAddressIds": addresses}
     for name in _MORE.get(model, set()) & set(value):
         given = value.pop(name)
         if not given:
@@ -111,7 +175,7 @@ def _modern(model: str, value: dict, path: str) -> dict:
         elif name == "resourceTags":
             value[name] = check_value("map", given, path + name)
         elif name == "targetNodeCommunicationMode":
-            value[name] = _mode(given, path + name)
+            value[name] = communication_mode(given, path + name)
         elif name == TOKEN:
             value[name] = _token_settings(given, path + name)
     if path and model != "BatchJobManagerTask":
@@ -120,13 +184,19 @@ def _modern(model: str, value: dict, path: str) -> dict:
     return value
 
 
+def _unknown(path: str) -> BatchError:
+    reason = f"The property '{path}' does not exist in this api-version."
+    return BatchError("InvalidRequestBody", [("Reason", reason), ("PropertyPath", path)])
+
+
 def _token_settings(given: object, name: str) -> dict:
     """https://learn.microsoft.com/rest/api/batchservice/task/add#authenticationtokensettings"""
     settings = check_value("AuthenticationTokenSettings", given, name)
     return settings if settings.get("access") else {}
 
 
-def _mode(given: object, name: str) -> str:
+def communication_mode(given: object, name: str) -> str:
+    """How nodes talk to the service, in lower case; a BatchError for what has ended."""
     mode = check_value("str", given, name).lower()
     if mode not in _MODES:
         raise invalid_property(name, given, f"One of {', '.join(_MODES)} is expected.")

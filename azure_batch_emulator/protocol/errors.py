@@ -53,10 +53,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "InvalidAutoScalingSettings": (400, "The specified auto-scaling settings are not valid."),
     "AutoScalingFormulaSyntaxError": (400, "The specified auto-scaling formula has a syntax error."),
     "AutoScalingFormulaTooLong": (400, "The specified auto-scaling formula exceeds lengths limit."),
-    "TaskDependenciesNotSpecifiedOnJob": (
-        400,
-        "Task dependencies are specified on the task, but the job does not use task dependencies.",
-    ),
+    "UnsupportedProperty": (400, "A property used in the request is not supported."),
     "TaskDependencyListTooLong": (400, "The list of task ids that the task depends on is too long."),
     "AuthenticationFailed": (
         403,
@@ -94,6 +91,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "ApplicationQuotaReached": (409, "The application quota for the account has been reached."),
     "ApplicationPackageQuotaReached": (409, "The package quota for the application has been reached."),
     "PoolExists": (409, "The specified pool already exists."),
+    "PoolBeingCreated": (409, "The specified pool is being created."),
     "PoolBeingDeleted": (409, "The specified pool is being deleted."),
     "PoolBeingResized": (409, "The specified pool is being resized."),
     "PoolQuotaReached": (409, "The pool quota for the account has been reached."),
@@ -187,6 +185,10 @@ class BatchError(Exception):
         if self.values:
             body["values"] = [{"key": key, "value": value} for key, value in self.values]
         return body
+
+
+def unsupported_property(name: str, reason: str) -> BatchError:
+    return BatchError("UnsupportedProperty", [("PropertyName", name), ("Reason", reason)])
 
 
 def invalid_property(name: str, value: object, reason: str) -> BatchError:

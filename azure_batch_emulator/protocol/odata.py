@@ -40,6 +40,7 @@ PATH: /[A-Za-z_][A-Za-z0-9_]*(\/[A-Za-z_][A-Za-z0-9_]*)*/
 ORDERED = frozenset({"eq", "ne", "gt", "ge", "lt", "le"})
 EQUAL = frozenset({"eq", "ne"})
 TEXT = EQUAL | {"startswith"}
+MAX_DEPTH = 100  # levels of nesting; the service documents no limit
 IDENTIFIER = ORDERED | {"startswith"}
 _MIRROR = {"gt": "lt", "lt": "gt", "ge": "le", "le": "ge"}
 
@@ -69,11 +70,20 @@ def _tree(text: str):
     from lark.exceptions import LarkError
 
     try:
-        return _parser().parse(text)
+        tree = _parser().parse(text)
     except LarkError as error:
         raise invalid_query(
             "$filter", text, f"The filter can't be read: {str(error).splitlines()[0]}"
         ) from None
+    level, depth = [tree], 0
+    while level:
+        level, depth = (
+            [child for node in level for child in node.children if hasattr(child, "children")],
+            depth + 1,
+        )
+        if depth > MAX_DEPTH:
+            raise invalid_query("$filter", text[:1000], f"More than {MAX_DEPTH} levels of nesting.")
+    return tree
 
 
 def compile_filter(text: str | None, fields: Mapping[str, Field]) -> Predicate | None:
@@ -144,6 +154,9 @@ class _Compiler:
                 text = inner(row)
                 return None if text is None else text.lower()
 
+        if field.kind == "number" and operator == "ne" and value is not None:
+            # As reported of exit codes: https://github.com/microsoft/BatchExplorer/issues/829
+            return lambda row: (x := get(row)) is not None and x != value
         if value is None and operator not in EQUAL:
             raise invalid_query("$filter", self.text, f"null can't be compared with '{operator}'.")
         return _COMPARISONS[operator](get, value)
@@ -185,7 +198,7 @@ def _unquote(text: str) -> str:
     return text[1:-1].replace("''", "'")
 
 
-# A row without the property equals nothing but null, differs from every value, and is in no order.
+# A row without the property equals nothing but null, differs from every value but numbers, and is in no order.
 _COMPARISONS: dict[str, Callable[[Callable, Any], Predicate]] = {
     "eq": lambda get, value: lambda row: get(row) == value,
     "ne": lambda get, value: lambda row: get(row) != value,

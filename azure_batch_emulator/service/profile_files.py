@@ -125,6 +125,7 @@ ENTRIES: dict[str, tuple[str, Reader]] = {
     "recoverySeconds": ("recovery", _seconds),
     "lateNodeSeconds": ("lateness", _seconds),
     "sampleDelaySeconds": ("sample_delay", _seconds),
+    "notFoundSeconds": ("not_found", _seconds),
     "taskSeconds": ("task", _seconds),
     "statisticsSeconds": ("statistics", _rate),
     "dedicatedCoreQuota": ("dedicated_cores", _quota),

@@ -45,8 +45,9 @@ class Control:
     def plan(self, wanted: Mapping[str, Any]) -> None:
         """Plans faults, each for the next occasion: `allocations` (codes of resize errors, or `stall`), `boots` and
         `startTasks` (how many of the next fail), `requests` (kinds of request_faults.KINDS), `lowPriorityCores` (the
-        region's capacity from now on; None: as in the profile). What is not named stays as it is; a BatchError for
-        what makes no sense, and then nothing is changed."""
+        region's capacity from now on; None: as in the profile), `notFoundSeconds` (for so long what is made from
+        now on is not found). What is not named stays as it is; a BatchError for what makes no sense, and then nothing
+        is changed."""
         for name, value in wanted.items():
             if name not in _CHECKS:
                 reason = f"There is no fault '{name}'; known are {', '.join(_CHECKS)}."
@@ -65,6 +66,7 @@ class Control:
             "startTasks": plan.start_tasks,
             "requests": self._requests.planned(),
             "lowPriorityCores": plan.capacity,
+            "notFoundSeconds": plan.not_found,
         }
 
 
@@ -77,6 +79,7 @@ def _plan(m: Machine, wanted: Mapping[str, Any]) -> None:
     m.plan.allocations = list(wanted.get("allocations", m.plan.allocations))
     m.plan.boots = wanted.get("boots", m.plan.boots)
     m.plan.start_tasks = wanted.get("startTasks", m.plan.start_tasks)
+    m.plan.not_found = wanted.get("notFoundSeconds", m.plan.not_found)
     if "lowPriorityCores" in wanted:
         faults.set_capacity(m, wanted["lowPriorityCores"])
 
@@ -99,10 +102,16 @@ def _cores(name: str, value: Any) -> None:
         _count(name, value)
 
 
+def _seconds(name: str, value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+        raise invalid_property(name, value, "Seconds are expected, or null.")
+
+
 _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "allocations": _one_of(chance.ALLOCATION_FAULTS),
     "boots": _count,
     "startTasks": _count,
     "requests": _one_of(KINDS),
     "lowPriorityCores": _cores,
+    "notFoundSeconds": _seconds,
 }

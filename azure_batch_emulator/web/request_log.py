@@ -22,7 +22,8 @@ class RequestLog:
     """ASGI middleware that writes a line to `stream` when a request is over, or its connection is gone.
 
     `status` is null where no answer was begun; `durationMs` reaches to the end of the body; `bytesIn` and `bytesOut`
-    count bodies; `time` is the true time at the request's start, whatever the service's clock says.
+    count bodies; `operation` is the Batch service's, Resource Manager's as method and type of resource, or the endpoint
+    that gives tokens; `time` is the true time at the request's start, whatever the service's clock says.
     """
 
     def __init__(self, app: ASGIApp, stream: TextIO) -> None:
@@ -66,7 +67,7 @@ def _entry(scope: Scope, started: datetime, seen: dict[str, Any], milliseconds: 
         "method": scope["method"],
         "path": scope["raw_path"].decode("ascii", "replace").partition("?")[0],
         "apiVersion": query.get("api-version"),
-        "operation": noted.get("operation"),
+        "operation": noted.get("operation") or _endpoint(scope),
         "status": seen["status"],
         "errorCode": noted.get("errorCode"),
         "durationMs": milliseconds,
@@ -77,3 +78,10 @@ def _entry(scope: Scope, started: datetime, seen: dict[str, Any], milliseconds: 
         "bytesOut": seen["out"],
         "account": noted.get("account"),
     }
+
+
+def _endpoint(scope: Scope) -> str | None:
+    """What answered, where it was not the Batch service: `SignIn.token`, say."""
+    found = scope.get("endpoint")
+    owner = getattr(found, "__self__", None)
+    return f"{type(owner).__name__}.{found.__name__}" if found is not None and owner is not None else None

@@ -227,7 +227,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     an account that is missing or does not answer should not first show as a missing input file."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    from snakemake.azure import preflight, settings
+    from snakemake.azure import parsing, preflight, retry, settings, signals
     from snakemake.azure.batch.account import BatchAccount
     from snakemake.exceptions import WorkflowError
 
@@ -235,6 +235,8 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     migration.apply_variables(args, os.environ, migration.warn)
     resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
     preflight.validate(resolved)
+    signals.listen()
+    retry.process.seconds = resolved.patience * 60
     BatchAccount.resolve(resolved)
     emulator = settings.is_emulator(resolved.account_url or "")
     if args.default_storage_provider not in (None, PROVIDER):
@@ -254,6 +256,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     if emulator:
         _point_at_azurite()
     preflight.check_blob_access(_blob_account(args), prefix)
+    parsing.watch()
 
 
 def _blob_account(args: argparse.Namespace) -> "BlobAccount":

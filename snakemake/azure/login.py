@@ -7,11 +7,13 @@ https://learn.microsoft.com/python/api/azure-identity/azure.identity.defaultazur
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from snakemake.azure import retry
+
 if TYPE_CHECKING:
-    from azure.identity import DefaultAzureCredential
+    from azure.core.credentials import AccessToken
 
 AUTHORITY_HOST = "AZURE_AUTHORITY_HOST"
 
@@ -56,9 +58,36 @@ def batch_scope(url: str) -> str:
     return f"{cloud_of(url).batch}/.default"
 
 
-def login(url: str) -> "DefaultAzureCredential":
+def login(url: str) -> "Login":
     """The credential for the endpoint; nothing is asked yet."""
     from azure.identity import DefaultAzureCredential
 
     authority = authority_of(url)
-    return DefaultAzureCredential(authority=authority) if authority else DefaultAzureCredential()
+    return Login(DefaultAzureCredential(authority=authority) if authority else DefaultAzureCredential())
+
+
+class Login:
+    """A credential that waits where it can't ask for a token, since a connection fails."""
+
+    def __init__(self, credential: Any, service: retry.Service | None = None) -> None:
+        self.credential = credential
+        self._service = service or retry.service("Entra ID")
+
+    def get_token(self, *scopes: str, **options: Any) -> "AccessToken":
+        """Raises ClientAuthenticationError, and nothing else, when there is none to be had."""
+        from azure.core.exceptions import AzureError, ClientAuthenticationError
+
+        attempts = self._service.attempts()
+        while True:
+            try:
+                token: AccessToken = self.credential.get_token(*scopes, **options)
+            except AzureError as e:
+                # Before, most kinds of credentials fail because they aren't there, and some of these say so late.
+                of = retry.of_login if self._service.has_answered else retry.of_error
+                if attempts.again(of(e)):
+                    continue
+                if isinstance(e, ClientAuthenticationError):
+                    raise
+                raise ClientAuthenticationError(message=str(e)) from None
+            attempts.over()
+            return token

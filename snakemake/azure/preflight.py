@@ -3,6 +3,7 @@
 Each function raises a `WorkflowError` of one sentence that names the option or variable to set.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -16,6 +17,7 @@ from snakemake.azure.batch.placement import ExistingPool
 from snakemake.azure.batch.pools import PoolError
 from snakemake.azure.blob.names import container_name_fault, query_fault
 from snakemake.azure.blob.node_access import Use
+from snakemake.azure.image.labels import fault
 from snakemake.azure.image.reference import parse_image_reference
 from snakemake.azure.image.registry import check_pull
 from snakemake.azure.settings import DEFAULT_VM_SIZE, ExecutorSettings, SettingsError, endpoint, is_emulator
@@ -59,6 +61,12 @@ def validate(settings: ExecutorSettings) -> None:
     _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
     _bounds(settings.infra_retries, 0, MAX_TASK_RETRIES, "infra-retries", "give")
     _bounds(settings.node_timeout, 1, None, "node-timeout", "give")
+    if not math.isfinite(settings.patience):
+        raise SettingsError(
+            f"--az-batch-patience {settings.patience} is no number of minutes: give 0 or more."
+        )
+    _bounds(settings.patience, 0, None, "patience", "give")
+    _bounds(settings.task_timeout, 0, None, "task-timeout", "give")
     _bounds(settings.sas_hours, 1, None, "sas-hours", "give")
     if settings.pool_id is not None and not ids.is_valid(settings.pool_id):
         raise SettingsError(
@@ -72,7 +80,7 @@ def validate(settings: ExecutorSettings) -> None:
         )
 
 
-def _bounds(value: int | None, least: int, most: int | None, name: str, why: str) -> None:
+def _bounds(value: float | None, least: int, most: int | None, name: str, why: str) -> None:
     if value is None:
         return
     if value < least or (most is not None and value > most):
@@ -105,8 +113,8 @@ def container_image(settings: ExecutorSettings, given: str | None) -> str:
 
 
 def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -> str:
-    """Asks the image's registry whether it has the image; returns its name with the digest that the tag stands for now,
-    so that nodes that come later pull the same one.
+    """Asks the image's registry whether it has the image, and what the image says it has in it; returns its name with
+    the digest that the tag stands for now, so that nodes that come later pull the same one.
 
     Not for a pool that exists, which may have a login of its own and the image already, nor for an emulator on this
     machine, whose engine may have the image without any registry; there, and where the registry gives no answer here,
@@ -114,9 +122,13 @@ def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -
     """
     if is_loopback(account_endpoint) or settings.pool_id is not None:
         return image
+    from snakemake.common import __version__
+
     pull = check_pull(parse_image_reference(image))
     if pull.problem:
         raise SettingsError(pull.problem)
+    if pull.labels is not None and (problem := fault(image, pull.labels, __version__)):
+        raise SettingsError(problem)
     return pull.pinned or image
 
 
@@ -210,6 +222,11 @@ def pack_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], None
         warn(
             "Files that the workflow or its git repository names are not there, and are not sent to the nodes: "
             f"{', '.join(archive.missing[:3])}{others}."
+        )
+    for name, size in archive.large:
+        warn(
+            f"The file {name} is among the workflow's sources and has {size / 1e6:.0f} MB: it is sent to every node. "
+            "Data belongs into input files; keep it out of the git repository."
         )
     if len(archive.data) > LARGE_ARCHIVE:
         warn(

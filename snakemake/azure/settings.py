@@ -25,6 +25,8 @@ EMULATOR_PORT = 10011
 
 DEFAULT_VM_SIZE = "Standard_D4ds_v5"
 DEFAULT_NODES = 10
+DEFAULT_TASK_TIMEOUT = 2880
+"""Minutes, two days."""
 
 
 class SettingsError(WorkflowError):
@@ -92,6 +94,19 @@ class ExecutorSettings(ExecutorSettingsBase):
     node_timeout: int = option(
         "Minutes to wait for a first usable node before the run is given up.",
         default=30,
+        metavar="MINUTES",
+    )
+    patience: float = option(
+        "Minutes for which requests to Batch, Blob Storage and Entra ID are tried again while they fail, as in an "
+        "outage, before the run, or a task, gives up.",
+        default=60,
+        metavar="MINUTES",
+        type=float,
+    )
+    task_timeout: int = option(
+        "Minutes that a task may run at the most where its rule has no resource runtime: what hangs ends some day. 0 "
+        "lifts the bound.",
+        default=DEFAULT_TASK_TIMEOUT,
         metavar="MINUTES",
     )
     sas_hours: int = option(

@@ -1,14 +1,39 @@
-"""Ctrl-C and closed terminals: both end a run, and neither keeps it from deleting what it has made."""
+"""Ctrl-C, SIGTERM and SIGHUP all mean the same: stop, and give everything back, whatever the run is doing.
 
+A handler runs in the main thread, between any two of its steps: it must take no lock, since the main thread may hold
+it. So it does what Ctrl-C does and no more: the main thread gets a KeyboardInterrupt. But that may take its time to
+come to the clean-up, since it waits for an answer or for a solver. Therefore a thread of its own hears of the signal as
+well, by the bytes that Python's own handler writes to a socket (`signal.set_wakeup_fd`). It sets `stopping`, upon
+which no request waits any longer (`snakemake.azure.retry`), and does what is in `unfinished`. When the main thread gets
+there, it finds that done, or waits until it is. Where that stands still in a step of an event loop, in a request whose
+answer doesn't come, it is interrupted once more: asyncio only asks the loop to end.
+"""
+
+import os
 import signal
+import socket
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, NoReturn
 
 unfinished: list[Callable[[], None]] = []
-"""What has to be done before this process may end."""
+"""What has to be done before this process may end. Each may be called twice, from two threads at once."""
 
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
+stopping = threading.Event()
+"""Whether a signal has said that this process is to end."""
+
+STANDSTILL = 1.0
+"""Seconds without a step that count as standing still."""
+
+FREED_WITHIN = 10.0
+
+MAIN = threading.main_thread().ident or 0
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def _in_main_thread() -> bool:
@@ -16,16 +41,76 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def hangup_as_interrupt() -> None:
-    """A terminal that goes away ends the run as Ctrl-C does, and its pool with it; `nohup` stays what it is."""
-    hangup = getattr(signal, "SIGHUP", None)
-    if hangup and _in_main_thread() and signal.getsignal(hangup) is signal.SIG_DFL:
-        signal.signal(hangup, signal.default_int_handler)
+def as_interrupt(number: int, frame: FrameType | None) -> None:
+    """The handler of SIGTERM and SIGHUP: does what Ctrl-C would do now, which asyncio has its own way for."""
+    handler: Any = signal.getsignal(signal.SIGINT)
+    if not callable(handler):
+        raise KeyboardInterrupt
+    handler(signal.SIGINT, frame)
+
+
+def listen() -> None:
+    """From now on these signals end the run. One that is ignored, as by `nohup`, stays so."""
+    if not _in_main_thread() or signal.getsignal(signal.SIGTERM) is as_interrupt:
+        return
+    for number in SIGNALS:
+        if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, as_interrupt)
+    heard, said = socket.socketpair()
+    said.setblocking(False)
+    signal.set_wakeup_fd(said.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(heard, said), name="signals", daemon=True).start()
+    if hasattr(os, "register_at_fork"):
+        # What is sent to a copy of this process is not said to this one.
+        os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+
+
+def _watch(heard: socket.socket, said: socket.socket) -> None:
+    """`said`, the other end, is only kept open."""
+    while numbers := heard.recv(64):
+        if not any(number in SIGNALS for number in numbers):
+            continue
+        stopping.set()
+        if any(number != signal.SIGINT for number in numbers if number in SIGNALS):
+            _end_children()
+        for close in list(unfinished):
+            close()
+        _free_main_thread()
+
+
+def _free_main_thread() -> None:
+    for _ in range(int(FREED_WITHIN / STANDSTILL)):
+        before = _step_of_a_loop()
+        time.sleep(STANDSTILL)
+        if before is not None and before == _step_of_a_loop():
+            # A real signal, which ends what the system waits for.
+            is_heard = callable(signal.getsignal(signal.SIGINT))
+            signal.pthread_kill(MAIN, signal.SIGINT if is_heard else signal.SIGTERM)
+
+
+def _step_of_a_loop() -> tuple[int, int] | None:
+    """Where in a step of an event loop the main thread is; None if it is in none."""
+    top = frame = sys._current_frames().get(MAIN)
+    while frame is not None:
+        if frame.f_code.co_qualname == "Handle._run":
+            return id(top), top.f_lasti if top else 0
+        frame = frame.f_back
+    return None
+
+
+def _end_children() -> None:
+    """A terminal sends Ctrl-C to local jobs, too; other signals come to this process alone."""
+    import psutil
+
+    with suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.terminate()
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Neither ends what is done in here."""
+    """No signal ends what is done in here."""
     known = (
         [number for number in SIGNALS if signal.getsignal(number) is not None] if _in_main_thread() else []
     )
@@ -39,9 +124,25 @@ def uninterrupted() -> Iterator[None]:
 
 def finish() -> None:
     """For the end of the command: does what is unfinished. Then only threads are left to end, where an interrupt would
-    be a traceback: from here on Ctrl-C ends the process at once."""
+    be a traceback: from here on a signal ends the process at once."""
     with uninterrupted():
         for close in list(unfinished):
             close()
-    if _in_main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if not _in_main_thread():
+        return
+    for number in SIGNALS:
+        if signal.getsignal(number) in (signal.default_int_handler, as_interrupt):
+            signal.signal(number, signal.SIG_DFL)
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process. One that was told to end does not wait for threads, which may wait for an answer."""
+    if stopping.is_set():
+        import logging
+
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)

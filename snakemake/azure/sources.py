@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LARGE_ARCHIVE = 50 * 1024 * 1024
 """Packed size in bytes from which on the user is told that sources hold more than sources."""
 
+LARGE_FILE = 50 * 1024 * 1024
+"""Size in bytes from which on a file among the sources is named, however well it is packed."""
+
 LARGEST = 1024 * 1024 * 1024
 """Size in bytes of all files together beyond which the sources are refused: they are packed in memory."""
 
@@ -32,14 +35,16 @@ _NEVER = {".snakemake", ".git"}
 
 @dataclass(frozen=True)
 class SourceArchive:
-    """A packed archive: its bytes, the SHA-256 (hexadecimal) of them and of what they hold (`manifest`), and which
-    files were not there to pack.
+    """A packed archive: its bytes, the SHA-256 (hexadecimal) of them and of what they hold (`manifest`), which files
+    were not there to pack, the names of those that were, and the sizes of large ones.
     """
 
     data: bytes
     sha256: str
     files: str
     missing: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
+    large: tuple[tuple[str, int], ...] = ()
 
 
 def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchive:
@@ -55,7 +60,7 @@ def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchiv
         cannot be read; they are too large together.
     """
     members, missing = _members(files, workdir)
-    _check_size(members)
+    sizes = _check_size(members)
     buffer = io.BytesIO()
     held: list[tuple[str, bool, str]] = []
     with (
@@ -80,6 +85,8 @@ def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchiv
         hashlib.sha256(packed_data).hexdigest(),
         hashlib.sha256(manifest(held)).hexdigest(),
         tuple(sorted(missing)),
+        frozenset(members),
+        tuple((name, size) for name, size in sorted(sizes.items()) if size >= LARGE_FILE),
     )
 
 
@@ -129,7 +136,8 @@ def _check_link(name: str, path: Path, top: Path) -> None:
         )
 
 
-def _check_size(members: dict[str, Path]) -> None:
+def _check_size(members: dict[str, Path]) -> dict[str, int]:
+    """The size of each file in bytes; SourcesError where they are too large together."""
     sizes = {name: path.stat().st_size for name, path in members.items()}
     if sum(sizes.values()) > LARGEST:
         largest = max(sizes, key=lambda name: sizes[name])
@@ -138,6 +146,7 @@ def _check_size(members: dict[str, Path]) -> None:
             f"{sizes[largest] / 1e9:.1f} GB: sources are the files of the workflow's directory that git tracks, so "
             "keep data out of the repository and give it to rules as input files."
         )
+    return sizes
 
 
 def _unquoted(name: str) -> str:
@@ -180,15 +189,20 @@ class BlobSources:
 
     def delete(self) -> bool:
         """Removes the archive; False if there is none. Raises BlobError."""
-        from azure.core.exceptions import ResourceNotFoundError
+        return delete_blob(self.account, self.name)
 
-        from snakemake.azure.blob.errors import explained
-        from snakemake.azure.blob.service import connect
 
-        container, _, blob = self.name.partition("/")
-        with connect(self.account) as service, explained(self.account, self.name):
-            try:
-                service.get_blob_client(container, blob).delete_blob()
-            except ResourceNotFoundError:
-                return False
-            return True
+def delete_blob(account: "BlobAccount", name: str) -> bool:
+    """Removes the blob `CONTAINER/BLOB`; False if there is none. Raises BlobError."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    from snakemake.azure.blob.errors import explained
+    from snakemake.azure.blob.service import connect
+
+    container, _, blob = name.partition("/")
+    with connect(account) as service, explained(account, name):
+        try:
+            service.get_blob_client(container, blob).delete_blob()
+        except ResourceNotFoundError:
+            return False
+        return True

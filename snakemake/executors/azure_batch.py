@@ -17,8 +17,10 @@ import atexit
 import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +30,27 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
+from snakemake.azure import retry, signals
+from snakemake.azure.batch import leftovers
 from snakemake.azure.batch.placement import Place
-from snakemake.azure.batch.run import BatchRun, PoolQueue
+from snakemake.azure.batch.run import POLICY, BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
+from snakemake.azure.blob.node_access import revoke
 from snakemake.azure.blob.stored_logs import StoredLogs, folder
 from snakemake.azure.settings import ExecutorSettings, SettingsError
-from snakemake.azure.signals import hangup_as_interrupt, unfinished, uninterrupted
-from snakemake.azure.sources import BlobSources
+from snakemake.azure.signals import unfinished, uninterrupted
+from snakemake.azure.sources import BlobSources, delete_blob
 from snakemake.executors.azure_batch_access import node_access
 from snakemake.executors.azure_batch_checks import check
-from snakemake.executors.azure_batch_outcomes import Ended, Failure, Verdicts, judge_nodes, send_again
+from snakemake.executors.azure_batch_outcomes import (
+    Ended,
+    Failure,
+    Verdicts,
+    asked_memory,
+    judge_nodes,
+    send_again,
+)
 from snakemake.executors.azure_batch_tasks import AzBatchJob, TaskMaker, demand
 
 __all__ = ["AzBatchExecutor", "AzBatchJob", "ExecutorSettings", "common_settings"]
@@ -57,6 +69,9 @@ common_settings = CommonSettings(
 
 LOGS = Path(".snakemake") / "azure_batch_logs"
 """Where the logs of failed tasks are kept, below the working directory."""
+
+POLLING_ENDS = 2.0
+"""Seconds that a run that is to stop waits for its polling thread."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +95,8 @@ class AzBatchExecutor(RemoteExecutor):
         self._poll_pause = 0.0
         self._verdicts = Verdicts()
         self._run: BatchRun | None = None
+        # The working directory may be another one when a signal comes.
+        self._left = leftovers.HOME.absolute()
         super().__init__(*args, **kwargs)
 
     def __post_init__(self) -> None:
@@ -94,9 +111,11 @@ class AzBatchExecutor(RemoteExecutor):
                 self.sources.name,
                 checked.sources,
                 checked.settings.task_retries,
+                timedelta(minutes=checked.settings.task_timeout) or None,
                 checked.output_cache,
                 lambda: self.run.further_environment(),
             )
+            self._delete_leftovers()
         except BaseException:
             # The constructor's thread must not outlive the failure.
             self.wait = False
@@ -163,7 +182,7 @@ class AzBatchExecutor(RemoteExecutor):
             # For ends that Snakemake does not catch; after a shutdown there is nothing left to do.
             atexit.register(self._close)
             unfinished.append(self._close)
-            hangup_as_interrupt()
+            signals.listen()
         return self._run
 
     def _new_run(self) -> BatchRun:
@@ -172,15 +191,35 @@ class AzBatchExecutor(RemoteExecutor):
             id=checked.run_id,
             batch=checked.batch,
             sources=self.sources,
-            environment=self.task_maker.environment(),
+            environment={
+                **self.task_maker.environment(),
+                retry.VARIABLE: f"{checked.settings.patience:g}",
+            },
             access=node_access(self.workflow, checked, self.logger.warning),
             image=checked.image,
             patience=timedelta(minutes=checked.settings.node_timeout),
             say=self.logger.info,
             warn=self.logger.warning,
             now=lambda: datetime.now(UTC),
+            note_left=partial(leftovers.note, checked.run_id, self._endpoints(), home=self._left),
             logs=StoredLogs(checked.blob_account, folder(self.sources.name)),
         )
+
+    def _endpoints(self) -> leftovers.Account:
+        return leftovers.Account(self.checked.batch.account.endpoint, self.checked.blob_account.url)
+
+    def _delete_leftovers(self) -> None:
+        """What an earlier run in this directory could not delete; it is no reason to wait."""
+        batch, account = self.checked.batch, self.checked.blob_account
+        deleters = {
+            "pool": batch.delete_pool,
+            "Batch job": batch.delete_job,
+            "source archive": lambda name: delete_blob(account, name.removeprefix("az://")),
+            "logs of failed tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),
+            POLICY: lambda run: revoke(account, self.checked.source_prefix.partition("/")[0], run),
+        }
+        with retry.process.no_longer_than(30):
+            leftovers.delete(self._endpoints(), deleters, self.logger.info, self.logger.warning, self._left)
 
     # -- monitoring ------------------------------------------------------------------------------------------
 
@@ -213,12 +252,12 @@ class AzBatchExecutor(RemoteExecutor):
         """Jobs that their nodes or the service failed go on as other tasks."""
         judge_nodes(self.run, together)
         most = self.checked.settings.infra_retries
-        send_again(self.run, lambda job: self._task(job)[1], together, most)
+        send_again(self.run, lambda job: self._task(job)[1], together, most, LOGS)
 
     def _report_failure(self, ended: Ended) -> None:
         job = ended.job
         shown = self.workflow.output_settings.show_failed_logs
-        failure = Failure.of(self.run, ended, LOGS, shown)
+        failure = Failure.of(self.run, ended, LOGS, shown, asked_memory(job.job))
         if job.job.is_group():
             # Snakemake prints no message with a group's error, only with a single job's.
             self.logger.error(f"Error in group {job.job.name}: {failure.message}")
@@ -245,19 +284,27 @@ class AzBatchExecutor(RemoteExecutor):
 
     def shutdown(self) -> None:
         self._wake.set()
+        if signals.stopping.is_set():
+            # The polling thread may wait for an answer; what costs money goes first.
+            self._close()
+            with self.lock:
+                self.wait = False
+            self.wait_thread.join(POLLING_ENDS)
+            return
         try:
             super().shutdown()
         finally:
             self._close()
+            self.checked.batch.close()
 
     def _close(self) -> None:
-        """Deletes what the run made. That costs money as long as it exists, so a second Ctrl-C does not stop it."""
+        """Deletes what the run made. That costs money as long as it exists, so that no signal stops it. Two threads may
+        call it at once (`snakemake.azure.signals`)."""
         if self._run is None:
             return
         with uninterrupted():
             for deleted in self._run.close():
                 self.logger.info(f"Azure Batch: deleted the {deleted}.")
         atexit.unregister(self._close)
-        if self._close in unfinished:
+        with suppress(ValueError):
             unfinished.remove(self._close)
-        self.checked.batch.close()

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakemake.azure import preflight
-from snakemake.azure.batch import ids, vm_sizes
+from snakemake.azure import parsing, preflight, retry
+from snakemake.azure.batch import ids
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch
 from snakemake.azure.batch.placement import Placement
-from snakemake.azure.settings import ExecutorSettings, SettingsError, resolve
+from snakemake.azure.settings import ExecutorSettings, resolve
 from snakemake.azure.sources import SourceArchive
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     """
     settings = resolve(given or ExecutorSettings())
     preflight.validate(settings)
+    retry.process.seconds = settings.patience * 60
     image = preflight.container_image(settings, workflow.remote_execution_settings.container_image)
     account = BatchAccount.resolve(settings)
     batch = Batch(account)
@@ -57,9 +58,8 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
         workflow.storage_registry.default_storage_provider, workflow.storage_settings.default_storage_prefix
     )
     output_cache = preflight.output_cache(workflow.workflow_settings.cache, os.environ)
-    sources = preflight.pack_sources(workflow.dag.get_sources(), Path.cwd(), logger.warning)
+    sources = _pack_sources(workflow, logger)
     now = datetime.now(UTC)
-    _check_rules(workflow)
     os_images = preflight.os_images(batch, settings, now)
     placement = Placement(settings, os_images)
     os_images.for_vm(placement.default_size)
@@ -85,13 +85,23 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     )
 
 
-def _check_rules(workflow: Any) -> None:
-    """VM sizes that rules name outright are looked up now, and not when their jobs are ready, hours later."""
-    for rule in {job.rule for job in workflow.dag.needrun_jobs()}:
-        size = rule.resources.get("az_vm_size")
-        if size is None or size.is_evaluable() or not size.value:
-            continue
-        try:
-            vm_sizes.vm_size(str(size.value))
-        except vm_sizes.UnknownVmSize as e:
-            raise SettingsError(f"Rule {rule.name}: {e} Set its resource az_vm_size.") from None
+def _pack_sources(workflow: Any, logger: Any) -> SourceArchive:
+    """The workflow's sources, with the files that it has opened and the modules that it has imported, in a repository
+    or not. What it looked at and tasks will not have is named."""
+    looks, workdir = parsing.stop(), Path.cwd()
+    local_copies = workflow.storage_settings.local_storage_prefix
+    snakefiles = [str(file.get_path_or_uri(secret_free=True)) for file in workflow.included]
+    seen = [*looks.opened, *parsing.imported_modules(), *parsing.modules_beside(snakefiles)]
+    files = parsing.files_below(seen, workdir, [local_copies])
+    archive = preflight.pack_sources([*workflow.dag.get_sources(), *files], workdir, logger.warning)
+    for kind, names in (
+        ("opened the file", parsing.files_elsewhere(looks.opened, workdir)),
+        ("listed the folder", parsing.folders_not_sent(looks.listed, workdir, archive.names)),
+    ):
+        for name in names[:3]:
+            logger.warning(
+                f"While it was read, the workflow {kind} {name}, which tasks do not have: a task that finds something "
+                "else there than snakemake has found here may fail, or make something else. Keep such files among "
+                "the workflow's sources, or in storage (glob_wildcards(storage(...)))."
+            )
+    return archive

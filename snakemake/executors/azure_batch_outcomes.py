@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
@@ -23,6 +24,15 @@ from snakemake.executors.azure_batch_rule_logs import rule_logs
 from snakemake.executors.azure_batch_tasks import AzBatchJob
 
 NEVER = datetime.min.replace(tzinfo=UTC)
+
+KILLED = 137
+"""128 + SIGKILL: what a container ends with whose memory ran out, and a shell whose command was killed."""
+
+
+def asked_memory(job: Any) -> str:
+    """What the job, or its group, has asked for, in a clause."""
+    asked = job.resources.get("mem_mb")
+    return f"it has asked for mem_mb={asked}" if isinstance(asked, int) else "it has asked for no mem_mb"
 
 
 class Verdicts:
@@ -80,10 +90,14 @@ def judge_nodes(run: BatchRun, together: Sequence[Ended]) -> None:
 
 
 def send_again(
-    run: BatchRun, make: Callable[[JobExecutorInterface], Task], together: Sequence[Ended], most: int
+    run: BatchRun,
+    make: Callable[[JobExecutorInterface], Task],
+    together: Sequence[Ended],
+    most: int,
+    home: Path,
 ) -> None:
     """Submits new tasks, which `make` makes, for jobs that the service failed and that were sent again less than `most`
-    times. Snakemake's records name the new tasks, so that a next run finds them.
+    times. The logs of the tasks that failed are saved below `home`.
     """
     queues: defaultdict[str, list[tuple[Ended, Task]]] = defaultdict(list)
     for ended in together:
@@ -99,14 +113,25 @@ def send_again(
                     f"{refusal.message})."
                 )
                 continue
+            ended.sent_again = True
             job.resent += 1
             run.warn(
                 f"Azure Batch: the task {job.external_jobid} failed by the fault of its node or of the service: "
                 f"{told(run, ended)} Sent again as {task.id} ({job.resent} of {most})."
             )
-            job.external_jobid = task.id
-            job.job.register(external_jobid=task.id)
-            ended.sent_again = True
+            _rename(run, job, task.id)
+    for ended in together:
+        if ended.sent_again:
+            task_logs.fetch(run, ended.queue, ended.verdict.task_id, home)
+
+
+def _rename(run: BatchRun, job: AzBatchJob, task_id: str) -> None:
+    """The job is another task from now on, also in Snakemake's records, so that a next run finds it."""
+    job.external_jobid = task_id
+    try:
+        job.job.register(external_jobid=task_id)
+    except OSError as e:
+        run.warn(f"The records of the job {job.job.name} could not be written: {e.strerror}.")
 
 
 def told(run: BatchRun, ended: Ended) -> str:
@@ -126,14 +151,20 @@ class Failure:
     logs: list[str]
 
     @classmethod
-    def of(cls, run: BatchRun, ended: Ended, home: Path, logs_are_shown: bool) -> "Failure":
-        """Saves the task's logs below `home`; with `logs_are_shown` Snakemake prints them, and the rule's, whole."""
+    def of(cls, run: BatchRun, ended: Ended, home: Path, logs_are_shown: bool, memory: str) -> "Failure":
+        """Saves the task's logs below `home`; with `logs_are_shown` Snakemake prints them, and the rule's, whole.
+        `memory` says what the job has asked for."""
         logs = task_logs.fetch(run, ended.queue, ended.verdict.task_id, home)
         shown = logs_are_shown and "stderr.txt" in logs
         rule = "" if logs_are_shown else rule_logs(ended.job.job, ended.job.submitted)
         again = ""
         if ended.service_fault and ended.job.resent:
             again = f"It was sent again {ended.job.resent} times (--az-batch-infra-retries). "
+        if ended.verdict.exit_code == KILLED or task_logs.says_killed(logs):
+            again += (
+                f"It was killed, most likely because its memory was not enough (exit code {KILLED}): {memory}; raise "
+                "the rule's resource mem_mb, with attempt in it and --retries to do so by itself. "
+            )
         return cls(
             f"{told(run, ended)} {again}{'' if shown else task_logs.excerpt(logs)}{rule}",
             [str(path) for path in logs.values()],

@@ -16,6 +16,7 @@ from snakemake.azure.batch.placement import Demand, Place
 from snakemake.azure.batch.run import PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.blob.account import NOT_FOR_NODES
+from snakemake.azure.node import inputs
 from snakemake.azure.node.arguments import split_arguments, target_arguments, without
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.settings import SettingsError
@@ -46,8 +47,8 @@ def demand(job: JobExecutorInterface) -> Demand:
 
 class TaskMaker:
     """Makes the tasks of one run. `place` is the `CONTAINER/BLOB` of `sources`, `retries` how often Batch itself runs a
-    task again, `output_cache` the variables that --cache needs, and `further` tells those that a task needs in place of
-    the Batch job's.
+    task again, `timeout` how long a task may run whose rule has no runtime (None: as long as it wants), `output_cache`
+    the variables that --cache needs, and `further` tells those that a task needs in place of the Batch job's.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class TaskMaker:
         place: str,
         sources: SourceArchive,
         retries: int,
+        timeout: timedelta | None,
         output_cache: Mapping[str, str],
         further: Callable[[], Mapping[str, str]],
     ) -> None:
@@ -63,12 +65,14 @@ class TaskMaker:
         self._place = place
         self._sources = sources
         self._retries = retries
+        self._timeout = timeout
         self._output_cache = output_cache
         self._further = further
         self._ids: set[str] = set()
 
     def task(self, job: JobExecutorInterface, wanted: Demand, place: Place) -> Task:
         wildcards = getattr(job, "wildcards_dict", None) or {}
+        limit = wanted.runtime or self._timeout
         return Task(
             id=self._new_id(ids.task_id(job.name, job.jobid, job.attempt, wildcards)),
             display_name=ids.display_name(job.name, wildcards),
@@ -77,10 +81,12 @@ class TaskMaker:
                 self._place,
                 self._sources.sha256,
                 self._sources.files,
-                wanted.runtime.total_seconds() if wanted.runtime else None,
+                limit.total_seconds() if limit else None,
+                inputs=_inputs(job),
+                precommand=self._executor.workflow.remote_execution_settings.precommand or "",
             ),
             slots=place.slots,
-            runtime=wanted.runtime,
+            runtime=limit,
             retries=self._retries,
             environment=self._further(),
         )
@@ -109,9 +115,7 @@ class TaskMaker:
         executor, workflow = self._executor, self._executor.workflow
         # The share of the node, and never less than the rule's own threads. RemoteExecutor's own version adds what
         # is for shared file systems only.
-        job_args = split_arguments(
-            RealExecutor.get_job_args(executor, job, cores=max(place.cores, job.threads))
-        )
+        job_args = split_arguments(RealExecutor.get_job_args(executor, job, cores=self._cores(job, place)))
         argv = [
             "--snakefile",
             executor.get_snakefile(),
@@ -133,6 +137,12 @@ class TaskMaker:
             argv += ["--quiet", "rules", "progress", "host"]
         return argv
 
+    def _cores(self, job: JobExecutorInterface, place: Place) -> int:
+        """Within --cores, if it was given: it bounds the threads of jobs here, and so it does in the task."""
+        given = self._executor.workflow.resource_settings.cores
+        cores = max(place.cores, job.threads)
+        return max(job.threads, min(cores, given)) if given else cores
+
     def environment(self) -> dict[str, str]:
         """Variables for the tasks: those of --envvars and the workflow, of other storage providers, and of --cache.
 
@@ -142,6 +152,15 @@ class TaskMaker:
         variables = self._executor.workflow.spawned_job_args_factory.envvars()
         ours = {name: value for name, value in variables.items() if name not in NOT_FOR_NODES}
         return {**ours, **self._output_cache}
+
+
+def _inputs(job: JobExecutorInterface) -> dict[str, str]:
+    """What the task will compare, see `snakemake.azure.node.inputs`."""
+    jobs = job.jobs if job.is_group() else [job]
+    return {
+        inputs.job_key(j.rule.name, j.wildcards_dict): inputs.summary(inputs.input_names(j.input))
+        for j in jobs
+    }
 
 
 def _positive(job: JobExecutorInterface, resource: str) -> int | None:

@@ -130,6 +130,8 @@ def test_environment_without_a_home(tmp_path):
     assert prepare_environment({}, tmp_path)["HOME"] == str(tmp_path)
     assert prepare_environment({"HOME": "/nonexistent"}, tmp_path)["HOME"] == str(tmp_path)
     assert "HOME" not in prepare_environment({"HOME": str(tmp_path)}, tmp_path / "wd")
+    assert prepare_environment({}, tmp_path)["TMPDIR"] == str(tmp_path / ".tmp"), "a node sets none"
+    assert "TMPDIR" not in prepare_environment({"TMPDIR": "/scratch"}, tmp_path)
 
 
 orders = st.builds(

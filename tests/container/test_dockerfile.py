@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from snakemake.azure.image.labels import fault
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -75,6 +77,7 @@ def test_labels_of_the_image(docker_engine, snakemake_image):
     image = docker_engine.images.get(snakemake_image)
     assert image.labels["org.opencontainers.image.version"] == version()
     assert image.labels["org.opencontainers.image.licenses"] == "MIT"
+    assert fault(snakemake_image, image.labels, version()) is None
 
 
 @pytest.mark.docker

@@ -59,6 +59,8 @@ def test_a_node_on_which_nothing_starts_is_taken_out_and_no_job_fails(site):
     assert "tasks in a row could not be started there" in output and "It gets no more tasks." in output
     sent = re.findall(r"the task (\S+) failed by .* Node: (\S+)\. Sent again as (\S+) \((\d) of 3\)", output)
     assert len(sent) >= 2 and {node for _, node, _, _ in sent} == {offline[0]}
+    kept = (site.workdir / ".snakemake" / "azure_batch_logs").glob("*/*/stderr.txt")
+    assert {log.parent.name for log in kept} == {old for old, *_ in sent}
     assert all(new.startswith("part-") and new != old for old, _, new, _ in sent)
     site.assert_clean()
 

@@ -1,7 +1,7 @@
 """Whatever is wrong in a setting, wherever it is given: one sentence that names it, exit code 1, and no secret.
 
 The command line runs in this process, up to where it would first ask a service; nobody listens there.
-`make fuzz TIMES=50` tries 10,000 settings.
+`make fuzz TIMES=100` tries 10,000 settings.
 """
 
 import base64
@@ -171,7 +171,7 @@ def yaml_files(draw) -> Fault:
             st.lists(words, min_size=1, max_size=3).map(yaml.safe_dump),
             words.map(lambda t: f"BATCH_ACCOUNT_KEY: [{t}"),
             words.map(lambda t: json.dumps({"BATCH_POOL_NODE_COUNT": t})),
-            words.map(lambda t: f"BATCH_ACCOUNT_URL: 'x\n{t}"),
+            words.filter(lambda t: "'" not in t).map(lambda t: f"BATCH_ACCOUNT_URL: 'x\n{t}"),
         )
     )
     names = ("--az-batch-config", "BATCH_")
@@ -232,7 +232,7 @@ def folder(tmp_path_factory) -> Path:
     return made
 
 
-@many(200)
+@many(100)
 @given(st.one_of(options(), variables(), yaml_files(), contradictions))
 def test_one_sentence_with_the_settings_name(folder, fault):
     code, said = run(fault, folder)

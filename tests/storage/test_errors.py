@@ -12,7 +12,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake.azure.blob import service
+from snakemake.azure import retry
 from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.errors import BlobError, explain
 from snakemake.azure.blob.store import BlobStore
@@ -165,7 +165,7 @@ def test_nobody_listens(tmp_path):
         start = time.monotonic()
         with pytest.raises(BlobError) as error:
             store.head("box", "x")
-    assert time.monotonic() - start < service.PATIENCE / 10, "it is not waited for as a busy account is"
+    assert time.monotonic() - start < retry.PATIENCE / 10, "it is not waited for as a busy account is"
     assert said(error.value).startswith("az://box/x: nothing accepts connections at http://127.0.0.1:")
     assert "AZ_BLOB_ACCOUNT_URL" in str(error.value) and "emulator" in str(error.value)
 

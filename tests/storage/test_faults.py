@@ -10,7 +10,8 @@ import pytest
 from snakemake_interface_storage_plugins.tests import TestStorageBase
 from support.faults import at_random, once, proxy
 
-from snakemake.azure.blob import service, upload
+from snakemake.azure import retry
+from snakemake.azure.blob import upload
 from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.errors import BlobError
 from snakemake.azure.blob.files import CHUNK, MIB, SMALL
@@ -28,7 +29,7 @@ def faults(azurite):
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    monkeypatch.setattr(service, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.001)
     # The SDK tries a broken range three times, a second apart, before it tells.
     monkeypatch.setattr("azure.storage.blob._download.time", SimpleNamespace(sleep=lambda _: None))
 
@@ -195,10 +196,10 @@ class TestIntegrity:
 
 class TestPatience:
     @pytest.fixture
-    def hasty(self, azurite, faults, monkeypatch):
+    def hasty(self, azurite, faults):
         """Each look at the clock takes 20 ms, and nothing else takes any time."""
-        monkeypatch.setattr(service, "time", SimpleNamespace(monotonic=count(0.0, 0.02).__next__))
-        return BlobStore(BlobAccount.resolve(account_url=faults.url(azurite.sas_url())), patience=0.3)
+        patience = retry.Patience(0.3, clock=count(0.0, 0.02).__next__)
+        return BlobStore(BlobAccount.resolve(account_url=faults.url(azurite.sas_url())), patience=patience)
 
     @pytest.mark.parametrize("fault", ["busy", "error"])
     def test_a_busy_account_is_waited_for(self, faults, faulty, box, container, tmp_path, fault):
@@ -219,8 +220,3 @@ class TestPatience:
         with pytest.raises(BlobError, match=rf"^az://{box}/x: the connection to .* breaks again and again"):
             hasty.fetch(box, "x", tmp_path / "x")
         assert content(tmp_path) == {}
-
-    def test_pauses_grow_to_a_limit_and_are_drawn(self):
-        ceilings = [service.pause_before(n, draw=lambda low, high: high) for n in range(1, 40)]
-        assert ceilings == sorted(ceilings) and ceilings[-1] == service.LONGEST_PAUSE
-        assert service.pause_before(3, draw=lambda low, high: low) == 0

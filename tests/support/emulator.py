@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -87,11 +87,14 @@ class RunningEmulator:
 
 
 @contextmanager
-def running_emulator(**options: object) -> Iterator[RunningEmulator]:
+def running_emulator(
+    *, program: Sequence[str] = ("-m", "azure_batch_emulator"), **options: object
+) -> Iterator[RunningEmulator]:
     """Runs `azure-batch-emulator start` on a free port. Options are those of the command, with underscores:
-    `running_emulator(runner="docker", blob_port=0, time_scale=60)`; True stands for a switch."""
+    `running_emulator(runner="docker", blob_port=0, time_scale=60)`; True stands for a switch.
+    `program` is what the interpreter is given in place of the emulator."""
     arguments = {"port": 0, "profile": "fast", "runner": "process"} | options
-    command = [sys.executable, "-m", "azure_batch_emulator", "start"]
+    command = [sys.executable, *program, "start"]
     for name, value in arguments.items():
         if value is not None:
             command += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]

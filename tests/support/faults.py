@@ -1,12 +1,14 @@
-"""A proxy between a client and Azurite that breaks what passes, as a plan says: one fault, or none, per request.
+"""A proxy between a client and Azurite, or the emulator, that breaks what passes, as a plan says: one fault, or none, per request.
 
 It speaks as much HTTP/1.1 as the two do: one request after the other on a connection, bodies with a length or in
 chunks. What it does not break goes on byte for byte, so that signatures stay valid.
 """
 
 import asyncio
+import json
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,7 +23,16 @@ Fault = Literal[
     "busy",  # 503 ServerBusy in place of an answer
     "error",  # 500 InternalError in place of an answer
     "slow",  # the answer's body comes in small pieces with pauses
+    "hang",  # nothing happens any more
 ]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An answer of Batch in place of its own: status with reason phrase, and code."""
+
+    status: str
+    code: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ class Passing:
         return self.method == "GET" and "comp=" not in self.path
 
 
-Plan = Callable[[Passing], Fault | None]
+Plan = Callable[[Passing], Fault | Refusal | None]
 
 
 def at_random(seed: int, rate: float, *faults: Fault) -> Plan:
@@ -53,11 +64,23 @@ def at_random(seed: int, rate: float, *faults: Fault) -> Plan:
     return lambda _: draw.choice(faults) if draw.random() < rate else None
 
 
-def once(fault: Fault, when: Callable[[Passing], bool] = lambda _: True, times: int = 1) -> Plan:
+def outage(fault: Fault | Refusal, seconds: float, when: Callable[[Passing], bool]) -> Plan:
+    """From the first request for which `when` is true, for so many seconds, all of them suffer the fault."""
+    began: list[float] = []
+
+    def plan(passing: Passing) -> Fault | Refusal | None:
+        if not began and when(passing):
+            began.append(time.monotonic())
+        return fault if began and time.monotonic() - began[0] < seconds else None
+
+    return plan
+
+
+def once(fault: Fault | Refusal, when: Callable[[Passing], bool] = lambda _: True, times: int = 1) -> Plan:
     """The first `times` requests for which `when` is true suffer the fault."""
     left = [times]
 
-    def plan(passing: Passing) -> Fault | None:
+    def plan(passing: Passing) -> Fault | Refusal | None:
         if not left[0] or not when(passing):
             return None
         left[0] -= 1
@@ -73,7 +96,7 @@ class Faults:
     port: int
     plan: Plan = lambda _: None
     seen: list[Passing] = field(default_factory=list)
-    done: list[tuple[Fault, Passing]] = field(default_factory=list)
+    done: list[tuple[Fault | Refusal, Passing]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def url(self, direct: str) -> str:
@@ -81,7 +104,7 @@ class Faults:
         host, slash, path = rest.partition("/")
         return f"{scheme}://127.0.0.1:{self.port}{slash}{path}"
 
-    def choose(self, method: str, path: str, size: int, asked: str) -> Fault | None:
+    def choose(self, method: str, path: str, size: int, asked: str) -> Fault | Refusal | None:
         with self.lock:
             passing = Passing(len(self.seen), method, path, size, asked)
             self.seen.append(passing)
@@ -138,6 +161,12 @@ def refusal(status: str, code: str) -> bytes:
     return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
+def json_refusal(refusal: Refusal) -> bytes:
+    body = json.dumps({"code": refusal.code, "message": {"lang": "en-US", "value": refusal.code}}).encode()
+    lines = [f"HTTP/1.1 {refusal.status}", "Content-Type: application/json;odata=minimalmetadata"]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
 def flipped(body: bytes) -> bytes:
     middle = len(body) // 2
     return body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
@@ -178,6 +207,11 @@ class Connection:
                 writer.write(request.head + request.body[: len(request.body) // 2])
                 await writer.drain()
             return False
+        if fault == "hang":
+            await asyncio.sleep(3600)
+        if isinstance(fault, Refusal):
+            self._writer.write(json_refusal(fault))
+            return True
         if fault in ("busy", "error"):
             status, code = {
                 "busy": ("503 Server Busy", "ServerBusy"),
@@ -194,7 +228,7 @@ class Connection:
             return False
         return await self._answer(answer, fault)
 
-    async def _answer(self, answer: Message, fault: Fault | None) -> bool:
+    async def _answer(self, answer: Message, fault: Fault | Refusal | None) -> bool:
         chunked = answer.header("transfer-encoding")
         half = len(answer.body) // 2
         if fault == "cut" and answer.body:
@@ -227,7 +261,8 @@ def proxy(backend: int) -> Iterator[Faults]:
 
     async def serve() -> None:
         async def accept(reader, writer) -> None:
-            await Connection(started[0], backend, reader, writer).serve()
+            with suppress(asyncio.CancelledError):
+                await Connection(started[0], backend, reader, writer).serve()
 
         server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=1 << 20)
         started.append(Faults(server.sockets[0].getsockname()[1]))

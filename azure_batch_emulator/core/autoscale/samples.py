@@ -1,7 +1,8 @@
 """A pool's metrics over time, and the methods that formulas read them with.
 
 Every 30 seconds one sample of every metric is taken; formulas see it when its delivery time has come. A percentage
-compares what has been delivered with what a time frame could hold.
+compares what has been delivered with what a time frame could hold until the newest sample that formulas see: a delay
+alone leaves it at 100 (https://github.com/Azure/Batch/issues/120), and only the first minutes fall short.
 https://learn.microsoft.com/azure/batch/batch-automatic-scaling#obtain-sample-data
 """
 
@@ -81,10 +82,10 @@ class History:
         """What was taken after `start` and until `end`, and how many percent of the possible that is."""
         first = bisect_right(self.samples, start, key=lambda s: s.taken)
         past = bisect_right(self.samples, end, key=lambda s: s.taken)
-        found = [
-            s.values[metric] for s in self.samples[first:past] if s.delivered <= now and metric in s.values
-        ]
-        possible = max(1, (end - start) // PERIOD)
+        seen = [s for s in self.samples[first:past] if s.delivered <= now]
+        found = [s.values[metric] for s in seen if metric in s.values]
+        newest = seen[-1].taken if seen else end
+        possible = max(1, (min(end, newest) - start) // PERIOD)
         return Vector.of(found), min(100.0, 100.0 * len(found) / possible)
 
 

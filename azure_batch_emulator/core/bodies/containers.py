@@ -41,9 +41,13 @@ def check_settings(settings: dict, path: str) -> None:
         seen.add(source)
 
 
+def has_containers(pool: dict) -> bool:
+    return "containerConfiguration" in pool["virtualMachineConfiguration"]
+
+
 def check_containers(task: dict, pool: dict, path: str = "", *, needed: bool = True) -> None:
     """containerSettings are needed where the pool has a containerConfiguration, and refused where it has none."""
-    container_pool = "containerConfiguration" in pool["virtualMachineConfiguration"]
+    container_pool = has_containers(pool)
     if container_pool and needed and "containerSettings" not in task:
         raise invalid_property(
             path + "containerSettings",

@@ -100,11 +100,8 @@ def check_image(config: dict, catalogue: Catalogue, now_text: str) -> None:
             raise invalid_property("nodeAgentSKUId", agent, "There is no such node agent.")
         return
     wanted = tuple(reference.get(name, "").lower() for name in ("publisher", "offer", "sku"))
-    for image in catalogue.images:
-        known = image["imageReference"]
-        if wanted == tuple(known[name].lower() for name in ("publisher", "offer", "sku")):
-            break
-    else:
+    image = catalogue.image(reference)
+    if image is None:
         raise invalid_property(
             "imageReference", ":".join(wanted), "The image is not among the supported images."
         )

@@ -5,7 +5,7 @@ https://learn.microsoft.com/rest/api/batchservice/tasks/create-task
 
 from collections.abc import Callable
 
-from ...protocol.errors import BatchError, invalid_property
+from ...protocol.errors import BatchError, invalid_property, unsupported_property
 from ...protocol.wire import INFINITE
 from . import applications, identities
 from .checks import (
@@ -32,9 +32,10 @@ def task_spec(body: dict, job: dict) -> dict:
     check_range("requiredSlots", body.get("requiredSlots", 1), 1, 256)
     if not body["commandLine"] and "containerSettings" not in body:
         raise invalid_property("commandLine", "", "Only a container task may have an empty command line.")
-    if body.get("dependsOn"):
+    # Lists without anything pass, as reported: https://github.com/Azure/azure-sdk-for-python/issues/27859
+    if any(body.get("dependsOn", {}).values()):
         if not job["usesTaskDependencies"]:
-            raise BatchError("TaskDependenciesNotSpecifiedOnJob")
+            raise unsupported_property("dependsOn", "The job does not use task dependencies.")
         if sum(map(len, body["dependsOn"].get("taskIds", []))) > 64_000:
             raise BatchError("TaskDependencyListTooLong")
         for span in body["dependsOn"].get("taskIdRanges", []):

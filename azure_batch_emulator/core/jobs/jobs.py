@@ -2,6 +2,7 @@
 
 from ...protocol.errors import BatchError, invalid_property
 from ...protocol.wire import finite, format_time
+from .. import chance
 from ..bodies.checks import check_id, refuse, strip_secrets
 from ..bodies.job_specs import (
     MANAGER_ONLY,
@@ -39,7 +40,9 @@ def create(m: Machine, body: dict) -> Job:
     quotas.check_jobs(m)
     if pool := m.pools.get(spec["poolInfo"].get("poolId", "").lower()):
         check_against_pool(spec, pool.spec)
-    return begin(m, spec)
+    job = begin(m, spec)
+    job.found = chance.found_from(m)
+    return job
 
 
 def begin(m: Machine, spec: Spec, schedule: JobSchedule | None = None) -> Job:
@@ -216,8 +219,9 @@ def on_task_completed(m: Machine, event: TaskCompleted) -> None:
 
 
 def end_if_all_complete(m: Machine, job: Job) -> None:
-    """onAllTasksComplete=terminatejob; a job without tasks has all of them complete."""
-    if job.spec["onAllTasksComplete"] != "terminatejob" or job.state != "active":
+    """onAllTasksComplete=terminatejob; a job without tasks has all of them complete. Also one that is disabled, as
+    reported: https://github.com/Azure/batch-shipyard/issues/227"""
+    if job.spec["onAllTasksComplete"] != "terminatejob" or job.state not in ("active", "disabled"):
         return
     if job.counts["active"] == job.counts["running"] == 0:
         begin_termination(m, job, "AllTasksComplete")
@@ -244,6 +248,7 @@ def settle(m: Machine, job: Job) -> None:
     if job.state == "disabling":
         job.lifecycle.move(job, "disabled", m.now)
         m.touch(job)
+        end_if_all_complete(m, job)
         return
     pool = m.pools.get(job.pool)
     if not job.released:

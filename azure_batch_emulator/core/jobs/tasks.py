@@ -24,7 +24,7 @@ def create(m: Machine, job: Job, body: dict) -> Task:
         raise BatchError("TaskExists")
     pool = m.pools.get(job.pool)
     if pool is not None:
-        check_fits(spec, pool.spec)
+        check_fits(spec, pool.spec, needed=False)
     return waiting.add(m, job, spec)
 
 

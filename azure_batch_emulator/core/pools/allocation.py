@@ -6,11 +6,11 @@ https://learn.microsoft.com/troubleshoot/azure/hpc/batch/azure-batch-pool-resizi
 """
 
 from .. import chance
-from ..entities import Pool
+from ..entities import Pool, ResizeError
 from ..machine import Machine
 from ..nodes import boot, capacity
 from . import quotas
-from .resizing import could_not, missing, note, settle
+from .resizing import could_not, missing, note, refused, settle
 
 MAX_LINKED_NODES = 100  # of both kinds in a pool with inter-node communication
 MAX_NODES = 2000  # of each kind in a pool, as documented for pools of managed images,
@@ -26,11 +26,15 @@ def allocate(m: Machine, pool_key: str, resize: int) -> None:
     if fault == chance.STALL:
         return  # until the resize times out
     pool.pending = False
+    reference = pool.spec["virtualMachineConfiguration"]["imageReference"]
+    unbootable = m.catalogue.unbootable(pool.spec["vmSize"], reference)
     for kind in (True, False):
         if missing(pool, kind) <= 0:
             continue
-        if fault is not None:
-            note(pool, could_not(fault, kind, "The fault was asked for or drawn from the profile."))
+        if unbootable is not None:
+            note(pool, refused("AllocationFailed", kind, unbootable, "BadRequest"))
+        elif fault is not None:
+            note(pool, _of_fault(fault, kind))
         elif _grant(m, pool, kind):
             pool.pending = True
     if pool.pending:
@@ -63,3 +67,18 @@ def _grant(m: Machine, pool: Pool, dedicated: bool) -> bool:
     if allowed < want and error is not None:
         note(pool, error)
     return granted < allowed
+
+
+# How the provider of the machines names what Batch passes on; the others are the service's own.
+_PROVIDERS = {
+    "AllocationFailed": "AllocationFailed",
+    "BatchOutOfCapacity": "ZonalAllocationFailed",
+    "OverconstrainedAllocationRequestError": "OverconstrainedAllocationRequest",
+}
+
+
+def _of_fault(code: str, dedicated: bool) -> ResizeError:
+    reason = "The fault was asked for or drawn from the profile."
+    if code in _PROVIDERS:
+        return refused(code, dedicated, reason, _PROVIDERS[code])
+    return could_not(code, dedicated, reason)

@@ -2,6 +2,7 @@
 
 from ...protocol.errors import BatchError, invalid_property
 from ...protocol.wire import format_time, parse_duration
+from .. import chance
 from ..bodies import applications
 from ..bodies.checks import check_display_name, check_range, check_storage
 from ..bodies.mounts import check_possible
@@ -27,8 +28,10 @@ MAX_REMOVALS = 100  # "nodeList" of BatchNodeRemoveOptions
 def create(m: Machine, body: dict) -> Pool:
     spec = pool_spec(body, m.catalogue, format_time(m.now))
     quotas.check_pools(m)
-    if spec["id"].lower() in m.pools:
-        raise BatchError("PoolExists")
+    if (there := m.pools.get(spec["id"].lower())) is not None:
+        raise BatchError(
+            "PoolBeingCreated" if there.found is not None and m.now < there.found else "PoolExists"
+        )
     spec["cores"] = m.catalogue.sizes[spec["vmSize"].lower()].cores
     pool = Pool(
         spec["id"],
@@ -40,6 +43,7 @@ def create(m: Machine, body: dict) -> Pool:
         Stateful(ALLOCATION, "steady", m.now),
     )
     pool.statistics = m.open_ledger()
+    pool.found = chance.found_from(m)
     m.pools[pool.key] = pool
     set_targets(m, pool, spec.pop("targetDedicatedNodes"), spec.pop("targetLowPriorityNodes"), "requeue")
     if spec["enableAutoScale"]:
@@ -69,11 +73,11 @@ def resize(m: Machine, pool: Pool, body: dict) -> None:
 
 
 def stop_resize(m: Machine, pool: Pool) -> None:
+    """The pool's entity tag stays, as recorded."""
     check_active(pool)
     if pool.allocation.state != "resizing":
         raise BatchError("OperationInvalidForCurrentState", [("Reason", "The pool is not being resized.")])
     pool.allocation.move(pool, "stopping", m.now)
-    m.touch(pool)
     give_up(pool, "ResizeStopped", " due to a stop resize operation")
     settle(m, pool)
 

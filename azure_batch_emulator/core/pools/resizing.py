@@ -4,6 +4,8 @@ A resize sets targets; nodes that are missing are allocated; nodes that are too 
 it. The allocation is steady again when nothing is awaited and nobody is leaving.
 """
 
+from dataclasses import replace
+
 from ...protocol.wire import parse_duration
 from ..entities import Node, Pool, ResizeError
 from ..events import NodeRemoved
@@ -102,3 +104,8 @@ def note(pool: Pool, error: ResizeError) -> None:
 def could_not(code: str, dedicated: bool, reason: str = "", because: str = "") -> ResizeError:
     text = f"Desired number of {KINDS[dedicated]} nodes could not be allocated{because}"
     return ResizeError(code, text, reason)
+
+
+def refused(code: str, dedicated: bool, reason: str, provider: str) -> ResizeError:
+    """What the provider of the machines says is in the error's values."""
+    return replace(could_not(code, dedicated, reason), provider=provider)

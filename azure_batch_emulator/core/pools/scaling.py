@@ -1,7 +1,8 @@
 """Autoscaling of pools: samples every 30 seconds, evaluations at an interval, and what they do to the targets.
 
-A formula is evaluated first a moment after autoscaling was enabled or given a new interval. Samples are taken while
-autoscaling is on, and seen by formulas after the profile's delay.
+A formula is evaluated first a moment after its pool was created with it. Enabling does not evaluate: the first time
+is one interval later, also where autoscaling was on before (https://github.com/CDCgov/cfa_azure/issues/211). Samples
+are taken while autoscaling is on, and seen by formulas after the profile's delay.
 https://learn.microsoft.com/azure/batch/batch-automatic-scaling
 """
 
@@ -17,19 +18,23 @@ from .checks import check_active, check_steady
 from .resizing import missing, set_targets
 
 ENABLE_PERIOD = timedelta(seconds=30)  # between two enableautoscale requests for a pool
-FIRST_EVALUATION = timedelta(seconds=1)
+FIRST_EVALUATION = timedelta(seconds=1)  # after a pool was created with a formula
 
 
-def begin(m: Machine, pool: Pool, formula: str, interval: str) -> Scaling:
-    scaling = pool.scaling = Scaling(formula, interval, m.now, m.next_seq())
+def begin(m: Machine, pool: Pool, formula: str, interval: str) -> None:
+    """For a new pool."""
+    _start_schedule(m, pool, _start_samples(m, pool, formula, interval), FIRST_EVALUATION)
+
+
+def _start_samples(m: Machine, pool: Pool, formula: str, interval: str) -> Scaling:
+    scaling = pool.scaling = Scaling(formula, interval, m.next_seq())
     m.set_timer(autoscale.PERIOD, "autoscale-sample", pool.key, scaling.id)
-    _start_schedule(m, pool, scaling)
     return scaling
 
 
-def _start_schedule(m: Machine, pool: Pool, scaling: Scaling) -> None:
+def _start_schedule(m: Machine, pool: Pool, scaling: Scaling, first: timedelta) -> None:
     scaling.schedule = m.next_seq()
-    m.set_timer(FIRST_EVALUATION, "autoscale", pool.key, scaling.schedule)
+    m.set_timer(first, "autoscale", pool.key, scaling.schedule)
 
 
 def enable(m: Machine, pool: Pool, body: dict) -> None:
@@ -50,16 +55,18 @@ def enable(m: Machine, pool: Pool, body: dict) -> None:
     if interval is not None:
         check_interval(interval)
     check_period(m, pool)
-    check_steady(pool)
+    if scaling is None:
+        check_steady(pool)
+    restart = scaling is None or interval is not None
     if scaling is None:
         assert formula is not None
-        scaling = begin(m, pool, formula, interval or "PT15M")
+        scaling = _start_samples(m, pool, formula, interval or "PT15M")
     else:
-        scaling.enabled = m.now
         scaling.formula = scaling.formula if formula is None else formula
-        if interval is not None:
-            scaling.interval = interval
-            _start_schedule(m, pool, scaling)
+        scaling.interval = scaling.interval if interval is None else interval
+    if restart:
+        _start_schedule(m, pool, scaling, parse_duration(scaling.interval))
+    pool.scaling_asked = m.now
     pool.spec |= {
         "enableAutoScale": True,
         "autoScaleFormula": scaling.formula,
@@ -69,19 +76,19 @@ def enable(m: Machine, pool: Pool, body: dict) -> None:
 
 
 def check_period(m: Machine, pool: Pool) -> None:
-    if pool.scaling is not None and m.now < pool.scaling.enabled + ENABLE_PERIOD:
+    """What counts are calls of enableautoscale, whatever came between them; creating a pool is not one."""
+    if pool.scaling_asked is not None and m.now < pool.scaling_asked + ENABLE_PERIOD:
         raise BatchError("TooManyEnableAutoScaleRequests")
 
 
 def disable(m: Machine, pool: Pool) -> None:
-    """The pool keeps its targets; its samples are forgotten."""
+    """The pool keeps its targets and, as recorded, its entity tag; its samples are forgotten."""
     check_active(pool)
     if pool.scaling is None:
         return
     pool.scaling = None
     pool.spec["enableAutoScale"] = False
     del pool.spec["autoScaleFormula"], pool.spec["autoScaleEvaluationInterval"]
-    m.touch(pool)
 
 
 def check_off(pool: Pool) -> None:

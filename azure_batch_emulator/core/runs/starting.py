@@ -1,6 +1,7 @@
 """A task begins on the nodes that it has been given, after the job's preparation task where it has not run yet."""
 
 from ...protocol.errors import BatchError
+from ..bodies.containers import has_containers
 from ..bodies.task_specs import check_fits, check_user
 from ..entities import Job, Node, NodeTask, Pool, Run, Task
 from ..machine import Machine
@@ -22,14 +23,19 @@ def begin_task(m: Machine, pool: Pool, where: list[Node], job: Job, task: Task) 
         node.recent = [other for other in node.recent if other is not task][-RECENT + 1 :] + [task]
         node.total_run += 1
     try:
-        check_fits(task.spec, pool.spec)
+        check_fits(task.spec, pool.spec, needed=False)
         check_user(task.spec, pool.spec)
+        misfit = None
     except BatchError as error:
         # The pool came after the task, or the job was given another pool.
+        misfit = outcomes.unfit(str(error))
+    if misfit is None and has_containers(pool.spec) and "containerSettings" not in task.spec:
+        misfit = outcomes.without_container_settings()
+    if misfit is not None:
         task.attempt, task.subtasks = None, ()
         for run in started:
             drop(m, run)
-        complete(m, job, task, None, outcomes.unfit(str(error)), outcomes.PRE_PROCESSING)
+        complete(m, job, task, None, misfit, outcomes.PRE_PROCESSING)
         return
     for node, run in zip(where, started, strict=True):
         _launch_after_preparation(m, pool, node, job, run)

@@ -50,6 +50,15 @@ def unfit(reason: str) -> Failed:
     )
 
 
+def without_container_settings() -> Failed:
+    """https://github.com/microsoft/ga4gh-tes/issues/525"""
+    return Failed(
+        "UserError",
+        "ContainerTaskSettingsNotFound",
+        "Container-enabled compute node requires task container settings",
+    )
+
+
 def exit_options(task: Task, stage: str | None) -> dict:
     """The jobAction and dependencyAction of how the task ended: `stage` is PRE_PROCESSING, UPLOAD, or None
     where the exit code decides."""

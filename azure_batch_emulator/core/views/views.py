@@ -3,6 +3,7 @@
 `base` is the account's URL as the client wrote it, without a slash at the end.
 """
 
+import json
 from typing import Any
 from urllib.parse import quote
 
@@ -71,6 +72,12 @@ def resize_error(entity: ResizeError) -> dict:
     shown: dict = {"code": entity.code, "message": entity.message}
     if entity.reason:
         shown["values"] = [{"name": "Reason", "value": entity.reason}]
+    if entity.provider:
+        error = {"error": {"code": entity.provider, "message": entity.reason}}
+        shown["values"] += [
+            {"name": "Provider Error Json", "value": json.dumps(error)},
+            {"name": "Provider Error Json Truncated", "value": "False"},
+        ]
     return shown
 
 

@@ -3,13 +3,13 @@
 The service decides that a task runs on a node, makes its directory (`task_dir` with `wd` in it) and its
 environment, and calls `run` in a thread of its own. The runner starts the command, writes `stdout.txt` and
 `stderr.txt` beside `wd`, waits, and says how it ended. It judges nothing: a `Failed` means that the command
-could not be started at all; an exit code, whatever it is, is for the service to judge. It is 128 + N for a command
-that signal N ended.
+could not be started at all; an exit code, whatever it is, is for the service to judge. It is -N for a command
+that signal N ended (https://github.com/Azure/Batch/issues/101), and 128 + N in a container, where the engine says so.
 
 https://learn.microsoft.com/azure/batch/jobs-and-tasks, https://learn.microsoft.com/azure/batch/files-and-directories
 """
 
-import shlex
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,13 +103,44 @@ class Runner(Protocol):
         """Kills every run that is left. Later runs end at once, as killed."""
 
 
+_PIECE = re.compile(
+    r"""(?P<space>[ \t\r\n]+) | (?P<plain>[^ \t\r\n'"\\]+) | '(?P<single>[^']*)'
+    | "(?P<double>(?:[^"\\]|\\.)*)" | \\(?P<escaped>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def split_words(text: str) -> list[str]:
+    """As `shlex.split` does it, in linear time; a ValueError for a quotation that does not end, or a last backslash."""
+    words: list[str] = []
+    pieces: list[str] | None = None
+    end = 0
+    for match in _PIECE.finditer(text):
+        if match.start() != end:
+            break
+        end = match.end()
+        kind, value = match.lastgroup, match[match.lastgroup or 0]
+        if kind == "space":
+            if pieces is not None:
+                words.append("".join(pieces))
+            pieces = None
+            continue
+        pieces = [] if pieces is None else pieces
+        pieces.append(re.sub(r'\\(["\\])', r"\1", value) if kind == "double" else value)
+    if end != len(text):
+        raise ValueError("No escaped character" if text[end] == "\\" else "No closing quotation")
+    if pieces is not None:
+        words.append("".join(pieces))
+    return words
+
+
 def split_command(command_line: str) -> list[str] | Failed:
     """The words of a command line as a Linux node sees them: quotes count, but no shell expands anything.
 
     https://learn.microsoft.com/azure/batch/batch-compute-node-environment-variables#command-line-expansion-of-environment-variables
     """
     try:
-        words = shlex.split(command_line)
+        words = split_words(command_line)
     except ValueError as error:
         return Failed(
             "UserError", "CommandLaunchFailed", f"The command line cannot be split into words: {error}."

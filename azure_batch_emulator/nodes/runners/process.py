@@ -2,6 +2,9 @@
 
 What differs from a real node: a container's image is not used (its name is only checked), the slots of a
 task bound neither its memory nor its cores, and a task runs as the emulator's own user.
+
+A task is a session of its own. What it starts in other sessions is known by its environment, which names the task's
+directory.
 """
 
 import os
@@ -10,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,7 +28,7 @@ KILL_ROUNDS = 1000  # even against a task that does nothing but start processes
 
 
 class ProcessRunner:
-    """Each task is a session of its own, so that all its processes can be found and ended."""
+    """See the module."""
 
     name = "process"
 
@@ -32,8 +36,8 @@ class ProcessRunner:
         self._grace = grace_seconds
         self._kills = Kills()
         self._lock = threading.Lock()
-        self._running: dict[str, subprocess.Popen] = {}
-        self._lingering: dict[str, subprocess.Popen] = {}
+        self._running: dict[str, Started] = {}
+        self._lingering: dict[str, Started] = {}
         self._timers: dict[str, threading.Timer] = {}
 
     def boot_node(self, node: NodeSpec) -> Failed | None:
@@ -46,15 +50,15 @@ class ProcessRunner:
         if launch.container and (failure := check_references((launch.container.image,))):
             return Ended(None, failure)
         try:
-            process = self._start(launch, words)
+            started = self._start(launch, words)
         except FileNotFoundError:
             return Ended(None, program_not_found(words[0]))
         except (OSError, ValueError) as error:
             message = f"The program {words[0]!r} cannot be started: {error}."
             return Ended(None, Failed("UserError", "CommandLaunchFailed", message))
-        if process is None:
+        if started is None:
             return Ended(None, None)
-        code, user, kernel = self._wait(launch, process)
+        code, user, kernel = self._wait(launch, started)
         return Ended(code, None, user_time=user, kernel_time=kernel)
 
     def kill(self, run_id: str) -> None:
@@ -74,10 +78,8 @@ class ProcessRunner:
             for run_id in list(self._lingering):
                 self._clear(run_id)
 
-    def _start(self, launch: TaskLaunch, words: list[str]) -> subprocess.Popen | None:
+    def _start(self, launch: TaskLaunch, words: list[str]) -> "Started | None":
         """Starts the command unless it was killed already; then None."""
-        environment = task_environment(launch)
-        Path(environment["TMPDIR"]).mkdir(parents=True, exist_ok=True)
         with (
             (launch.task_dir / "stdout.txt").open(launch.output_mode) as out,
             (launch.task_dir / "stderr.txt").open(launch.output_mode) as err,
@@ -88,40 +90,41 @@ class ProcessRunner:
             process = subprocess.Popen(
                 words,
                 cwd=launch.task_dir / "wd",
-                env=environment,
+                env=task_environment(launch),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
             )
-            self._running[launch.run_id] = process
-            return process
+            started = self._running[launch.run_id] = Started(process, launch.task_dir)
+            return started
 
-    def _wait(self, launch: TaskLaunch, process: subprocess.Popen) -> tuple[int, timedelta, timedelta]:
+    def _wait(self, launch: TaskLaunch, started: "Started") -> tuple[int, timedelta, timedelta]:
         # The ended process stays unreaped until its session is cleared: so its id can't be given away.
-        end = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        pid = started.process.pid
+        end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         assert end is not None
-        user, kernel = processor_times(process.pid)
+        user, kernel = processor_times(pid)
         with self._lock:
             del self._running[launch.run_id]
             if timer := self._timers.pop(launch.run_id, None):
                 timer.cancel()
-            self._lingering[launch.run_id] = process
+            self._lingering[launch.run_id] = started
             if launch.stage != "coordination" or launch.run_id in self._kills:
                 self._clear(launch.run_id)
-        code = end.si_status if end.si_code == os.CLD_EXITED else 128 + end.si_status
+        code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
         return code, user, kernel
 
     def _clear(self, run_id: str) -> None:
         """Ends what a command left running. The lock is held."""
-        if process := self._lingering.pop(run_id, None):
-            kill_session(process.pid)
-            process.wait()
+        if started := self._lingering.pop(run_id, None):
+            started.kill()
+            started.process.wait()
 
     def _end(self, run_id: str) -> None:
         """Asks a running task to end, and makes it end when the grace is over. The lock is held."""
         if run_id in self._running and run_id not in self._timers:
-            signal_session(self._running[run_id].pid, signal.SIGTERM)
+            self._running[run_id].signal(signal.SIGTERM)
             timer = threading.Timer(self._grace, self._force, [run_id])
             timer.daemon = True
             self._timers[run_id] = timer
@@ -129,23 +132,61 @@ class ProcessRunner:
 
     def _force(self, run_id: str) -> None:
         with self._lock:
-            if process := self._running.get(run_id):
-                kill_session(process.pid)
+            if started := self._running.get(run_id):
+                started.kill()
+
+
+@dataclass(frozen=True)
+class Started:
+    """A task's command: the leader of its session, and the task's directory."""
+
+    process: subprocess.Popen
+    directory: Path
+
+    def signal(self, number: int) -> set[int]:
+        """Sends a signal to every process of the task, whichever group or session it is in. Returns their ids."""
+        found = set()
+        for pid in psutil.pids():
+            try:
+                if os.getsid(pid) == self.process.pid or self._marked(pid):
+                    os.kill(pid, number)
+                    found.add(pid)
+            except (ProcessLookupError, PermissionError):
+                continue
+        return found
+
+    def kill(self) -> None:
+        """Kills every process of the task, also those that were started while the others were being killed."""
+        killed: set[int] = set()
+        for _ in range(KILL_ROUNDS):
+            found = self.signal(signal.SIGKILL)
+            # Who has been killed starts nothing any more: when there is nobody new, nobody is left.
+            if found <= killed:
+                return
+            killed |= found
+
+    def _marked(self, pid: int) -> bool:
+        try:
+            environment = psutil.Process(pid).environ()
+        except (psutil.Error, OSError):
+            return False
+        directory = str(self.directory)
+        return environment.get("AZ_BATCH_TASK_DIR") == directory or (
+            environment.get("HOME", "").startswith(directory + os.sep)
+        )
 
 
 def task_environment(launch: TaskLaunch) -> Mapping[str, str]:
-    """The task's own variables and the few that a Linux node gives; nothing of the emulator's.
+    """The task's own variables and the few that a Linux node gives; nothing of the emulator's. A node sets neither
+    LANG nor TMPDIR.
 
     The interpreter that runs the emulator comes first on the PATH: it is the one that has Snakemake.
     """
+    own = launch.environment
     path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    return {
-        "PATH": os.pathsep.join(path),
-        "HOME": str(launch.task_dir / "wd"),
-        "LANG": os.environ.get("LANG", "C.UTF-8"),
-        "TMPDIR": str(launch.task_dir / "tmp"),
-        **launch.environment,
-    }
+    path += [own[name] for name in ("AZ_BATCH_NODE_SHARED_DIR", "AZ_BATCH_TASK_WORKING_DIR") if name in own]
+    user = {"USER": own["AZ_BATCH_TASK_USER"]} if "AZ_BATCH_TASK_USER" in own else {}
+    return {"PATH": os.pathsep.join(path), "HOME": str(launch.task_dir / "wd"), **user, **own}
 
 
 def processor_times(pid: int) -> tuple[timedelta, timedelta]:
@@ -153,27 +194,3 @@ def processor_times(pid: int) -> tuple[timedelta, timedelta]:
     times = psutil.Process(pid).cpu_times()
     user, kernel = times.user + times.children_user, times.system + times.children_system
     return timedelta(seconds=user), timedelta(seconds=kernel)
-
-
-def signal_session(leader: int, number: int) -> set[int]:
-    """Sends a signal to every process of a session, whichever process group it is in. Returns their ids."""
-    found = set()
-    for pid in psutil.pids():
-        try:
-            if os.getsid(pid) == leader:
-                os.kill(pid, number)
-                found.add(pid)
-        except (ProcessLookupError, PermissionError):
-            continue
-    return found
-
-
-def kill_session(leader: int) -> None:
-    """Kills every process of a session, also those that were started while the others were being killed."""
-    killed: set[int] = set()
-    for _ in range(KILL_ROUNDS):
-        found = signal_session(leader, signal.SIGKILL)
-        # Who has been killed starts nothing any more: when there is nobody new, nobody is left.
-        if found <= killed:
-            return
-        killed |= found

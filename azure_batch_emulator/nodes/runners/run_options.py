@@ -9,12 +9,12 @@ https://docs.docker.com/reference/cli/docker/container/create/
 
 import argparse
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
 from ...core.entities import Failed
+from .base import split_words
 
 _SIZE = re.compile(r"(\d+)([bkmg]?)b?", re.IGNORECASE)
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -96,7 +96,7 @@ def parse_run_options(text: str) -> RunOptions | Failed:
     `--rm` is taken for granted: a container is always removed when its task is over.
     """
     try:
-        found, unknown = _parser().parse_known_args(shlex.split(text))
+        found, unknown = _parser().parse_known_args(split_words(text))
         if unknown:
             raise ValueError(f"{unknown[0]!r} is not supported by the emulator")
     except ValueError as error:

@@ -30,6 +30,10 @@ class Ask:
     headers: Mapping[str, str]
     raw: bytes
 
+    @property
+    def version(self) -> str:
+        return self.query["api-version"]
+
     def body(self, *, optional: bool = False) -> dict:
         """The JSON object that was sent; where it is optional, nothing stands for an empty one."""
         return {} if optional and not self.raw.strip() else parse_object(self.raw)

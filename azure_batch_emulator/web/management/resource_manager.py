@@ -21,17 +21,18 @@ from ...engine.engine import Engine
 from ...identity import directory, managed
 from ...identity.issuer import Issuer, TokenError
 from ...management import accounts, errors, pools
+from ...management.api_versions import API_VERSIONS
 from ...management.errors import ManagementError
 from ...management.lists import POOLS, selected
 from ...protocol import odata
 from ...protocol.errors import BatchError
 from ...protocol.wire import format_time
 from ..app import MAX_BODY, read_body
+from ..request_log import notes
 from . import applications as packages
 from .call import Answer, Ask, listed, stamped
 
 log = logging.getLogger("azure_batch_emulator.requests")
-API_VERSIONS = ("2025-06-01", "2024-07-01", "2024-02-01")
 RETRY_AFTER = "1"  # seconds between a client's looks at a deletion
 METHODS = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"]
 JSON = "application/json; charset=utf-8"
@@ -93,7 +94,8 @@ class Management:
         if body is None:
             raise BatchError("RequestBodyTooLarge", [("MaxLimit", str(MAX_BODY))])
         path = request.url.path
-        handler, parameters = _find(request.method, path)
+        handler, template, parameters = _find(request.method, path)
+        notes(request.scope)["operation"] = f"{request.method} {template}"
         _check_version(query.get("api-version"), path)
         _check_place(parameters)
         return handler(Ask(self._engine, base, path, parameters, query, headers, body))
@@ -153,6 +155,12 @@ def _patch_account(ask: Ask) -> Answer:
     return _get_account(ask)
 
 
+def _put_account(ask: Ask) -> Answer:
+    """As `az batch account create` asks for it: the account is there already, and is as it is."""
+    ask.engine.call(accounts.create, ask.body())
+    return _get_account(ask)
+
+
 def _list_keys(ask: Ask) -> Answer:
     return Answer(body=ask.engine.read(accounts.show_keys))
 
@@ -187,29 +195,28 @@ def _get_identity(ask: Ask) -> Answer:
 # Pools
 
 
-def _resource(pool: Pool) -> dict:
-    return pools.show(pool, f"{accounts.ACCOUNT_PATH}/pools/{pool.id}")
+def _resource(pool: Pool, ask: Ask) -> dict:
+    return pools.show(pool, f"{accounts.ACCOUNT_PATH}/pools/{pool.id}", ask.version)
 
 
-def _pool_answer(pool: Pool) -> Answer:
-    resource = _resource(pool)
-    return stamped(resource, pool.modified)
+def _pool_answer(pool: Pool, ask: Ask) -> Answer:
+    return stamped(_resource(pool, ask), pool.modified)
 
 
 def _pool(stimulus: Callable, ask: Ask, *args: object) -> Answer:
-    return ask.engine.call(lambda m: _pool_answer(stimulus(m, ask.parameters["pool"], *args)))
+    return ask.engine.call(lambda m: _pool_answer(stimulus(m, ask.parameters["pool"], *args), ask))
 
 
 def _get_pool(ask: Ask) -> Answer:
-    return ask.engine.read(lambda m: _pool_answer(m.pool(ask.parameters["pool"])))
+    return ask.engine.read(lambda m: _pool_answer(m.pool(ask.parameters["pool"]), ask))
 
 
 def _put_pool(ask: Ask) -> Answer:
-    return _pool(pools.put, ask, ask.body(), ask.conditions())
+    return _pool(pools.put, ask, ask.body(), ask.version, ask.conditions())
 
 
 def _patch_pool(ask: Ask) -> Answer:
-    return _pool(pools.patch, ask, ask.body(), ask.conditions())
+    return _pool(pools.patch, ask, ask.body(), ask.version, ask.conditions())
 
 
 def _delete_pool(ask: Ask) -> Answer:
@@ -218,7 +225,7 @@ def _delete_pool(ask: Ask) -> Answer:
         return Answer(204)
     # The name alone would not do: it may be another pool's by the time that the client looks.
     operation = f"delete-{pool.id}-{pool.created.timestamp():.6f}"
-    url = f"{ask.base}{accounts.ACCOUNT_PATH}/poolOperationResults/{operation}?api-version={ask.query['api-version']}"
+    url = f"{ask.base}{accounts.ACCOUNT_PATH}/poolOperationResults/{operation}?api-version={ask.version}"
     return Answer(202, None, (("Location", url), ("Retry-After", RETRY_AFTER)))
 
 
@@ -232,7 +239,7 @@ def _deletion(ask: Ask) -> Answer:
         return pool is not None and f"{pool.created.timestamp():.6f}" == match[2]
 
     if ask.engine.read(read):
-        url = f"{ask.base}{ask.path}?api-version={ask.query['api-version']}"
+        url = f"{ask.base}{ask.path}?api-version={ask.version}"
         return Answer(202, None, (("Location", url), ("Retry-After", RETRY_AFTER)))
     return Answer(200)
 
@@ -242,7 +249,7 @@ def _list_pools(ask: Ask) -> Answer:
     predicate = odata.compile_filter(ask.query.get("$filter"), POOLS)
 
     def show(pool: Pool) -> dict:
-        return _projected(_resource(pool), chosen)
+        return _projected(_resource(pool, ask), chosen)
 
     return ask.engine.read(lambda m: ask.page(sorted(m.pools.items()), show, predicate))
 
@@ -278,6 +285,7 @@ _HANDLERS: tuple[tuple[str, str, Callable[[Ask], Answer]], ...] = (
     ("GET", f"{_SUBSCRIPTION}{_BATCH}/batchAccounts", _list_accounts),
     ("GET", f"{_GROUP}{_BATCH}/batchAccounts", _list_accounts),
     ("GET", _ACCOUNT, _get_account),
+    ("PUT", _ACCOUNT, _put_account),
     ("PATCH", _ACCOUNT, _patch_account),
     ("POST", f"{_ACCOUNT}/listKeys", _list_keys),
     ("POST", f"{_ACCOUNT}/regenerateKeys", _regenerate_key),
@@ -326,21 +334,22 @@ def _pattern(template: str, below: str = "") -> re.Pattern[str]:
     return re.compile(path + below, re.IGNORECASE)
 
 
-_TABLE = [(method, _pattern(template), handler) for method, template, handler in _HANDLERS]
+_TABLE = [(method, _pattern(template), handler, template) for method, template, handler in _HANDLERS]
 _REFUSED = [_pattern(template, "" if template == _ACCOUNT else "(?:/.*)?") for template in _MISSING]
 
 
-def _find(method: str, path: str) -> tuple[Callable[[Ask], Answer], dict[str, str]]:
+def _find(method: str, path: str) -> tuple[Callable[[Ask], Answer], str, dict[str, str]]:
+    """The handler, the resource that it is for, and the parameters of the path."""
     path = path.rstrip("/")
     known = False
-    for wanted, pattern, handler in _TABLE:
+    for wanted, pattern, handler, template in _TABLE:
         if match := pattern.fullmatch(path):
             if wanted == method:
-                return handler, match.groupdict()
+                return handler, template, match.groupdict()
             known = True
     for pattern in _REFUSED:
         if match := pattern.fullmatch(path):
-            return _not_here, match.groupdict()
+            return _not_here, path, match.groupdict()
     if known:
         raise ManagementError(405, "MethodNotAllowed", f"The method {method} is not for this resource.")
     raise ManagementError(404, "InvalidResourceType", "The emulator has no resource of this type.")

@@ -31,11 +31,18 @@ def _node_root(call: Call) -> tuple[Path, str]:
     return root, url
 
 
+_NEVER_RAN = "task moved to completed state without running"
+
+
 def _task_root(call: Call) -> tuple[Path, str]:
     def read(m: Machine) -> tuple[str, str, str]:
         job, task = m.job(call.path["jobId"]), m.task(call.path["jobId"], call.path["taskId"])
         if task.files == "cleaned":
             raise BatchError("TaskFilesCleanedup")
+        if task.state == "active" or task.execution.start is None:
+            how = "task state is still active" if task.state == "active" else _NEVER_RAN
+            reason = f"The files of the specified task cannot be accessed as the {how}"
+            raise BatchError("OperationInvalidForCurrentState", [("Reason", reason)])
         node = m.find_node(*task.node) if task.node else None
         if node is None or not node.alive or not node.holds(task):
             raise BatchError("TaskFilesUnavailable")

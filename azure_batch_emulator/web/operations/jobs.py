@@ -27,7 +27,7 @@ _TASK = Resource(
 def create_job(call: Call) -> Reply:
     job = call.engine.call(jobs.create, call.body)
     # The service's own oddity: the location is always that of "job-1".
-    return call.stamped(job, Location=f"{call.base}/jobs/job-1")
+    return call.stamped(job, Location=f"{call.base}/jobs/job-1", DataServiceId=f"{call.base}/jobs/{job.id}")
 
 
 get_job = JOB.get
@@ -92,6 +92,8 @@ def create_task_collection(call: Call) -> Reply:
         results = []
         for task_id, (_, outcome) in zip(ids, tasks.create_collection(m, job, bodies), strict=True):
             results.append(_verdict(call, job.id, str(task_id or ""), outcome, format_time(m.now)))
+        if call.version < api_versions.CAPITALS:
+            results = api_versions.capitalised(results)
         return Reply({"odata.metadata": f"{call.base}/$metadata#taskaddresult", "value": results})
 
     return call.engine.call(stimulus)

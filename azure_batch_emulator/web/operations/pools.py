@@ -16,7 +16,8 @@ _POOL = Resource(
 
 def create_pool(call: Call) -> Reply:
     pool = call.engine.call(pools.create, call.body)
-    return call.stamped(pool, Location=f"{call.base}/pools/{pool.id}")
+    url = f"{call.base}/pools/{pool.id}"
+    return call.stamped(pool, Location=url, DataServiceId=url)
 
 
 get_pool = _POOL.get

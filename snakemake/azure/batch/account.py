@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from snakemake.azure import retry
 from snakemake.azure.login import batch_scope, login
 from snakemake.azure.settings import (
     ExecutorSettings,
@@ -19,6 +20,7 @@ from snakemake.azure.settings import (
 from snakemake.azure.wire import is_loopback
 
 if TYPE_CHECKING:
+    from azure.batch import BatchClient
     from azure.core.credentials import AzureNamedKeyCredential, TokenCredential
 
 # The emulator's published account, as Azurite has one: no secret.
@@ -30,6 +32,9 @@ EMULATOR_KEY = (
 
 # All that the SDK uses on what this run makes.
 METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "POST"})
+
+UNLIMITED = 1_000_000
+"""For the SDK's own counts of attempts, which are not to end them."""
 
 
 @dataclass(frozen=True)
@@ -83,29 +88,54 @@ class BatchAccount:
             return AzureNamedKeyCredential(self.name, self.key)
         return login(self.endpoint)
 
-    def client(self, **pipeline: Any):
-        """An `azure.batch.BatchClient`; retries 408, 429, 5xx and lost connections with growing pauses, honouring
-        Retry-After.
+    def service(self) -> retry.Service:
+        """What is known of the account's endpoint; the process's own."""
+        return retry.service(f"Azure Batch at {self.endpoint}", is_loopback(self.endpoint))
 
-        https://learn.microsoft.com/azure/batch/batch-retry-after-errors
-        """
+    def client(self, service: retry.Service | None = None, **pipeline: Any) -> "BatchClient":
+        """A client whose requests are tried again as `snakemake.azure.retry` says, POSTs included: those of `Batch` can
+        be repeated."""
         from azure.batch import BatchClient
-        from azure.core.pipeline.policies import RetryPolicy
-
-        class RepeatPosts(RetryPolicy):
-            """Also sends a POST whose connection was lost again: those of `Batch` can be repeated."""
-
-            def configure_retries(self, options: dict[str, Any]) -> dict[str, Any]:
-                options.setdefault("retry_on_methods", METHODS)
-                return super().configure_retries(options)
 
         return BatchClient(
             self.endpoint,
             self.credential(),
             credential_scopes=[batch_scope(self.endpoint)],
-            retry_policy=RepeatPosts(retry_total=8, retry_backoff_factor=0.5, retry_backoff_max=30),
-            connection_timeout=20,
-            read_timeout=90,
+            retry_policy=_retry_policy(service or self.service()),
+            connection_timeout=10,
+            read_timeout=60,
             logging_enable=False,
             **pipeline,
         )
+
+
+def _retry_policy(service: retry.Service) -> Any:
+    from azure.core.pipeline.policies import RetryPolicy
+
+    class WaitOut(RetryPolicy):
+        """The SDK's own rewinds a request's body; what is worth another attempt, and when, is decided here."""
+
+        def configure_retries(self, options: dict[str, Any]) -> dict[str, Any]:
+            options.setdefault("retry_on_methods", METHODS)
+            return super().configure_retries(options) | {"attempts": service.attempts()}
+
+        def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
+            if retry.of_answer(response.http_response.status_code, {}):
+                return True
+            settings["attempts"].over()
+            return False
+
+        def increment(self, settings: dict[str, Any], response: Any = None, error: Any = None) -> bool:
+            if error is not None:
+                trouble = retry.of_error(error)
+            else:
+                answer = response.http_response
+                trouble = retry.of_answer(answer.status_code, answer.headers)
+            return super().increment(settings, response, error) and settings["attempts"].again(trouble)
+
+        def sleep(self, *_: Any, **__: Any) -> None:
+            """`increment` has waited."""
+
+    counts = ("retry_total", "retry_connect", "retry_read", "retry_status")
+    unlimited: dict[str, Any] = dict.fromkeys(counts, UNLIMITED)
+    return WaitOut(**unlimited)

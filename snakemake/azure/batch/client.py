@@ -1,19 +1,21 @@
 """The one door to the Batch service: every request of a run goes through `Batch`.
 
-The SDK's pipeline retries what is worth retrying (408, 429, 5xx, lost connections; see `BatchAccount.client`), POST
-requests too, as each of those here can be repeated: what a request made whose answer was lost is found to be there.
-What remains becomes a `BatchError`: one sentence, the service's code, the option that helps, no secret.
+The SDK's pipeline tries again what time may heal (`snakemake.azure.retry`), POST requests too, as each of those here
+can be repeated: what a request made whose answer was lost is found to be there. For some moments the service may not
+know what it has just made, which is waited out as well. What remains becomes a `BatchError`: one sentence, the
+service's code, the option that helps, no secret.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from snakemake.azure import retry
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.wire import lower
 
@@ -28,6 +30,16 @@ if TYPE_CHECKING:
         BatchTask,
         BatchTaskCreateOptions,
     )
+
+T = TypeVar("T")
+
+SETTLING = 60.0
+"""Seconds after its creation in which a job or pool that is not found is looked for again."""
+
+SETTLING_PAUSE = 1.0
+
+# A pool that can't be resized at this moment.
+_BUSY_POOL = ("PoolBeingResized", "PoolBeingCreated", "OperationInvalidForCurrentState")
 
 TASKS_PER_REQUEST = 100
 """https://learn.microsoft.com/rest/api/batchservice/tasks/create-task-collection"""
@@ -86,13 +98,29 @@ def error_details(error: Any) -> tuple[str, str]:
 class Batch:
     """The requests that a run makes to its Batch account."""
 
-    def __init__(self, account: BatchAccount, **pipeline: Any):
+    def __init__(self, account: BatchAccount, service: retry.Service | None = None):
         self.account = account
-        self._pipeline = pipeline
+        self.service = service or account.service()
+        self._made: dict[str, float] = {}
 
     @cached_property
     def client(self) -> "BatchClient":
-        return self.account.client(**self._pipeline)
+        return self.account.client(self.service)
+
+    def _settled(self, name: str, call: Callable[[], T]) -> T:
+        """What `call` returns. A 404 soon after the creation of the pool or job `name` is no answer: the service is not
+        consistent at once."""
+        patience = self.service.patience
+        while True:
+            try:
+                return call()
+            except BatchError as e:
+                age = patience.clock() - self._made.get(name, float("-inf"))
+                if e.status != 404 or age >= SETTLING or not patience.sleep(SETTLING_PAUSE):
+                    raise
+
+    def _note(self, name: str) -> None:
+        self._made[name] = self.service.patience.clock()
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
@@ -135,6 +163,12 @@ class Batch:
 
     def _unreachable(self, doing: str) -> str:
         url = self.account.endpoint
+        if self.service.has_answered:
+            waited = retry.duration(self.service.patience.seconds)
+            return (
+                f"The Batch service at {url} does not answer any more (trying to {doing}; --az-batch-patience is "
+                f"{waited}): check the network, and start again."
+            )
         if url.startswith("http://"):
             return (
                 f"No Batch emulator answers at {url} (trying to {doing}): start it with "
@@ -144,36 +178,42 @@ class Batch:
 
     def supported_images(self) -> list["BatchSupportedImage"]:
         """All OS images that pools may use. As the first request of a run it also tells whether the account
-        is there and takes the credential, so it does not wait long for a host that does not answer."""
+        is there and takes the credential."""
         with self._explained("list the supported OS images"):
-            return list(
-                self.client.list_supported_images(retry_connect=1, retry_read=1, connection_timeout=10)
-            )
+            return list(self.client.list_supported_images())
 
     def create_pool(self, pool: "BatchPoolCreateOptions") -> None:
         """Ids are of one run alone: a pool that exists was made by a request whose answer was lost."""
-        with self._forgiving("PoolExists"), self._explained(f"create the pool {pool.id}"):
+        self._note(pool.id)
+        with self._forgiving("PoolExists", "PoolBeingCreated"), self._explained(f"create the pool {pool.id}"):
             self.client.create_pool(pool)
+        self._note(pool.id)
 
     @contextmanager
-    def _forgiving(self, code: str) -> Iterator[None]:
+    def _forgiving(self, *codes: str) -> Iterator[None]:
         try:
             yield
         except BatchError as e:
-            if e.code != code:
+            if e.code not in codes:
                 raise
 
     def get_pool(self, pool_id: str) -> "BatchPool":
-        with self._explained(f"look up the pool {pool_id}"):
-            return self.client.get_pool(pool_id)
+        def get() -> "BatchPool":
+            with self._explained(f"look up the pool {pool_id}"):
+                return self.client.get_pool(pool_id)
+
+        return self._settled(pool_id, get)
 
     def list_nodes(self, pool_id: str) -> list["BatchNode"]:
-        with self._explained(f"list the nodes of the pool {pool_id}"):
-            return list(
-                self.client.list_nodes(
-                    pool_id, select=["id", "state", "errors", "startTaskInfo", "isDedicated"]
+        def get() -> list["BatchNode"]:
+            with self._explained(f"list the nodes of the pool {pool_id}"):
+                return list(
+                    self.client.list_nodes(
+                        pool_id, select=["id", "state", "errors", "startTaskInfo", "isDedicated"]
+                    )
                 )
-            )
+
+        return self._settled(pool_id, get)
 
     def disable_node(self, pool_id: str, node_id: str) -> bool:
         """Lets a node take no more tasks; those that run on it end there. False: it takes none as it is, or is gone.
@@ -195,7 +235,7 @@ class Batch:
         return True
 
     def resize_pool(self, pool_id: str, nodes: int) -> bool:
-        """Asks for `nodes` dedicated nodes. False: the pool is being resized; ask again later."""
+        """Asks for `nodes` dedicated nodes. False: the pool is just being made or resized; ask again later."""
         from azure.batch.models import BatchPoolResizeOptions
 
         try:
@@ -207,7 +247,7 @@ class Batch:
                     polling_interval=3600,
                 )
         except BatchError as e:
-            if e.code == "PoolBeingResized":
+            if e.code in _BUSY_POOL:
                 return False
             raise
         return True
@@ -218,8 +258,14 @@ class Batch:
 
     def create_job(self, job: "BatchJobCreateOptions") -> None:
         """As with pools, a job that exists is this run's."""
-        with self._forgiving("JobExists"), self._explained(f"create the Batch job {job.id}"):
-            self.client.create_job(job)
+
+        def create() -> None:
+            self._note(job.id)
+            with self._forgiving("JobExists"), self._explained(f"create the Batch job {job.id}"):
+                self.client.create_job(job)
+            self._note(job.id)
+
+        self._settled((job.pool_info.pool_id if job.pool_info else None) or "", create)
 
     def delete_job(self, job_id: str) -> bool:
         """Starts the deletion of the job and its tasks; a job that is going is fine. False if there is none."""
@@ -238,27 +284,43 @@ class Batch:
         return True
 
     def add_tasks(self, job_id: str, tasks: Sequence["BatchTaskCreateOptions"]) -> list[Rejected]:
-        """Adds up to 100 tasks in one request, fewer at a time where the request is too large.
+        """Adds the tasks, up to 100 in one request, and fewer where the request is too large. Returns those that the
+        service refused.
 
         The SDK's `create_tasks` reverses the order and overlooks errors whose case differs, hence the raw
-        operation. Server errors of single tasks are sent once more; a task that a repeated request finds to
-        exist is ours.
+        operation. Server errors of single tasks are waited out; a task that a repeated request finds to exist is ours.
         """
-        if len(tasks) > TASKS_PER_REQUEST:
-            return [
-                r
-                for i in range(0, len(tasks), TASKS_PER_REQUEST)
-                for r in self.add_tasks(job_id, tasks[i : i + TASKS_PER_REQUEST])
-            ]
+        rejected: list[Rejected] = []
+        for i in range(0, len(tasks), TASKS_PER_REQUEST):
+            some, attempts = list(tasks[i : i + TASKS_PER_REQUEST]), self.service.attempts()
+            while some:
+                refused, again = self._add(job_id, some)
+                rejected += refused
+                if again and not attempts.again(retry.Trouble("ServerError")):
+                    rejected += [
+                        Rejected(task.id, "ServerError", "the service failed to add it") for task in again
+                    ]
+                    break
+                some = again
+        return rejected
+
+    def _add(
+        self, job_id: str, tasks: list["BatchTaskCreateOptions"]
+    ) -> tuple[list[Rejected], list["BatchTaskCreateOptions"]]:
+        """The tasks that were refused, and those that failed by the service's fault."""
         from azure.batch.models import BatchTaskGroup
 
-        try:
+        def create() -> Any:
             with self._explained(f"add {len(tasks)} tasks to the Batch job {job_id}"):
-                results = self.client.create_task_collection(job_id, BatchTaskGroup(task_values=list(tasks)))
+                return self.client.create_task_collection(job_id, BatchTaskGroup(task_values=tasks))
+
+        try:
+            results = self._settled(job_id, create)
         except BatchError as e:
             if e.code == "RequestBodyTooLarge" and len(tasks) > 1:
                 half = len(tasks) // 2
-                return self.add_tasks(job_id, tasks[:half]) + self.add_tasks(job_id, tasks[half:])
+                parts = [self._add(job_id, tasks[:half]), self._add(job_id, tasks[half:])]
+                return [r for refused, _ in parts for r in refused], [t for _, again in parts for t in again]
             raise
         rejected, again = [], []
         by_id = {task.id: task for task in tasks}
@@ -273,31 +335,26 @@ class Batch:
                 message = result.error.message.value if result.error and result.error.message else ""
                 text = str(message or status).partition("\nRequestId:")[0]
                 rejected.append(Rejected(result.task_id, code, text))
-        if again and len(again) < len(tasks):
-            rejected += self.add_tasks(job_id, again)
-        else:
-            rejected += [Rejected(task.id, "ServerError", "the service failed to add it") for task in again]
-        return rejected
+        return rejected, again
 
     def completed_tasks(self, job_id: str, since: datetime | None) -> list["BatchTask"]:
         """Tasks that are completed, and whose state changed at or after `since` (UTC)."""
         condition = "state eq 'completed'"
         if since is not None:
             condition += f" and stateTransitionTime ge DateTime'{since.strftime('%Y-%m-%dT%H:%M:%S.%fZ')}'"
-        with self._explained(f"list the tasks of the Batch job {job_id}"):
-            return list(
-                self.client.list_tasks(
-                    job_id,
-                    filter=condition,
-                    select=["id", "state", "stateTransitionTime", "executionInfo", "nodeInfo"],
-                )
-            )
+        select = ["id", "state", "stateTransitionTime", "executionInfo", "nodeInfo"]
+        return self._list_tasks(job_id, filter=condition, select=select)
 
     def task_states(self, job_id: str) -> dict[str, str]:
         """Id and state of every task of the job."""
-        with self._explained(f"list the tasks of the Batch job {job_id}"):
-            tasks = self.client.list_tasks(job_id, select=["id", "state"])
-            return {task.id: lower(task.state) for task in tasks}
+        return {task.id: lower(task.state) for task in self._list_tasks(job_id, select=["id", "state"])}
+
+    def _list_tasks(self, job_id: str, **options: Any) -> list["BatchTask"]:
+        def get() -> list["BatchTask"]:
+            with self._explained(f"list the tasks of the Batch job {job_id}"):
+                return list(self.client.list_tasks(job_id, **options))
+
+        return self._settled(job_id, get)
 
     def task_file(self, job_id: str, task_id: str, name: str) -> bytes | None:
         """A file of a task, such as stderr.txt. None if it, or its node, is gone."""

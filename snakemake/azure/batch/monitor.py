@@ -2,7 +2,9 @@
 
 A poll asks only for tasks that completed since the last look. The service's list lags and its clock is its own,
 so the look reaches back over an overlap measured on the service's own times, and what was already judged is
-skipped. Now and then the whole list is asked for, to notice tasks that somebody deleted.
+skipped. While tasks keep ending, most looks reach back over a few seconds only: at 100 tasks a second, those of the
+whole overlap are 12,000, to be listed at each poll. Now and then the whole list is asked for, to notice tasks that
+somebody deleted.
 """
 
 from collections.abc import Iterable
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from snakemake.azure.batch.client import Batch
 
 OVERLAP = timedelta(minutes=2)
+SHORT_OVERLAP = timedelta(seconds=10)
+FULL_LOOK_EVERY = timedelta(minutes=1)  # of the service's time
 QUIET_POLLS_BEFORE_CENSUS = 20
 
 
@@ -106,6 +110,7 @@ class Monitor:
         self.job_id = job_id
         self._open: set[str] = set()
         self._latest: datetime | None = None
+        self._full_look: datetime | None = None
         self._quiet = 0
 
     def watch(self, task_ids: Iterable[str]) -> None:
@@ -120,7 +125,7 @@ class Monitor:
         """The verdicts that are new since the last call."""
         if not self._open:
             return []
-        since = self._latest - OVERLAP if self._latest else None
+        since = self._since()
         verdicts = []
         for task in self.batch.completed_tasks(self.job_id, since):
             if task.state_transition_time and (
@@ -135,6 +140,13 @@ class Monitor:
             self._quiet = 0
             verdicts += self._census()
         return verdicts
+
+    def _since(self) -> datetime | None:
+        latest, full = self._latest, self._full_look
+        if latest and full and not self._quiet and latest - full < FULL_LOOK_EVERY:
+            return latest - SHORT_OVERLAP
+        self._full_look = latest
+        return latest - OVERLAP if latest else None
 
     def _census(self) -> list[Verdict]:
         watched = set(self._open)

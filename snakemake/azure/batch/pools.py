@@ -111,6 +111,12 @@ class NodeView:
         return cls(node.id, lower(node.state), " / ".join(texts))
 
 
+def _resize_message(error) -> str:
+    """The service's fixed text, and the reason, which is among the values (that the size can't boot the image, say)."""
+    reason = next((str(v.value) for v in error.error_values or [] if v.name == "Reason" and v.value), "")
+    return " ".join(filter(None, (str(error.message or "").rstrip("."), f"({reason})" if reason else "")))
+
+
 @dataclass(frozen=True)
 class PoolView:
     """What the service tells about a pool. `resize_errors` are pairs of code and message."""
@@ -131,7 +137,7 @@ class PoolView:
             steady=lower(pool.allocation_state) == "steady",
             target=(pool.target_dedicated_nodes or 0) + (pool.target_low_priority_nodes or 0),
             current=(pool.current_dedicated_nodes or 0) + (pool.current_low_priority_nodes or 0),
-            resize_errors=tuple((str(e.code or ""), str(e.message or "")) for e in pool.resize_errors or []),
+            resize_errors=tuple((str(e.code or ""), _resize_message(e)) for e in pool.resize_errors or []),
             nodes=tuple(NodeView.of(node) for node in nodes),
         )
 
@@ -186,7 +192,10 @@ def assess(pool: PoolView, waited: timedelta, patience: timedelta) -> str | None
 
 def wants_retry(pool: PoolView) -> bool:
     """Whether the allocation ended without enough nodes for a reason that may pass (a regional shortage)."""
-    passing = {"allocationfailed", "allocationtimedout", "resizestopped"}
+    passing = {
+        "allocationfailed", "allocationtimedout", "resizestopped", "batchoutofcapacity",
+        "overconstrainedallocationrequesterror",
+    }  # fmt: skip
     return (
         pool.steady
         and pool.current < pool.target

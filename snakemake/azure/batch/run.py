@@ -2,7 +2,8 @@
 
 Nothing exists before the first `submit`. Whatever was made is in `_made` before the request that makes it is sent,
 so that `close` deletes it even if the answer never came. `close` may be called at any time, from any thread, any
-number of times.
+number of times; it waits for nobody who may himself wait for the service. Making is the other way round: what is about
+to be made is noted first, and not made if `close` has begun.
 """
 
 import threading
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from snakemake.azure import retry
 from snakemake.azure.batch.client import Batch, BatchError, Rejected
 from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.node_health import NodeHealth
@@ -22,6 +24,20 @@ from snakemake.azure.batch.tasks import Task, environment_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+CLOSING = timedelta(minutes=5)
+"""How long the clean-up is tried on."""
+
+APPEARING = 5.0
+"""Seconds in which something that was asked for may still appear, though it is not found."""
+
+APPEARING_KINDS = ("pool", "Batch job", "source archive")
+
+GROWING = timedelta(seconds=2)
+"""How long a request for more nodes is tried on. It helps, and is made again later."""
+
+# What is deleted first: what costs, then what could still use it.
+_ORDER = {"pool": 0, "Batch job": 1}
 
 LOOK_EVERY = timedelta(seconds=15)
 """How often a pool and its nodes are looked at while its tasks are open."""
@@ -79,6 +95,8 @@ class PoolQueue:
     requested: int = 0
     looked: datetime | None = None
     idle_since: datetime | None = None
+    unable: bool = False
+    """Whether the last request for more nodes failed."""
     seen: str = ""
     said: datetime | None = None
     health: NodeHealth = field(default_factory=NodeHealth)
@@ -88,18 +106,21 @@ class PoolQueue:
 
 @dataclass
 class Made:
-    """Something that exists, or may exist, in Azure because of this run. `delete` says whether it did."""
+    """Something that exists, or may exist, in Azure because of this run. `delete` says whether it did; `since` is when
+    its making began, on the clock of `retry.Patience`."""
 
     what: str
     name: str
     delete: Callable[[], bool]
+    since: float
 
 
 class BatchRun:
     """The Azure side of one workflow run.
 
     id: prefix of all names (at most 40 characters); environment: variables for every task, secrets included,
-    which travel in the Batch job's common environment settings, as do those of `access`; now: the clock (UTC).
+    which travel in the Batch job's common environment settings, as do those of `access`; now: the clock (UTC);
+    requests: how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now.
     """
 
     def __init__(
@@ -115,6 +136,8 @@ class BatchRun:
         now: Callable[[], datetime],
         access: Access | None = None,
         logs: LogStore | None = None,
+        requests: retry.Patience = retry.process,
+        note_left: Callable[[Sequence[tuple[str, str]]], None] = lambda _: None,
     ):
         self.id = id
         self.batch = batch
@@ -128,8 +151,13 @@ class BatchRun:
         self.now = now
         self.logs = logs
         self.queues: dict[str, PoolQueue] = {}
+        self.requests = requests
+        self.note_left = note_left
         self._made: list[Made] = []
         self._lock = threading.RLock()
+        self._closing = threading.Lock()
+        self.left: list[tuple[str, str]] = []
+        """Kind and name of what could not be deleted."""
         self._closed = False
 
     def open_queue(self, key: str, plan: PoolPlan, nodes: int) -> PoolQueue:
@@ -202,7 +230,8 @@ class BatchRun:
         return PoolQueue(pool_id, job_id, Monitor(self.batch, job_id), plan)
 
     def _making(self, what: str, name: str, delete: Callable[[], bool]) -> None:
-        self._made.append(Made(what, name, delete))
+        self._made.append(Made(what, name, delete, self.requests.clock()))
+        self._check_open()
 
     def submit(self, queue: PoolQueue, tasks: Sequence[Task]) -> list[Rejected]:
         """Adds the tasks to the queue; returns those that Batch did not take."""
@@ -217,17 +246,28 @@ class BatchRun:
             return rejected
 
     def _grow(self, queue: PoolQueue) -> None:
-        """Asks for more nodes if the open tasks need them; a pool that is just being resized is asked later."""
+        """Asks for more nodes if the open tasks need them; what does not work now is asked again later."""
         if queue.plan is None:
             return
         wanted = queue.plan.nodes_for(
             sum(queue.open_slots.values()), bad=len(queue.broken | queue.health.bad.keys())
         )
-        if wanted > queue.requested and self.batch.resize_pool(queue.pool_id, wanted):
-            self.say(
-                f"Azure Batch: resizing the pool {queue.pool_id} from {queue.requested} to {wanted} nodes."
-            )
-            queue.requested = wanted
+        if wanted <= queue.requested:
+            return
+        try:
+            with self.requests.no_longer_than(GROWING.total_seconds()):
+                if not self.batch.resize_pool(queue.pool_id, wanted):
+                    return
+        except BatchError as e:
+            if not queue.unable:
+                self.warn(
+                    f"Azure Batch: the pool {queue.pool_id} stays at {queue.requested} nodes for now; asking for "
+                    f"{wanted} again later. {e}"
+                )
+            queue.unable = True
+            return
+        self.say(f"Azure Batch: resizing the pool {queue.pool_id} from {queue.requested} to {wanted} nodes.")
+        queue.requested, queue.unable = wanted, False
 
     def poll(self) -> list[Verdict]:
         """New verdicts of all queues.
@@ -342,31 +382,78 @@ class BatchRun:
         return None
 
     def close(self) -> Iterator[str]:
-        """Deletes all that this run made, newest first, and yields what was deleted. Warns about what was not.
+        """Deletes all that this run made, what costs first, and yields what was deleted. Warns about what was not.
 
-        What is not yet deleted when the caller is interrupted is deleted by the next call.
+        It is tried on for `CLOSING`. What is not yet deleted when the caller is interrupted is deleted by the next one.
         """
-        with self._lock:
-            self._closed = True
+        self._closed = True
+        with self._closing:
+            end = self.requests.clock() + CLOSING.total_seconds()
+            count = 0
             while self._made:
-                item = self._made[-1]
-                try:
+                failed: dict[str, WorkflowError] = {}
+                yield from self._delete_once(failed)
+                count += 1
+                if not self._made or not self._wait(count, end, failed):
+                    self._warn_of_the_rest(failed)
+
+    def _wait(self, count: int, end: float, failed: "Mapping[str, WorkflowError]") -> bool:
+        """Before another attempt to delete what is left; False when there was time enough for that."""
+        self.note_left(self.left + [(made.what, made.name) for made in self._made])
+        if count == 1 and failed:
+            self.warn(
+                f"Azure Batch: could not yet delete {' and '.join(failed)}; trying on for up to "
+                f"{retry.duration(CLOSING.total_seconds())}. {next(iter(failed.values()))}"
+            )
+        left = end - self.requests.clock()
+        if left <= 0:
+            return False
+        with self.requests.closing(left):
+            return self.requests.sleep(min(left, max(0.2, self.requests.pause_before(count))))
+
+    def _delete_once(self, failed: "dict[str, WorkflowError]") -> Iterator[str]:
+        """Asks once for the deletion of each thing. What is to be tried again stays in `_made`; `failed` says why."""
+        for item in sorted(self._made, key=self._place):
+            try:
+                with self.requests.closing(0):
                     existed = item.delete()
-                except WorkflowError as e:
-                    self.warn(
-                        f"Azure Batch: the {item.what} {item.name} could not be deleted ({str(e).rstrip('.')}). "
-                        f"{_consequence(item)}; delete it by hand{_by_hand(item)}."
-                    )
-                    self._made.pop()
-                else:
-                    self._made.pop()
-                    if existed:
-                        yield f"{item.what} {item.name}"
+            except WorkflowError as e:
+                failed[item.name] = e
+                status = getattr(e, "status", None)
+                if status is not None and status not in retry.HEALED_BY_TIME:
+                    self._warn_of(item, e)
+                    self._made.remove(item)
+                    self.left.append((item.what, item.name))
+                continue
+            may_appear = item.what in APPEARING_KINDS and self.requests.clock() - item.since <= APPEARING
+            if existed or not may_appear:
+                self._made.remove(item)
+                if existed:
+                    yield f"{item.what} {item.name}"
+
+    def _place(self, item: Made) -> tuple[int, int]:
+        """What costs first, and what was made last."""
+        return _ORDER.get(item.what, 2), -self._made.index(item)
+
+    def _warn_of_the_rest(self, failed: "Mapping[str, WorkflowError]") -> None:
+        """The next run in this directory deletes what is still there."""
+        for item in self._made:
+            if item.name in failed:
+                self._warn_of(item, failed[item.name])
+        self.left += [(made.what, made.name) for made in self._made]
+        self._made.clear()
+        self.note_left(self.left)
+
+    def _warn_of(self, item: Made, error: WorkflowError) -> None:
+        self.warn(
+            f"Azure Batch: the {item.what} {item.name} could not be deleted ({str(error).rstrip('.')}). "
+            f"{_consequence(item)}, until the next run in this directory deletes it, or you do{_by_hand(item)}."
+        )
 
 
 def _consequence(item: Made) -> str:
     if item.what == POLICY:
-        return "What the tasks' SAS allow lasts until they end"
+        return "The tasks' SAS stay valid until they end"
     return "It may go on to cost money"
 
 

@@ -2,8 +2,8 @@
 
 The SDK's own download of a whole blob gives up on a range after three broken connections. Here a range goes on
 from what has arrived of it, in smaller and smaller steps while the connection keeps breaking, until nothing more
-arrives for as long as `service.PATIENCE`. All ranges are of one state of the blob (If-Match). The length is
-checked, and the content by what the service knows of it, see snakemake.azure.blob.digests.
+arrives for as long as requests are tried again (`snakemake.azure.retry`). All ranges are of one state of the blob
+(If-Match). The length is checked, and the content by what the service knows of it, see snakemake.azure.blob.digests.
 """
 
 import errno
@@ -11,12 +11,11 @@ import io
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from snakemake.azure.blob import service
+from snakemake.azure import retry
 from snakemake.azure.blob.digests import BlocksCheck, Check, Md5Check, digest_in
 from snakemake.azure.blob.entries import Blob, blob_of
 from snakemake.azure.blob.errors import BlobError, error_code
@@ -33,13 +32,13 @@ TRIES = 3  # of a download whose content is not what was stored
 
 
 class Download:
-    """One blob's download; `what` is its query, for messages. `patience` is in seconds, None for PATIENCE."""
+    """One blob's download; `what` is its query, for messages, `service` where it is."""
 
-    def __init__(self, client: "BlobClient", what: str, concurrency: int, patience: float | None) -> None:
+    def __init__(self, client: "BlobClient", what: str, concurrency: int, service: retry.Service) -> None:
         self._client = client
         self._what = what
         self._concurrency = concurrency
-        self._patience = service.PATIENCE if patience is None else patience
+        self._service = service
 
     def begin(self, unless: str | None) -> Source | None:
         """Asks for the first MiB of the blob, None when it is no file. Raises Unchanged for the ETag `unless`."""
@@ -163,20 +162,18 @@ class Download:
         """What `get(size)` returns; while its connection breaks it is called again, for less and less bytes."""
         from azure.core.exceptions import HttpResponseError
 
-        failures, since = 0, 0.0
+        attempts = self._service.attempts(pause)
         while True:
             try:
-                return get(size)
+                arrived = get(size)
             except HttpResponseError as error:
                 # What the SDK makes of a broken connection has no status; else it is the service's answer.
-                if error.status_code is not None:
+                if not attempts.again(retry.of_error(error)):
                     raise
-                since = since or time.monotonic()
-                if time.monotonic() - since >= self._patience:
-                    raise
-            failures += 1
-            size = max(min(SMALLEST, size), size // 2)
-            pause(service.pause_before(failures))
+                size = max(min(SMALLEST, size), size // 2)
+            else:
+                attempts.over()
+                return arrived
 
 
 def _exactly(size: int, stream: Any) -> bytes:

@@ -18,7 +18,8 @@ from snakemake.azure.blob.listing import reading_listings
 from snakemake.azure.blob.metadata_cache import MetadataCache
 from snakemake.azure.blob.names import SCHEME
 from snakemake.azure.blob.parallel import in_parallel
-from snakemake.azure.blob.service import connect
+from snakemake.azure.blob.service import connect, service_of
+from snakemake.azure.retry import Patience
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
@@ -29,10 +30,10 @@ UNLISTED = 10**12  # entries of a directory that may not be listed
 class BlobMetadata:
     """Questions about the blobs of one account; see BlobStore, which answers them and moves the blobs, too."""
 
-    def __init__(self, account: BlobAccount, patience: float | None = None) -> None:
+    def __init__(self, account: BlobAccount, patience: float | Patience | None = None) -> None:
         self.account = account
         self.known = MetadataCache()
-        self._patience = patience
+        self.endpoint = service_of(account, patience)
         self._service: BlobServiceClient | None = None
         self._lock = threading.Lock()
         self._directories = Directories()
@@ -41,7 +42,7 @@ class BlobMetadata:
     def service(self) -> "BlobServiceClient":
         with self._lock:
             if self._service is None:
-                self._service = connect(self.account, self._patience)
+                self._service = connect(self.account, self.endpoint)
             return self._service
 
     def container(self, name: str) -> "ContainerClient":

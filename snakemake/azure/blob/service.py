@@ -1,20 +1,16 @@
 """The SDK's client of an account: connections, time-outs, and how long a request is tried again.
 
-What may pass is waited out: throttling (503 ServerBusy), other answers of 500 and above, time-outs, and
-connections that break. Pauses grow and are drawn at random (full jitter), so that many tasks that were
-refused together do not come back together; see
-https://learn.microsoft.com/azure/storage/blobs/storage-performance-checklist#timeout-and-server-busy-errors.
-The end is a time, not a count. A refusal (4xx) is final at once. Importing this does not load the SDK.
+What may pass is waited out (`snakemake.azure.retry`): throttling (503 ServerBusy), other answers of 500 and above,
+time-outs, and connections that break. A refusal (4xx) is final at once. Importing this does not load the SDK.
 """
 
 import os
-import random
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from snakemake.azure import retry
 from snakemake.azure.blob.account import ACCOUNT_KEY, ACCOUNT_URL, BlobAccount, BlobAccountError
 from snakemake.azure.blob.files import CHUNK, pause
 from snakemake.azure.login import login
@@ -36,28 +32,24 @@ READ = CHUNK
 # https://learn.microsoft.com/rest/api/storageservices/versioning-for-the-azure-storage-services
 API_VERSION = "2023-11-03"
 
-# Seconds from the first failure of a request to the end of its retries. Partitions under load are moved to
-# other servers within minutes.
-PATIENCE = 300.0
-# The same where nothing accepts connections, or the host has no address: that is rather a mistake. An
-# emulator runs here or it doesn't.
-REACH = 20.0
-REACH_HERE = 1.0
-FIRST_PAUSE = 0.5  # the most that the first pause can be; it doubles from one to the next
-LONGEST_PAUSE = 30.0
-UNLIMITED = 1_000_000
+UNLIMITED = 1_000_000  # for the SDK's own counts of attempts, which are not to end them
 
 
-def pause_before(count: int, draw: Callable[[float, float], float] = random.uniform) -> float:
-    """Seconds to wait before trying again after `count` failures, 1 at least."""
-    return draw(0.0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (count - 1)))
+def service_of(account: BlobAccount, patience: float | retry.Patience | None = None) -> retry.Service:
+    """What is known of the account's endpoint: the process's own, or a new one that is waited for with this patience
+    (a number is in seconds)."""
+    name = f"Blob Storage at {account.url}"
+    if patience is None:
+        return retry.service(name, account.is_loopback)
+    own = patience if isinstance(patience, retry.Patience) else retry.Patience(patience)
+    return retry.Service(name, account.is_loopback, own)
 
 
-def connect(account: BlobAccount, patience: float | None = None) -> "BlobServiceClient":
-    """A client with bounded buffers, time-outs and retries; nothing is sent yet.
-
-    `patience` is in seconds, None for PATIENCE.
-    """
+def connect(
+    account: BlobAccount, patience: float | retry.Patience | retry.Service | None = None
+) -> "BlobServiceClient":
+    """A client with bounded buffers, time-outs and retries; nothing is sent yet. `patience` is what `service_of` takes,
+    or what it gave."""
     from azure.core.pipeline.transport import RequestsTransport
     from azure.storage.blob import BlobServiceClient
 
@@ -75,7 +67,7 @@ def connect(account: BlobAccount, patience: float | None = None) -> "BlobService
         credential=_credential(account),
         api_version=API_VERSION,
         retry_policy=_retry_policy(
-            PATIENCE if patience is None else patience, REACH_HERE if account.is_loopback else REACH
+            patience if isinstance(patience, retry.Service) else service_of(account, patience)
         ),
         transport=transport,
         raw_request_hook=_sign_by_container(account),
@@ -97,30 +89,37 @@ def _authorities() -> str | bool:
     return True
 
 
-def _retry_policy(patience: float, reach: float) -> Any:
-    from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+def _retry_policy(service: retry.Service) -> Any:
+    from azure.core.exceptions import AzureError, ClientAuthenticationError
     from azure.storage.blob import ExponentialRetry
 
     class WaitOut(ExponentialRetry):
-        """The SDK's own policy decides what is worth a retry; this one how long to pause, and when to give up."""
+        """The SDK's own rewinds a request's body; what is worth another attempt, and when, is decided here."""
 
-        def get_backoff_time(self, settings: dict[str, Any]) -> float:
-            return pause_before(settings["count"])
-
-        def increment(
-            self, settings: dict[str, Any], request: Any, response: Any = None, error: Any = None
-        ) -> bool:
-            spent = time.monotonic() - settings.setdefault("since", time.monotonic())
-            if isinstance(error, ServiceRequestError):  # nothing was sent
-                enough = spent >= min(reach, patience)
-            elif error is None or isinstance(error, ServiceResponseError):
-                enough = spent >= patience
-            else:  # whatever this is, it hardly passes
-                enough = settings["count"] >= 2
-            return not enough and super().increment(settings, request, response, error)
-
-        def sleep(self, settings: dict[str, Any], transport: Any) -> None:
-            pause(self.get_backoff_time(settings))
+        def send(self, request: Any) -> Any:
+            settings, attempts = self.configure_retries(request), service.attempts(pause)
+            answer: Any
+            while True:
+                trouble, answer, error = None, None, None
+                try:
+                    response = self.next.send(request)
+                    answer = response.http_response
+                    code = answer.headers.get("x-ms-error-code") or ""
+                    trouble = retry.of_answer(answer.status_code, answer.headers, code)
+                except ClientAuthenticationError:
+                    raise
+                except AzureError as failure:
+                    error, trouble = failure, retry.of_error(failure)
+                if trouble is None and error is None:
+                    attempts.over()
+                elif self.increment(settings, request.http_request, answer, error) and attempts.again(
+                    trouble
+                ):
+                    continue
+                if error is not None:
+                    raise error
+                answer.location_mode = settings["mode"]
+                return response
 
     counts = ("retry_total", "retry_connect", "retry_read", "retry_status")
     unlimited: dict[str, Any] = dict.fromkeys(counts, UNLIMITED)

@@ -162,7 +162,10 @@ class StorageProvider(StorageProviderBase):
             covered = cache.exists_in_storage.has_inventory
             objects = [each for each in objects if each.get_inventory_parent() not in covered]
         for container, names in _by_container(objects).items():
-            await self._workers.run(partial(self.store.look_at, container, names))
+            await self.off_loop(partial(self._look_at, container, names))
+
+    async def _look_at(self, container: str, names: list[str]) -> None:
+        self.store.look_at(container, names)
 
     def forget(self, objects: Iterable[StorageObject]) -> None:
         """A job that has ended, wherever it ran, may have changed these."""

@@ -29,6 +29,7 @@ from snakemake.azure.blob.names import SCHEME, blob_name_fault
 from snakemake.azure.blob.parallel import CONCURRENCY, in_parallel
 from snakemake.azure.blob.temporary_files import FolderRemoved, replacing
 from snakemake.azure.blob.upload import Upload
+from snakemake.azure.retry import Patience
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.node_cache import NodeCache
@@ -40,15 +41,16 @@ class BlobStore(BlobMetadata):
     """The blobs of one account. The client is made with the first request; all methods may be called from threads.
 
     Methods raise BlobError, with the query `az://container/name` in the sentence. What may pass is waited out for
-    `patience` seconds, see snakemake.azure.blob.service. With `content_md5`, blobs in blocks get a Content-MD5, too.
-    `copies` is the folder that downloads go to, see snakemake.azure.blob.temporary_files.
+    `patience` (seconds; None: as all requests of the process, see snakemake.azure.retry). With `content_md5`, blobs in
+    blocks get a Content-MD5, too. `copies` is the folder that downloads go to, see
+    snakemake.azure.blob.temporary_files.
     """
 
     def __init__(
         self,
         account: BlobAccount,
         cache: "NodeCache | None" = None,
-        patience: float | None = None,
+        patience: float | Patience | None = None,
         content_md5: bool = False,
         copies: Path | None = None,
     ) -> None:
@@ -117,7 +119,7 @@ class BlobStore(BlobMetadata):
         """
         what = f"{SCHEME}{container}/{name}"
         with explained(self.account, what):
-            ask = Download(self._blob(container, name), what, concurrency, self._patience).begin
+            ask = Download(self._blob(container, name), what, concurrency, self.endpoint).begin
             if cache is None:
                 return plain(ask, path)
             return cache.get(container, name, path, etag, ask)

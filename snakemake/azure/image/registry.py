@@ -6,9 +6,10 @@ tokens: https://distribution.github.io/distribution/spec/auth/token/.
 
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from snakemake.azure.image.reference import DOCKER_HUB, OPTION, ImageReference
@@ -44,12 +45,14 @@ class Verdict(Enum):
 @dataclass(frozen=True)
 class Pull:
     """What the registry said of an image; `detail` is for people and holds no secret, `digest` is that of the manifest
-    which the image's tag stands for now, if it said so."""
+    which the image's tag stands for now, if it said so, and `labels` are those that were written when the image was
+    built, None where they could not be read."""
 
     image: ImageReference
     verdict: Verdict
     detail: str = ""
     digest: str | None = None
+    labels: Mapping[str, str] | None = None
 
     @property
     def pinned(self) -> str | None:
@@ -101,13 +104,18 @@ def check_pull(image: ImageReference, login: RegistryLogin | None = None, timeou
             # Credentials come from the caller alone, never from a .netrc; proxies are for what is elsewhere.
             session.auth = lambda request: request
             session.trust_env = not here
-            response = _manifest(session, url, {}, timeout)
+            headers: dict[str, str] = {}
+            response = _manifest(session, url, headers, timeout)
             if response.status_code == 401:
                 authorization = _authorization(session, response, image, login, timeout)
                 if authorization is None:
                     return Pull(image, Verdict.DENIED, "it asks for a login")
-                response = _manifest(session, url, {"Authorization": authorization}, timeout)
-            return _judge(image, response)
+                headers = {"Authorization": authorization}
+                response = _manifest(session, url, headers, timeout)
+            pull = _judge(image, response)
+            if pull.verdict is Verdict.FOUND:
+                return replace(pull, labels=_labels(session, url, headers, timeout))
+            return pull
     except (requests.RequestException, ValueError) as e:
         # The text of these can hold a URL with a query; the kind says enough.
         return Pull(image, Verdict.UNKNOWN, f"no answer ({type(e).__name__})")
@@ -121,6 +129,30 @@ def _manifest(
     if response.status_code == 405:
         response = session.get(url, headers=headers, timeout=timeout)
     return response
+
+
+def _labels(
+    session: "requests.Session", url: str, headers: dict[str, str], timeout: float
+) -> dict[str, str] | None:
+    """The labels in the image's configuration, of linux/amd64 where there are several; None if they can't be read."""
+    import requests
+
+    def fetch(address: str) -> Any:
+        response = session.get(address, headers={"Accept": f"{_MANIFESTS}, */*", **headers}, timeout=timeout)
+        response.raise_for_status()
+        return response.json()
+
+    try:
+        manifest = fetch(url)
+        for choice in manifest.get("manifests", ()):
+            platform = choice.get("platform", {})
+            if (platform.get("os"), platform.get("architecture")) == ("linux", "amd64"):
+                manifest = fetch(f"{url.rpartition('/')[0]}/{choice['digest']}")
+                break
+        configuration = fetch(f"{url.rpartition('/manifests/')[0]}/blobs/{manifest['config']['digest']}")
+        return dict(configuration["config"].get("Labels") or {})
+    except (requests.RequestException, ValueError, LookupError, AttributeError, TypeError):
+        return None
 
 
 def _judge(image: ImageReference, response: "requests.Response") -> Pull:

@@ -9,17 +9,22 @@ of its workflow.
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+from snakemake.azure import retry
 from snakemake.azure.node.exit import NODE_FAULT
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.node.sources import complain, fetch_blob, lay_out
 from snakemake.azure.node.watch import store_logs, watch
 
+TEMPORARY = ".tmp"  # below the working directory
+
 
 def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, str]:
-    """Variables to set so that a user without a home directory, as Batch's task user may be, can work."""
+    """Variables to set so that a user without a home directory, as Batch's task user may be, can work. Temporary files
+    lie below the task's directory, which has the node's large disk: a container's /tmp is on that of the system."""
     changes = {}
     home = environ.get("HOME", "")
     if not home or not os.access(home, os.W_OK):
@@ -27,7 +32,16 @@ def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, 
     base = Path(changes.get("HOME", home))
     if not environ.get("XDG_CACHE_HOME") or not os.access(environ["XDG_CACHE_HOME"], os.W_OK):
         changes["XDG_CACHE_HOME"] = str(base / ".cache")
+    if not environ.get("TMPDIR"):
+        changes["TMPDIR"] = str(workdir / TEMPORARY)
     return changes
+
+
+def after_precommand(order: NodeOrder) -> NoReturn:
+    """Runs the command of --precommand in a shell, which then becomes this program with the variables that it set."""
+    rest = replace(order, precommand="").encode()
+    command = f'{order.precommand}\nexec "$0" -m snakemake.azure.node "$1"'
+    os.execv("/bin/sh", ["sh", "-ec", command, sys.executable, rest])
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
@@ -51,10 +65,15 @@ def main(argv: list[str]) -> None:
         order = NodeOrder.decode(argv[0])
     except ValueError as e:
         fail(f"{e}: are the client's and the image's Snakemake of the same version?")
+    if order.precommand:
+        after_precommand(order)
     workdir = Path(os.environ.get("AZ_BATCH_TASK_WORKING_DIR") or Path.cwd())
     shared = os.environ.get("AZ_BATCH_NODE_SHARED_DIR")
     os.chdir(workdir)
-    os.environ.update(prepare_environment(os.environ, workdir))
+    changes = prepare_environment(os.environ, workdir)
+    os.environ.update(changes)
+    if minutes := os.environ.get(retry.VARIABLE):
+        retry.process.seconds, retry.process.unconditional = float(minutes) * 60, True
 
     _watch(order)
 
@@ -62,6 +81,8 @@ def main(argv: list[str]) -> None:
     from snakemake_interface_common.exceptions import WorkflowError
 
     try:
+        if "TMPDIR" in changes:
+            Path(changes["TMPDIR"]).mkdir(exist_ok=True)
         lay_out(Path(shared) if shared else workdir.parent, order, fetch_blob, workdir, complain)
     except WorkflowError as e:
         fail(f"cannot fetch the workflow's sources: {e}")
@@ -72,7 +93,7 @@ def main(argv: list[str]) -> None:
     except OSError as e:
         fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).", NODE_FAULT)
 
-    from snakemake.azure.node.startup import lean, loading, one_attempt, own_files, own_targets
+    from snakemake.azure.node.startup import lean, loading, one_attempt, own_files, own_jobs, own_targets
 
     with loading():
         lean()
@@ -81,6 +102,7 @@ def main(argv: list[str]) -> None:
         one_attempt()
         own_targets()
         own_files()
+        own_jobs(order.inputs)
 
     snakemake(list(order.argv))
 

@@ -3,7 +3,8 @@
 import base64
 import json
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,7 @@ class NodeOrder:
 
     argv: arguments of `snakemake`; sources: `CONTAINER/BLOB` of the source archive; sha256: its digest; files: the
     digest of what it holds (`snakemake.azure.node.sources.manifest`); limit: the task's time limit in seconds, if it
-    has one.
+    has one; inputs: what `inputs.summary` says of each job's input; precommand: a shell command that comes before all.
     """
 
     argv: tuple[str, ...]
@@ -20,11 +21,13 @@ class NodeOrder:
     sha256: str
     files: str
     limit: float | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    precommand: str = ""
 
     def encode(self) -> str:
         """One argument of letters, digits, `-` and `_`: Batch runs command lines without a shell, and
         nothing in here depends on how it reads quotes."""
-        data = json.dumps(vars(self)).encode()
+        data = json.dumps(asdict(self)).encode()
         return base64.urlsafe_b64encode(zlib.compress(data, 9)).decode().rstrip("=")
 
     @classmethod
@@ -36,6 +39,7 @@ class NodeOrder:
         """
         try:
             data = json.loads(zlib.decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
-            return cls(tuple(data["argv"]), data["sources"], data["sha256"], data["files"], data["limit"])
+            rest = data["files"], data["limit"], data["inputs"], data["precommand"]
+            return cls(tuple(data["argv"]), data["sources"], data["sha256"], *rest)
         except (ValueError, zlib.error, KeyError, TypeError) as e:
             raise ValueError(f"not an order for this node ({type(e).__name__})") from None

@@ -20,7 +20,8 @@ import hashlib
 import os
 import pkgutil
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
@@ -116,6 +117,30 @@ def own_files() -> None:
         return f"{digest.name}:{digest.hexdigest()}"
 
     _IOFile.size, _IOFile.checksum = size, checksum
+
+
+def own_jobs(expected: Mapping[str, str]) -> None:
+    """A job's input files are compared with what the client has counted, before the job begins; and threads that the
+    workflow has started are told from those of the job."""
+    from snakemake.azure.node import exit
+    from snakemake.azure.node.inputs import compare, input_names
+    from snakemake.jobs import Job
+    from snakemake.workflow import Workflow
+
+    prepare, build_dag = Job.prepare, Workflow._build_dag
+
+    def noted(workflow: Any, *args: Any, **options: Any) -> Any:
+        # The workflow has been parsed: what runs now besides this thread was started by it.
+        exit.NOT_WAITED_FOR.update(set(threading.enumerate()) - {threading.main_thread()})
+        return build_dag(workflow, *args, **options)
+
+    Workflow._build_dag = noted
+
+    async def compared(job: Any) -> None:
+        compare(expected, job.rule.name, job.wildcards_dict, input_names(job.input))
+        await prepare(job)
+
+    Job.prepare = compared
 
 
 @cache

@@ -50,6 +50,23 @@ def test_a_pool_is_made_as_planned(batch, plan):
     assert view.summary() == "1 of 1 nodes ready"
 
 
+def test_what_was_made_and_is_not_found_yet_is_waited_for(emulator, batch, plan, request):
+    """As the service does it for some seconds after a creation."""
+    from azure.batch import models
+    from azure.core.rest import HttpRequest
+
+    def late(seconds):
+        wanted = HttpRequest("POST", f"{emulator.url}/-/faults", json={"notFoundSeconds": seconds})
+        batch.client.send_request(wanted).raise_for_status()
+
+    request.addfinalizer(lambda: late(None))
+    late(1.5)
+    batch.create_pool(plan.options(0))
+    pool = models.BatchPoolInfo(pool_id=plan.id)
+    batch.create_job(models.BatchJobCreateOptions(id="job-1", pool_info=pool))
+    assert batch.add_tasks("job-1", tasks("t")) == [] and batch.get_pool(plan.id).id == plan.id
+
+
 def test_hundreds_of_tasks_keep_their_order_and_a_repetition_is_forgiven(batch, job):
     names = [f"t{i:03}" for i in range(250)]
     assert batch.add_tasks(job, tasks(*names)) == []
@@ -165,10 +182,13 @@ def test_the_clients_and_the_emulators_figures_of_vm_sizes_agree():
     from snakemake.azure.batch.vm_sizes import table
 
     theirs = json.loads((files("azure_batch_emulator") / "data" / "vm_sizes.json").read_text())
-    ours = {size.name: (size.vcpus, size.memory_gib) for size in table().values()}
+    ours = {size.name: (size.vcpus, size.memory_gib, size.generation2) for size in table().values()}
     shared = set(ours) & set(theirs)
     assert len(shared) > 300
-    assert {n: ours[n] for n in shared} == {n: (theirs[n]["cores"], theirs[n]["memoryGiB"]) for n in shared}
+    assert {n: ours[n] for n in shared} == {
+        n: (theirs[n]["cores"], theirs[n]["memoryGiB"], 2 in theirs[n].get("generations", (1, 2)))
+        for n in shared
+    }
 
 
 def test_assess_on_a_pool_that_the_service_describes(batch, plan):

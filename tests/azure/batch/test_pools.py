@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from snakemake.azure.batch.monitor import OVERLAP, QUIET_POLLS_BEFORE_CENSUS, Monitor, judge
+from snakemake.azure.batch.monitor import OVERLAP, QUIET_POLLS_BEFORE_CENSUS, SHORT_OVERLAP, Monitor, judge
 from snakemake.azure.batch.pools import NodeView, PoolPlan, PoolView, assess, wants_retry
 
 PATIENCE = timedelta(minutes=30)
@@ -156,6 +156,22 @@ def test_one_verdict_each_and_only_what_changed():
     assert service.since == [None, start - OVERLAP, start - OVERLAP]
     monitor.poll()
     assert len(service.since) == 3, "nothing open, nothing asked"
+
+
+def test_while_tasks_keep_ending_those_of_long_ago_are_listed_once_a_minute():
+    service = Service()
+    monitor = Monitor(service, "job")  # type: ignore[arg-type]
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    monitor.watch(["late", *map(str, range(200))])
+    for second in range(200):
+        service.completed.append(task(str(second), info("success"), start + timedelta(seconds=second)))
+        assert str(second) in [v.task_id for v in monitor.poll()]
+    looks = [start + timedelta(seconds=n) - since for n, since in enumerate(service.since) if since]
+    assert sum(look > OVERLAP for look in looks) == 4
+    assert all(look <= SHORT_OVERLAP + timedelta(seconds=1) for look in looks if look <= OVERLAP)
+    assert monitor.open_tasks == 1
+    service.completed.append(task("late", info("success"), start + timedelta(seconds=100)))
+    assert [v.task_id for _ in range(3) for v in monitor.poll()] == ["late"]
 
 
 def test_a_task_that_somebody_deleted_gets_a_verdict_too():

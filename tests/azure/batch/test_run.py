@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from snakemake.azure import retry
 from snakemake.azure.batch.client import BatchError
 from snakemake.azure.batch.node_health import Ending, Outcome
 from snakemake.azure.batch.pools import PoolError, PoolPlan
@@ -24,6 +25,8 @@ class Service:
 
     calls: list[str] = field(default_factory=list)
     fail: set[str] = field(default_factory=set)
+    refuse: dict[str, int] = field(default_factory=dict)
+    absent: int = 0
     pool: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(
             id="pool",
@@ -47,6 +50,11 @@ class Service:
             self.calls.append(what)
             if name in self.fail:
                 raise BatchError(f"{what} failed")
+            if name in self.refuse:
+                raise BatchError(f"{what} was refused", "Refused", self.refuse[name])
+            if name == "delete_pool" and self.absent:
+                self.absent -= 1
+                return False
             if name == "add_tasks":
                 self.tasks |= {task.id: "running" for task in args[1]}
             answers = {
@@ -83,6 +91,8 @@ class Scene:
         self.time = datetime(2026, 1, 1, tzinfo=UTC)
         self.said: list[str] = []
         self.warned: list[str] = []
+        self.left: list[list[tuple[str, str]]] = []
+        self.clock = 0.0
         self.run = BatchRun(
             id="run",
             batch=self.service,  # type: ignore[arg-type]
@@ -93,7 +103,12 @@ class Scene:
             say=self.said.append,
             warn=self.warned.append,
             now=lambda: self.time,
+            requests=retry.Patience(clock=lambda: self.clock, pause=self.pass_time),
+            note_left=lambda left: self.left.append(list(left)),
         )
+
+    def pass_time(self, seconds):
+        self.clock += seconds
 
     def submit(self, n=1, slots=1):
         queue = self.run.open_queue("", PLAN, PLAN.nodes_for(n * slots))
@@ -113,13 +128,13 @@ def test_nothing_is_made_before_the_first_jobs_and_nothing_deleted_that_was_not_
     assert scene.service.calls == scene.sources.calls == []
 
 
-def test_made_in_order_deleted_in_reverse_and_once():
+def test_made_in_order_deleted_once_and_first_what_costs():
     scene = Scene()
     scene.submit()
     scene.submit()
     assert scene.service.calls[:3] == ["create_pool pool", "create_job run-1", "add_tasks run-1"]
-    assert [name.partition(" ")[0] for name in scene.run.close()] == ["Batch", "pool", "source"]
-    assert scene.service.calls[-2:] == ["delete_job run-1", "delete_pool pool"]
+    assert [name.partition(" ")[0] for name in scene.run.close()] == ["pool", "Batch", "source"]
+    assert scene.service.calls[-2:] == ["delete_pool pool", "delete_job run-1"]
     assert scene.sources.calls == ["upload", "delete"]
     assert list(scene.run.close()) == []
 
@@ -137,12 +152,53 @@ def test_a_failure_while_making_is_cleaned_up_too(step):
     assert scene.sources.calls == ["upload", "delete"]
 
 
-def test_what_cannot_be_deleted_is_told_with_the_command_that_deletes_it():
+def test_what_cannot_be_deleted_is_tried_for_minutes_then_noted_and_told():
     scene = Scene()
     scene.submit()
     scene.service.fail = {"delete_pool"}
-    assert len(list(scene.run.close())) == 2
-    assert len(scene.warned) == 1 and "az batch pool delete --pool-id pool --yes" in scene.warned[0]
+    assert len(list(scene.run.close())) == 2, "the pool does not keep the rest waiting"
+    assert 290 < scene.clock < 310 and scene.service.calls.count("delete_pool pool") > 10
+    assert scene.service.calls.count("delete_job run-1") == 1
+    assert scene.left[0] == scene.left[-1] == [("pool", "pool")], "noted before the first pause"
+    first, last = scene.warned
+    assert "trying on for up to 5 min" in first and "az batch pool delete --pool-id pool --yes" in last
+
+
+def test_an_outage_that_ends_while_the_run_is_cleaned_up_leaves_nothing():
+    scene = Scene()
+    scene.submit()
+    scene.service.fail = {"delete_pool", "delete_job"}
+    ending = scene.run.close()
+    assert "source" in next(ending)
+    scene.service.fail = set()
+    assert [name.partition(" ")[0] for name in ending] == ["pool", "Batch"]
+    assert scene.left[-1] == [] and len(scene.warned) == 1
+
+
+def test_what_the_service_refuses_for_good_is_noted_at_once():
+    scene = Scene()
+    scene.submit()
+    scene.service.refuse = {"delete_pool": 403}
+    list(scene.run.close())
+    assert scene.clock == 0 and scene.left[-1] == [("pool", "pool")]
+
+
+def test_what_may_have_been_asked_for_is_deleted_when_it_appears():
+    """Its creation was under way when the run was interrupted."""
+    scene = Scene()
+    scene.service.fail = {"create_pool"}
+    with pytest.raises(BatchError):
+        scene.submit()
+    scene.service.absent = 2
+    assert "pool pool" in list(scene.run.close())
+    assert scene.service.calls.count("delete_pool pool") == 3
+
+
+def test_nothing_is_made_once_the_end_has_begun():
+    scene = Scene()
+    scene.run._closed = True
+    with pytest.raises(Exception, match="shutting down"):
+        scene.run._making("pool", "pool", lambda: True)
 
 
 def test_an_interrupted_end_is_resumed():
@@ -151,8 +207,8 @@ def test_an_interrupted_end_is_resumed():
     ending = scene.run.close()
     next(ending)
     ending.close()
-    assert [name.partition(" ")[0] for name in scene.run.close()] == ["pool", "source"]
-    assert scene.service.calls.count("delete_job run-1") == 1
+    assert [name.partition(" ")[0] for name in scene.run.close()] == ["Batch", "source"]
+    assert scene.service.calls.count("delete_pool pool") == 1
 
 
 def test_no_submission_after_the_end():
@@ -214,11 +270,25 @@ def test_a_regional_shortage_is_asked_again():
     scene.service.pool.target_dedicated_nodes = 2
     scene.service.pool.current_dedicated_nodes = 1
     scene.service.pool.allocation_state = "steady"
-    scene.service.pool.resize_errors = [SimpleNamespace(code="AllocationFailed", message="no room")]
+    scene.service.pool.resize_errors = [
+        SimpleNamespace(code="AllocationFailed", message="no room", error_values=None)
+    ]
     scene.service.nodes = [SimpleNamespace(id="n", state="idle", errors=None, start_task_info=None)]
     scene.wait(1)
     assert "asking again" in scene.warned[0]
     assert queue.requested == 2 and "resize_pool pool" in scene.service.calls
+
+
+def test_a_pool_that_can_not_grow_is_no_reason_to_fail():
+    scene = Scene()
+    queue = scene.submit(4)
+    scene.service.fail = {"resize_pool"}
+    assert scene.submit(8) is queue and len(queue.open_slots) == 12
+    scene.wait(60)
+    assert len(scene.warned) == 1 and "again later" in scene.warned[0]
+    scene.service.fail = set()
+    scene.wait(20)
+    assert queue.requested == 3
 
 
 def node(name, state="idle", error=None):

@@ -82,10 +82,18 @@ def wait_until(condition, process: subprocess.Popen, seconds: float = 60):
     return found
 
 
+LABELS = {"snakemake-azbatch.version": "1"}
+
+
 def push(host: str, repository: str, tag: str) -> str:
     """Pushes an image without layers; returns the digest of its manifest."""
     config = json.dumps(
-        {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Labels": LABELS},
+            "rootfs": {"type": "layers", "diff_ids": []},
+        }
     ).encode()
     digest = "sha256:" + hashlib.sha256(config).hexdigest()
     upload = requests.post(f"http://{host}/v2/{repository}/blobs/uploads/", timeout=10)
@@ -125,6 +133,7 @@ def test_open_registry(stored):
     with registry(folder) as host:
         assert pull(host, "smk/image:1").verdict is Verdict.FOUND
         assert pull(host, "smk/image:1").problem is None
+        assert pull(host, "smk/image:1").labels == LABELS
         assert pull(host, "smk/image:1").pinned == f"{host}/smk/image@{digest}"
         assert pull(host, f"smk/image@{digest}").verdict is Verdict.FOUND
         missing = pull(host, "smk/image:2")
@@ -143,6 +152,7 @@ def test_registry_with_passwords(stored, tmp_path):
         denied = pull(host, "smk/image:1")
         assert denied.verdict is Verdict.DENIED and "--container-image" in denied.problem
         assert pull(host, "smk/image:1", LOGIN).verdict is Verdict.FOUND
+        assert pull(host, "smk/image:1", LOGIN).labels == LABELS
         assert pull(host, "smk/image:2", LOGIN).verdict is Verdict.MISSING
         wrong = pull(host, "smk/image:1", RegistryLogin("user", "not-the-password"))
         assert wrong.verdict is Verdict.DENIED

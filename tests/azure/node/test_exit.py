@@ -25,7 +25,7 @@ from snakemake.azure.node.startup import lean
 lean()
 import snakemake.cli
 from snakemake.scheduling.job_scheduler import JobScheduler
-scheduler = SimpleNamespace(_open_jobs=threading.Semaphore(0))
+scheduler = SimpleNamespace(_open_jobs=threading.Semaphore(0), _reevaluation_due=0.0)
 JobScheduler._schedule_reevalutation(scheduler, {seconds})
 threading.Timer(0.2, lambda: print("of the job", flush=True)).start()
 """
@@ -83,3 +83,22 @@ def test_the_module_exits_with_its_own_code():
     )
     assert done.returncode == 1
     assert done.stderr.startswith("snakemake.azure.node: expects one argument")
+
+
+STARTED_BY_THE_SNAKEFILE = """
+import threading, time
+from concurrent.futures import ThreadPoolExecutor
+from snakemake.azure.node import exit
+threading.Thread(target=time.sleep, args=[{seconds}]).start()
+exit.NOT_WAITED_FOR.update(set(threading.enumerate()) - {{threading.main_thread()}})
+ThreadPoolExecutor(1).submit(lambda: (time.sleep(0.2), print("of a pool", flush=True)))
+threading.Timer(0.4, lambda: print("of the job", flush=True)).start()
+exit.leave(0)
+"""
+
+
+def test_a_thread_that_the_snakefile_started_is_not_waited_for():
+    start = time.monotonic()
+    done = run(STARTED_BY_THE_SNAKEFILE.format(seconds=2 * LONG))
+    assert (done.returncode, done.stdout) == (0, "of a pool\nof the job\n"), done.stderr
+    assert time.monotonic() - start < LONG

@@ -1,6 +1,7 @@
 """Application packages: the directory they come from, and nodes and tasks that use them."""
 
 import json
+import re
 import zipfile
 
 import pytest
@@ -11,7 +12,7 @@ from support.emulator import running_emulator, wait_until
 from azure_batch_emulator.identity.issuer import Issuer
 from azure_batch_emulator.nodes.access import NodeAccess
 from azure_batch_emulator.nodes.linked_storage import LinkedStorage
-from azure_batch_emulator.nodes.packages import Installer, PackageError, PackageStore, variable
+from azure_batch_emulator.nodes.packages import Installer, PackageError, PackageStore, variables_of
 
 from ..helpers import completed, make_job, make_pool, shell, task, text
 from .coverage import covers
@@ -65,7 +66,7 @@ def test_packages_of_pool_and_task(client):
     make_pool(client, application_package_references=[reference(qualified)], start_task=start)
     assert client.get_pool("pool").application_package_references[0].application_id == qualified
     make_job(client)
-    script = "cat $AZ_BATCH_APP_PACKAGE_tool_x_2_0_b/bin/hello $AZ_BATCH_APP_PACKAGE_other_3/bin/hello; env"
+    script = "cat $AZ_BATCH_APP_PACKAGE_Tool_x_2_0_b/bin/hello $AZ_BATCH_APP_PACKAGE_other_3/bin/hello; env"
     client.create_task(
         "job", task("with", shell(script), application_package_references=[reference("other", "3")])
     )
@@ -80,7 +81,8 @@ def test_packages_of_pool_and_task(client):
     (node,) = client.list_nodes("pool")
     assert text(client.download_node_file("pool", node.id, "startup/stdout.txt")) == "two"
     names = {file.name for file in client.list_node_files("pool", node.id, recursive=True)}
-    assert {"applications/tool-x/2.0-b/bin/hello", "applications/other/3/bin/hello"} <= names
+    unpacked = {re.sub(r"\d{4}(-\d\d){4}", "TIME", name) for name in names}
+    assert {"applications/tool-x2.0-bTIME/bin/hello", "applications/other3TIME/bin/hello"} <= unpacked
 
 
 @pytest.mark.parametrize("unmet", [reference("none", "1"), reference("other"), reference("Tool-x", "9")])
@@ -126,7 +128,12 @@ def test_a_node_whose_package_cannot_be_unpacked_is_unusable(client):
 
 
 def test_names_of_variables():
-    assert variable("Agent-linux-x64", "1.1.46.0") == "AZ_BATCH_APP_PACKAGE_agent_linux_x64_1_1_46_0"
+    """Both spellings are recorded: as the user wrote it, and all in lower case."""
+    assert variables_of("MyBatchApplication", "1.5") == [
+        "AZ_BATCH_APP_PACKAGE_MyBatchApplication_1_5",
+        "AZ_BATCH_APP_PACKAGE_mybatchapplication_1_5",
+    ]
+    assert variables_of("agent-linux-x64", "1.1.46.0") == ["AZ_BATCH_APP_PACKAGE_agent_linux_x64_1_1_46_0"]
 
 
 def test_without_a_directory_there_are_none():
@@ -172,5 +179,6 @@ def test_an_archive_cannot_write_outside_its_directory(tmp_path):
     (tmp_path / "node" / "applications").mkdir(parents=True)
     installer = Installer(store, LinkedStorage(None, NodeAccess(Issuer())), lambda: store.applications)
     installed = installer.install([{"applicationId": "A", "version": "1"}], tmp_path / "node", "pool")
-    assert installed == {"AZ_BATCH_APP_PACKAGE_a_1": str(tmp_path / "node/applications/a/1")}
+    ((name, directory),) = installed.items()
+    assert name == "AZ_BATCH_APP_PACKAGE_a_1" and directory.startswith(str(tmp_path / "node/applications/a1"))
     assert not list(tmp_path.glob("out")) and not (tmp_path / "node" / "out").exists()

@@ -33,3 +33,17 @@ def test_it_chooses_its_port_itself(azurite_that):
 def test_why_it_did_not_start_is_told(azurite_that):
     with pytest.raises(AzuriteError, match="exit code 7: address already in use"):
         azurite_that("echo address already in use >&2; exit 7").start()
+
+
+def test_the_program_for_blobs_alone(azurite_that, tmp_path, monkeypatch):
+    """`azurite-blob` says it in other words."""
+    blobs = azurite_that(
+        'echo "Azurite Blob service successfully listens on http://127.0.0.1:4243"; exec sleep 300'
+    )
+    (tmp_path / "azurite").rename(tmp_path / "azurite-blob")
+    monkeypatch.setenv("AZURITE", str(tmp_path / "azurite-blob"))
+    blobs.start()
+    try:
+        assert blobs.port == 4243
+    finally:
+        blobs.stop()

@@ -16,6 +16,7 @@ from azure.mgmt.batch import BatchManagementClient, models
 from support.emulator import wait_until
 
 from azure_batch_emulator.identity import directory, managed
+from azure_batch_emulator.management.api_versions import API_VERSIONS
 
 from ..helpers import completed, make_job, task
 from ..identity.test_tokens import credential, token
@@ -302,3 +303,50 @@ def test_identities_can_be_looked_up(secure):
         timeout=30,
     ).json()
     assert shown["name"] == "robot" and shown["properties"]["clientId"] == managed.client_id(IDENTITY)
+
+
+# Earlier api-versions
+
+
+def arm(secure, method, path, version, body=None):
+    url = f"{secure.url}/subscriptions/{directory.SUBSCRIPTION}/resourceGroups/{GROUP}/providers"
+    url += f"/Microsoft.Batch/batchAccounts/{ACCOUNT}{path}?api-version={version}"
+    headers = {
+        "Authorization": f"Bearer {token(secure, verify=None, scope='https://management.azure.com/.default')}"
+    }
+    return requests.request(method, url, json=body, headers=headers, timeout=30)
+
+
+OLD = {
+    "vmSize": "Standard_D2s_v3",
+    "deploymentConfiguration": {
+        "virtualMachineConfiguration": {
+            "imageReference": {"publisher": "microsoft-dsvm", "offer": "ubuntu-hpc", "sku": "2404"},
+            "nodeAgentSkuId": "batch.node.ubuntu 24.04",
+        }
+    },
+    "certificates": [],
+    "targetNodeCommunicationMode": "Simplified",
+    "resourceTags": {"a": "b"},
+}
+
+
+@pytest.mark.parametrize("version", API_VERSIONS[1:])
+def test_what_pools_had_in_earlier_versions(secure, version):
+    slots = "maxTasksPerNode" if version < "2021" else "taskSlotsPerNode"
+    made = arm(secure, "PUT", "/pools/old", version, {"properties": OLD | {slots: 2}})
+    assert made.status_code == 200, made.text
+    shown = arm(secure, "GET", "/pools/old", version).json()["properties"]
+    assert (shown["targetNodeCommunicationMode"], shown["currentNodeCommunicationMode"]) == (
+        "Simplified",
+    ) * 2
+    assert (shown["resourceTags"], shown[slots]) == ({"a": "b"}, 2)
+    now = arm(secure, "GET", "/pools/old", API_VERSIONS[0]).json()["properties"]
+    assert (
+        "targetNodeCommunicationMode" not in now
+        and "resourceTags" not in now
+        and now["taskSlotsPerNode"] == 2
+    )
+    used = arm(secure, "PUT", "/pools/old", version, {"properties": OLD | {"certificates": [{"id": "x"}]}})
+    assert (used.status_code, used.json()["error"]["code"]) == (400, "InvalidRestAPIForAccountSetting")
+    assert arm(secure, "PUT", "/pools/new", API_VERSIONS[0], {"properties": OLD}).status_code == 400

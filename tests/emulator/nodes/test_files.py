@@ -54,3 +54,13 @@ def test_only_what_is_empty_is_deleted_without_recursive(root):
         files.delete(files.find(root, "a"), recursive=False)
     files.delete(files.find(root, "a/deep"), recursive=False)
     assert not (root / "a" / "deep").exists()
+
+
+def test_links_in_a_circle_are_not_listed(root):
+    (root / "a").mkdir(exist_ok=True)
+    (root / "a" / "loop").symlink_to("loop")
+    (root / "a" / "up").symlink_to(root / "a")
+    found = {entry.name for entry in files.walk(root, recursive=True)}
+    assert "a/up" in found and "a/loop" not in found
+    with pytest.raises(BatchError):
+        files.find(root, "a/loop")

@@ -25,7 +25,12 @@ def plan(emulator):
         return send(emulator, "POST", "/-/faults", wanted)
 
     yield do
-    assert do(allocations=[], boots=0, startTasks=0, requests=[], lowPriorityCores=None).status_code == 200
+    assert (
+        do(
+            allocations=[], boots=0, startTasks=0, requests=[], lowPriorityCores=None, notFoundSeconds=None
+        ).status_code
+        == 200
+    )
 
 
 def states(client):
@@ -133,6 +138,8 @@ def test_capacity_boots_start_tasks_and_allocations(emulator, plan):
         {"requests": "slow"},
         {"requests": ["x"]},
         {"lowPriorityCores": 1.5},
+        {"notFoundSeconds": -1},
+        {"notFoundSeconds": "soon"},
     ],
 )
 def test_plans_that_make_no_sense(emulator, plan, body):

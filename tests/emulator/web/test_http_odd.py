@@ -1,5 +1,7 @@
 """Odd requests: whatever is sent, the answer is one of the service's, and never a 500."""
 
+from urllib.parse import quote
+
 import pytest
 from support.emulator import wait_until
 
@@ -108,3 +110,14 @@ def test_odd_paths_and_queries(emulator, method, path, status):
     send(emulator, "POST", "/jobs/job/tasks", {"id": "t", "commandLine": "true"})
     response = send(emulator, method, path)
     assert response.status_code == status, response.text
+
+
+@pytest.mark.parametrize("depth", [300, 3000])
+@pytest.mark.parametrize(
+    ("front", "back"), [("not ", ""), ("not (", ")"), ("(id eq 'a' or (id eq 'b' and ", "))")]
+)
+def test_filters_that_nest_deeply(emulator, depth, front, back):
+    depth = depth // len(front)
+    text = front * depth + "id eq 'x'" + back * depth
+    response = send(emulator, "GET", f"/pools?$filter={quote(text)}")
+    assert response.status_code in (200, 400), response.text

@@ -137,9 +137,14 @@ def test_pool_changes_and_node_views(emulator):
 
 def test_supported_images(emulator):
     client = emulator.client()
-    images = list(client.list_supported_images(filter="verificationType eq 'verified' and osType eq 'linux'"))
+    verified = "osType eq 'linux' and verificationType eq '{}'"
+    images = list(client.list_supported_images(filter=verified.format("verified")))
     docker = [i.image_reference.sku for i in images if "DockerCompatible" in (i.capabilities or [])]
-    assert {"2204", "2404"} <= set(docker) and len(images) > len(docker)
+    assert "2404" in docker and len(images) > len(docker)
+    others = {
+        i.image_reference.sku: i for i in client.list_supported_images(filter=verified.format("unverified"))
+    }
+    assert {"2204", "2404-arm64"} <= set(others) and "Generation2VMImage" in others["2204"].capabilities
 
 
 # Lists
@@ -311,7 +316,14 @@ def test_files_that_are_not_there(emulator):
     client = emulator.client()
     make_job(client, "idle", "nowhere")
     client.create_task("idle", task("t"))
-    error(send(emulator, "GET", "/jobs/idle/tasks/t/files"), 409, "TaskFilesUnavailable")
+    reason = "The files of the specified task cannot be accessed as the task "
+    details = error(send(emulator, "GET", "/jobs/idle/tasks/t/files"), 409, "OperationInvalidForCurrentState")
+    assert details["Reason"] == reason + "state is still active"
+    client.terminate_task("idle", "t")
+    details = error(
+        send(emulator, "GET", "/jobs/idle/tasks/t/files/stdout.txt"), 409, "OperationInvalidForCurrentState"
+    )
+    assert details["Reason"] == reason + "moved to completed state without running"
     error(send(emulator, "GET", "/jobs/idle/tasks/none/files"), 404, "TaskNotFound")
     make_pool(client, "gone")
     make_job(client, "j", "gone")
@@ -327,3 +339,20 @@ def test_conflicts_reach_the_client(emulator):
     with pytest.raises(ResourceExistsError) as caught:
         make_pool(client, "POOL", nodes=0)
     assert caught.value.error.code == "PoolExists"
+
+
+def test_a_filter_on_exit_codes_finds_only_tasks_that_have_one(emulator):
+    client = emulator.client()
+    make_job(client, "codes", "nowhere")
+    client.create_task("codes", task("t"))
+    assert not list(client.list_tasks("codes", filter="executionInfo/exitCode ne 0"))
+
+
+def test_what_was_made_is_named_in_a_header(emulator):
+    make_pool(emulator.client(), nodes=0)
+    made = send(emulator, "POST", "/jobs", {"id": "named", "poolInfo": {"poolId": "pool"}})
+    assert made.headers["DataServiceId"] == f"{emulator.url}/jobs/named"
+    body = send(emulator, "GET", "/pools/pool").json()
+    machine = {"virtualMachineConfiguration": body["virtualMachineConfiguration"], "vmSize": body["vmSize"]}
+    made = send(emulator, "POST", "/pools", {"id": "other"} | machine)
+    assert made.headers["DataServiceId"] == f"{emulator.url}/pools/other"

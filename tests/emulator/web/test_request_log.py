@@ -11,6 +11,7 @@ from azure.core.exceptions import HttpResponseError
 from support.emulator import running_emulator, wait_until
 
 from ..helpers import make_job, make_pool, shell, task, text
+from ..identity.test_tokens import request_token
 from ..service.test_command import refusal
 
 SECRET = "sig=Zm9vYmFyYmF6"
@@ -59,6 +60,17 @@ def test_errors_have_their_code(logged):
     line = entry(read, path="/pools/none")
     assert (line["status"], line["errorCode"], line["operation"]) == (404, "PoolNotFound", "get_pool")
     assert line["bytesOut"] > 100
+
+
+def test_tokens_and_resource_manager_have_operations(logged):
+    emulator, read = logged
+    tenant = "/11111111-2222-3333-4444-555555555555/oauth2/v2.0/token"
+    requests.post(emulator.url + tenant, data={}, timeout=10)
+    assert entry(read, path=tenant)["operation"] == "SignIn.token"
+    given = request_token(emulator, scope="https://management.azure.com/.default").json()["access_token"]
+    headers = {"Authorization": f"Bearer {given}"}
+    requests.get(f"{emulator.url}/subscriptions?api-version=2022-12-01", headers=headers, timeout=10)
+    assert entry(read, path="/subscriptions")["operation"] == "GET /subscriptions"
 
 
 def test_refused_before_it_is_known(logged):

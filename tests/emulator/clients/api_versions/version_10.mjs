@@ -67,13 +67,13 @@ await client.job.add({ id: "job", poolInfo: { poolId: "pool" } });
 await client.task.add("job", { id: "first", commandLine: "/bin/sh -c 'echo hello; exit 2'" });
 const many = Array.from({ length: 30 }, (_, i) => ({ id: `t${i}`, commandLine: "true" }));
 const added = await client.task.addCollection("job", many);
-assert.deepEqual(new Set(added.value.map((one) => one.status)), new Set(["success"]));
+assert.deepEqual(new Set(added.value.map((one) => one.status)), new Set(["Success"])); // as recorded for its api-version
 const first = await until(async () => {
   const task = await client.task.get("job", "first");
   return task.state === "completed" && task;
 });
 assert.equal(first.executionInfo.exitCode, 2);
-assert.equal(first.executionInfo.result, "failure");
+assert.equal(first.executionInfo.result, "Failure");
 assert.equal(first.nodeInfo.nodeId, node.id);
 let page = await client.task.list("job", { taskListOptions: { maxResults: 12, select: "id,state" } });
 const listed = [...page];

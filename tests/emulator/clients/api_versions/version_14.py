@@ -40,7 +40,7 @@ def until(find, seconds=30):
     return found
 
 
-def make_pool(client, pool_id="pool", nodes=1, **more):
+def make_pool(client, pool_id="pool", nodes=1, wait=True, **more):
     client.pool.add(
         models.PoolAddParameter(
             id=pool_id,
@@ -50,7 +50,8 @@ def make_pool(client, pool_id="pool", nodes=1, **more):
             **more,
         )
     )
-    until(lambda: [node.state for node in client.compute_node.list(pool_id)] == ["idle"] * nodes)
+    if wait:
+        until(lambda: [node.state for node in client.compute_node.list(pool_id)] == ["idle"] * nodes)
 
 
 def make_job(client, job_id="job", **more):
@@ -143,13 +144,16 @@ def retired(client):
 
 
 def autoscale(client):
-    make_pool(client, nodes=0)
     formula = "$TargetDedicatedNodes = 1;"
-    client.pool.enable_auto_scale("pool", formula, timedelta(minutes=5))
+    scale = {"enable_auto_scale": True, "auto_scale_formula": formula}
+    make_pool(client, nodes=None, wait=False, **scale, auto_scale_evaluation_interval=timedelta(minutes=6))
     run = client.pool.evaluate_auto_scale("pool", "$TargetDedicatedNodes = 1; mine = 3;")
     assert "mine=3" in run.results and run.error is None
     until(lambda: client.pool.get("pool").current_dedicated_nodes == 1)
     assert client.pool.get("pool").auto_scale_run.results.startswith("$TargetDedicatedNodes=1;")
+    until(lambda: client.pool.get("pool").allocation_state == "steady")
+    client.pool.enable_auto_scale("pool", formula, timedelta(minutes=5))
+    assert client.pool.get("pool").auto_scale_evaluation_interval == timedelta(minutes=5)
     client.pool.disable_auto_scale("pool")
     assert client.pool.get("pool").enable_auto_scale is False
     refused("OperationInvalidForCurrentState", 409, client.pool.evaluate_auto_scale, "pool", formula)

@@ -274,12 +274,16 @@ def test_every_method_is_in_the_table():
 
 
 def test_samples_come_late():
-    """The documentation's example: with the last minute missing, ten minutes hold 18 of 20 samples."""
+    """Those of the last minute are missing, and not asked for: in the steady state the percentage is 100."""
     late = {"samples": range(40), "delay": 60}
-    assert value("len($PendingTasks.GetSample(TimeInterval_Minute * 10, 80))", **late) == "18"
-    error = failure("x = $PendingTasks.GetSample(TimeInterval_Minute * 10, 95)", **late)
-    assert error.code == "InsufficientSampleData" and "wanted 95%, received 90%" in error.detail
-    assert value("$PendingTasks.GetSamplePercent(180 * TimeInterval_Second)", **late) == "66.6666666666667"
+    assert value("len($PendingTasks.GetSample(TimeInterval_Minute * 10, 100))", **late) == "18"
+    assert value("$PendingTasks.GetSamplePercent(180 * TimeInterval_Second)", **late) == "100"
+
+
+@pytest.mark.parametrize(("taken", "percent"), [(2, "0"), (3, "25"), (5, "75"), (6, "100"), (7, "100")])
+def test_only_the_first_minutes_are_short_of_samples(taken, percent):
+    late = {"samples": range(taken), "delay": 60}
+    assert value("$PendingTasks.GetSamplePercent(180 * TimeInterval_Second)", **late) == percent
 
 
 def test_the_newest_sample_is_the_newest_that_has_come():

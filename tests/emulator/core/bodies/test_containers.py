@@ -5,7 +5,7 @@ import pytest
 from azure_batch_emulator.core.bodies.pool_properties import check_properties
 from azure_batch_emulator.core.bodies.pool_specs import start_task
 from azure_batch_emulator.core.bodies.task_specs import task_spec
-from azure_batch_emulator.nodes.workspace import visible
+from azure_batch_emulator.nodes.environment import visible
 from azure_batch_emulator.protocol.errors import BatchError
 
 from ..builders import Driver, pool_body, task_body

@@ -198,7 +198,11 @@ def test_container_settings_go_with_the_pool(driver):
     container = {"containerConfiguration": {"type": "dockerCompatible"}}
     machine = pool_body()["virtualMachineConfiguration"] | container
     driver.pool("later", virtualMachineConfiguration=machine)
-    assert task.execution.failure.code == "TaskSchedulingConstraintFailed"
+    assert task.execution.failure.code == "ContainerTaskSettingsNotFound"
+    now = driver.do(tasks.create, early, task_body("now"))
+    driver.advance()
+    assert now.execution.failure.code == "ContainerTaskSettingsNotFound", "it is taken, and then fails"
+    assert now.execution.exit_code is None and now.execution.result == "failure"
 
 
 # Dependencies and exit conditions
@@ -233,7 +237,8 @@ def test_a_failed_dependency_blocks_unless_told_otherwise(driver):
 def test_dependencies_need_the_jobs_consent(driver):
     job = driver.job()
     body = task_body("x", dependsOn={"taskIds": ["a"]})
-    assert code_of(driver.do, tasks.create, job, body) == "TaskDependenciesNotSpecifiedOnJob"
+    assert code_of(driver.do, tasks.create, job, body) == "UnsupportedProperty"
+    driver.task(job, "none", dependsOn={"taskIds": [], "taskIdRanges": []})
     long = task_body("y", dependsOn={"taskIds": ["a" * 64] * 1001})
     job = driver.job("j2", usesTaskDependencies=True)
     assert code_of(driver.do, tasks.create, job, long) == "TaskDependencyListTooLong"
@@ -289,3 +294,18 @@ def test_upload_failures_have_their_own_exit_condition():
 def test_the_jobs_retries_are_for_tasks_without_constraints(driver, given, retries):
     task = driver.task(driver.job(constraints={"maxTaskRetryCount": 2}), **given)
     assert task.spec["constraints"]["maxTaskRetryCount"] == retries
+
+
+def test_a_job_that_a_task_disabled_completes_when_all_its_tasks_are(driver):
+    driver.pool()
+    job = driver.job(onTaskFailure="performexitoptionsjobaction", onAllTasksComplete="noaction")
+    conditions = {"default": {"jobAction": "disable"}}
+    driver.task(job, "bad", exitConditions=conditions)
+    driver.task(job, "other")
+    job.spec["onAllTasksComplete"] = "terminatejob"
+    driver.end(driver.run_of("bad"), 1)
+    driver.advance()
+    assert job.state == "disabled", "one is not complete"
+    driver.do(tasks.terminate, job, job.tasks["other"])
+    driver.advance()
+    assert (job.state, job.reason) == ("completed", "AllTasksComplete")

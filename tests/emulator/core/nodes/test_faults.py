@@ -129,8 +129,8 @@ def test_formulas_see_preempted_nodes():
     pool = spot(driver, 2)
     driver.do(faults.set_capacity, 2)
     formula = "$TargetDedicatedNodes = $PreemptedNodeCount; $TargetLowPriorityNodes = 2"
-    driver.do(scaling.enable, pool, {"autoScaleFormula": formula})
-    driver.advance(2)
+    driver.do(scaling.enable, pool, {"autoScaleFormula": formula, "autoScaleEvaluationInterval": "PT5M"})
+    driver.advance(300)
     assert pool.dedicated == 1
 
 

@@ -1,5 +1,7 @@
 """Pools, their nodes and start tasks in the core, without a thread, a clock or a file."""
 
+import json
+
 import pytest
 
 from azure_batch_emulator.core.entities import Failed
@@ -204,3 +206,70 @@ def test_scheduling_can_be_disabled(driver):
     assert task.state == "active"
     driver.do(node_operations.enable_scheduling, node)
     assert task.state == "preparing" and node.state == "running"
+
+
+# Images and sizes
+
+
+def image(offer, sku, publisher="canonical", agent="batch.node.ubuntu 24.04"):
+    reference = {"publisher": publisher, "offer": offer, "sku": sku}
+    return {"imageReference": reference, "nodeAgentSKUId": agent}
+
+
+@pytest.mark.parametrize(
+    ("machine", "size", "reason"),
+    [
+        (image("ubuntu-24_04-lts", "server"), "Standard_D2_v3", "cannot boot Hypervisor Generation '2'"),
+        (image("ubuntu-24_04-lts", "server"), "Standard_D1_v2", "cannot boot Hypervisor Generation '2'"),
+        (
+            image("ubuntu-24_04-lts", "server-gen1"),
+            "Standard_D2ds_v6",
+            "cannot boot Hypervisor Generation '1'",
+        ),
+        (image("ubuntu-hpc", "2404-arm64", "microsoft-dsvm"), "Standard_D2s_v3", "Arm64"),
+        (image("ubuntu-24_04-lts", "server-gen1"), "Standard_D1_v2", None),
+        (image("ubuntu-24_04-lts", "server"), "Standard_D2s_v3", None),
+        (image("ubuntu-24_04-lts", "server"), "Standard_D2ds_v6", None),
+    ],
+)
+def test_a_size_boots_images_of_its_generations(driver, machine, size, reason):
+    pool = driver.pool(nodes=1, vmSize=size, virtualMachineConfiguration=machine)
+    shown = views.pool(pool, "")
+    assert (pool.allocation.state, len(pool.nodes)) == ("steady", 0 if reason else 1)
+    if reason:
+        (error,) = shown["resizeErrors"]
+        values = {value["name"]: value["value"] for value in error["values"]}
+        assert error["code"] == "AllocationFailed" and reason in values["Reason"]
+        assert json.loads(values["Provider Error Json"])["error"]["message"] == values["Reason"]
+    else:
+        assert "resizeErrors" not in shown
+
+
+def test_microsofts_samples_find_their_image(driver):
+    driver.pool(virtualMachineConfiguration=image("ubuntu-24_04-lts", "server-gen1"))
+    jammy = image("0001-com-ubuntu-server-jammy", "22_04-lts-gen2", agent="batch.node.ubuntu 22.04")
+    driver.pool("second", virtualMachineConfiguration=jammy)
+
+
+# Consistency
+
+
+def test_what_was_made_may_not_be_found_yet():
+    driver = Driver(Profile(not_found=(2, 2)))
+    driver.pool()
+    driver.job()
+    look = {"PoolNotFound": lambda m: m.pool("pool"), "JobNotFound": lambda m: m.job("job")}
+    for code, find in look.items():
+        assert code_of(driver.do, find) == code
+    assert code_of(driver.do, pools.create, pool_body()) == "PoolBeingCreated"
+    driver.advance(2)
+    for find in look.values():
+        assert driver.do(find)
+    assert code_of(driver.do, pools.create, pool_body()) == "PoolExists"
+
+
+@pytest.mark.parametrize("code", ["BatchOutOfCapacity", "OverconstrainedAllocationRequestError"])
+def test_errors_of_the_provider_come_with_its_text(driver, code):
+    driver.machine.plan.allocations = [code]
+    (error,) = views.pool(driver.pool(), "")["resizeErrors"]
+    assert error["code"] == code and "Provider Error Json" in {value["name"] for value in error["values"]}

@@ -16,7 +16,7 @@ from support.running import Running
 from azure_batch_emulator.core.entities import Ended
 from azure_batch_emulator.nodes.runners import ContainerSpec, NodeSpec, make_runner
 from azure_batch_emulator.nodes.runners.base import Kills
-from azure_batch_emulator.nodes.runners.process import ProcessRunner, kill_session
+from azure_batch_emulator.nodes.runners.process import ProcessRunner, Started
 
 
 @pytest.fixture
@@ -66,12 +66,22 @@ def test_environment_is_exact(runner, launch, monkeypatch):
         "AZ_BATCH_TASK_ID",
         "PATH",
         "HOME",
-        "LANG",
-        "TMPDIR",
     }
     assert seen["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
-    assert Path(seen["TMPDIR"]).is_relative_to(task.task_dir)
+    assert {path.name for path in task.task_dir.iterdir()} == {"wd", "stdout.txt", "stderr.txt"}
     assert Path(seen["HOME"]).is_relative_to(task.task_dir)
+
+
+def test_what_a_node_gives_a_task(runner, launch):
+    own = {
+        "AZ_BATCH_NODE_SHARED_DIR": "/n/shared",
+        "AZ_BATCH_TASK_WORKING_DIR": "/n/t/wd",
+        "AZ_BATCH_TASK_USER": "_azbatch",
+    }
+    task = launch("env", own)
+    assert runner.run(task).exit_code == 0
+    seen = dict(line.split("=", 1) for line in out(task).splitlines())
+    assert seen["PATH"].endswith(":/n/shared:/n/t/wd") and seen["USER"] == "_azbatch"
 
 
 def test_the_tasks_own_path_wins(runner, launch):
@@ -103,9 +113,9 @@ def test_what_cannot_start(runner, launch, command_line, code):
     assert (ended.failure.category, ended.failure.code) == ("UserError", code)
 
 
-def test_a_signal_is_128_and_its_number(runner, launch):
+def test_a_signal_is_its_negative_number(runner, launch):
     task = launch("sh -c 'kill -ABRT $$'")
-    assert runner.run(task) == Ended(128 + signal.SIGABRT, None)
+    assert runner.run(task) == Ended(-signal.SIGABRT, None)
 
 
 def test_kill_takes_children_too(runner, launch):
@@ -115,7 +125,7 @@ def test_kill_takes_children_too(runner, launch):
     child = psutil.Process(int(out(task)))
     runner.kill(task.run_id)
     runner.kill(task.run_id)
-    assert running.join() == Ended(128 + signal.SIGTERM, None)
+    assert running.join() == Ended(-signal.SIGTERM, None)
     wait_until(lambda: ended(child))
     assert "never" not in out(task)
 
@@ -138,7 +148,7 @@ def test_what_ignores_the_request_is_killed(launch):
     running = Running(runner, task)
     wait_until(lambda: (task.task_dir / "stdout.txt").exists() and out(task).strip())
     runner.kill(task.run_id)
-    assert running.join() == Ended(128 + signal.SIGKILL, None)
+    assert running.join() == Ended(-signal.SIGKILL, None)
 
 
 def test_a_task_can_clean_up_in_the_grace(runner, launch):
@@ -164,7 +174,25 @@ def test_what_a_task_leaves_behind_ends_with_it(runner, launch):
     wait_until(lambda: not psutil.pid_exists(pid) or ended(psutil.Process(pid)))
 
 
-def test_what_is_started_while_a_session_is_killed_ends_too(monkeypatch):
+@pytest.mark.parametrize("how", ["its end", "a kill"])
+def test_a_session_of_its_own_ends_with_the_task(runner, launch, how):
+    """As `setsid`, `daemon` or `nohup` make one."""
+    task = launch(
+        "python -c '"
+        "import os, subprocess, time; "
+        'print(subprocess.Popen(["sleep", "600"], start_new_session=True).pid, flush=True); '
+        f"time.sleep({0 if how == 'its end' else 600})'"
+    )
+    running = Running(runner, task)
+    wait_until(lambda: (task.task_dir / "stdout.txt").exists() and out(task).strip())
+    if how == "a kill":
+        runner.kill(task.run_id)
+    running.join()
+    child = int(out(task))
+    wait_until(lambda: not psutil.pid_exists(child) or ended(psutil.Process(child)))
+
+
+def test_what_is_started_while_a_session_is_killed_ends_too(monkeypatch, tmp_path):
     every, seen = psutil.pids, []
 
     def late():
@@ -176,7 +204,7 @@ def test_what_is_started_while_a_session_is_killed_ends_too(monkeypatch):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as leader:
         child = psutil.Process(int(leader.stdout.readline()))
         monkeypatch.setattr(psutil, "pids", late)
-        kill_session(leader.pid)
+        Started(leader, tmp_path).kill()
     wait_until(lambda: ended(child))
 
 
@@ -185,7 +213,7 @@ def test_close_ends_all_and_stays_closed(runner, launch):
     runs = [Running(runner, task) for task in tasks]
     wait_until(lambda: all((t.task_dir / "stdout.txt").exists() and out(t) for t in tasks))
     runner.close()
-    assert [r.join().exit_code for r in runs] == [128 + signal.SIGTERM] * 3
+    assert [r.join().exit_code for r in runs] == [-signal.SIGTERM] * 3
     assert runner.run(launch("true")) == Ended(None, None)
 
 

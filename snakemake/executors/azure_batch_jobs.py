@@ -1,0 +1,156 @@
+"""What the DAG tells of a run on Azure Batch before it begins, in a dry run too: jobs that no node can take, and parts
+of the workflow that tasks have no use for."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from snakemake.azure.batch.os_images import OsImages
+from snakemake.azure.batch.placement import Placement
+from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize, vm_size
+from snakemake.azure.settings import ExecutorSettings, SettingsError, resolve
+from snakemake.executors.azure_batch_tasks import demand
+from snakemake.io import is_flagged
+
+JOBS_OF_A_RULE = 100
+"""So many jobs of a rule whose resources are functions are looked at: each evaluates them."""
+
+
+def check_dag(workflow: Any, given: ExecutorSettings | None, warn: Callable[[str], None]) -> None:
+    """
+    Raises
+    ------
+    SettingsError: an option has no meaning here, or a job or a group fits no node.
+    """
+    settings = resolve(given or ExecutorSettings())
+    _check_options(workflow)
+    every = list(workflow.dag.needrun_jobs())
+    elsewhere = [job for job in every if not _is_local_rule(workflow, job.rule)]
+    jobs = [job for job in elsewhere if not _has_local_file(job)]
+    _check_sizes({job.rule for job in jobs})
+    if settings.pool_id is None:
+        _check_demands(Placement(settings, OsImages((), _NEVER, None)), _samples(workflow, jobs))
+    _tell_of_local_files(filter(_has_local_file, elsewhere), warn)
+    _tell_of_rules(jobs, warn)
+
+
+def _is_local_rule(workflow: Any, rule: Any) -> bool:
+    """As Snakemake has it for runs on other machines; in a dry run it says that all jobs are local."""
+    is_one = rule.name in workflow._localrules or rule.norun or rule.is_template_engine
+    return rule.group is None and is_one
+
+
+def _has_local_file(job: Any) -> bool:
+    return any(is_flagged(file, "local") for file in [*job.input, *job.output])
+
+
+_NEVER: Any = None  # no image is chosen here
+
+
+def _check_options(workflow: Any) -> None:
+    remote = workflow.remote_execution_settings
+    if remote.immediate_submit:
+        raise SettingsError(
+            "--immediate-submit has no meaning on Azure Batch, where snakemake watches its tasks and then deletes the "
+            "pool: leave it out."
+        )
+    if remote.jobscript is not None:
+        raise SettingsError(
+            "--jobscript has no meaning on Azure Batch, where no script is submitted: leave it out, and use "
+            "--precommand for a shell command that comes before each job."
+        )
+
+
+def _check_sizes(rules: Iterable[Any]) -> None:
+    """VM sizes that rules name outright are looked up now, and not when their jobs are ready, hours later."""
+    for rule in rules:
+        size = rule.resources.get("az_vm_size")
+        if size is None or size.is_evaluable() or not size.value:
+            continue
+        try:
+            vm_size(str(size.value))
+        except UnknownVmSize as e:
+            raise SettingsError(f"Rule {rule.name}: {e} Set its resource az_vm_size.") from None
+
+
+def _samples(workflow: Any, jobs: Iterable[Any]) -> list[tuple[str, Any]]:
+    """Names and jobs to look at: all groups, one job of a rule with constant resources, some of one without."""
+    found: dict[int, tuple[str, Any]] = {}
+    count: dict[str, int] = defaultdict(int)
+    for job in jobs:
+        if group := workflow.dag.get_job_group(job):
+            found[id(group)] = (f"Group {group.groupid}", group)
+            continue
+        count[job.rule.name] += 1
+        constant = not any(resource.is_evaluable() for resource in job.rule.resources.values())
+        if count[job.rule.name] <= (1 if constant else JOBS_OF_A_RULE):
+            found[id(job)] = (f"Rule {job.rule.name}", job)
+    return list(found.values())
+
+
+def _check_demands(placement: Placement, samples: Iterable[tuple[str, Any]]) -> None:
+    for name, job in samples:
+        try:
+            wanted = demand(job)
+        except SettingsError as e:
+            raise SettingsError(f"{name}: {e}") from None
+        except (WorkflowError, OSError):
+            continue  # what cannot be evaluated yet is looked at when the job is ready
+        try:
+            placement.place(wanted)
+        except (SettingsError, UnknownVmSize, DoesNotFit) as e:
+            raise SettingsError(f"{name}: {e}") from None
+
+
+def _tell_of_local_files(jobs: Iterable[Any], warn: Callable[[str], None]) -> None:
+    if names := sorted({job.rule.name for job in jobs}):
+        warn(
+            f"Jobs of {_rules(names)} run on this machine, and not on Azure Batch: they have a file that is marked "
+            "with local(...)."
+        )
+
+
+def _tell_of_rules(jobs: list[Any], warn: Callable[[str], None]) -> None:
+    """What is no error, but not what it looks like."""
+    rules = {job.rule.name: job.rule for job in jobs}
+    full = sorted(name for name, rule in rules.items() if rule.shadow_depth in ("full", "shallow"))
+    if full:
+        warn(
+            f"The shadow folders of {_rules(full)} hold what lies in a task's working directory, which are the "
+            'workflow\'s sources: other files are in storage. Use shadow: "minimal", and list what the rule needs '
+            "as its input."
+        )
+    contained = sorted(
+        name for name, rule in rules.items() if rule.container_img and not rule.is_containerized
+    )
+    if contained:
+        warn(
+            f"The container images of {_rules(contained)} are not used: all tasks run in the image of "
+            "--container-image, which has to hold the software of these rules."
+        )
+    for name in sorted(rules):
+        if path := _literal(next(job for job in jobs if job.rule.name == name)):
+            warn(
+                f"The command of rule {name} names {path} itself: write {{input}} or {{output}} (or a parameter made "
+                "from them) in its place, since in storage the file lies elsewhere while the job runs."
+            )
+
+
+def _rules(names: list[str]) -> str:
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return f"the rule{'s' if len(names) > 1 else ''} {shown}"
+
+
+def _literal(job: Any) -> str | None:
+    """A path of an input or output file that stands literally in the job's shell command."""
+    command = job.rule.shellcmd
+    if not command:
+        return None
+    for file in [*job.output, *job.input]:
+        path = job.literal_path(file)
+        if path and len(path) > 2 and re.search(rf"(?<![\w/.{{-]){re.escape(path)}(?![\w/-])", command):
+            return str(path)
+    return None

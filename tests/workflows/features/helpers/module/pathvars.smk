@@ -1,0 +1,3 @@
+rule write:
+    output: "<results>/x.txt"
+    shell: "echo module > {output}"

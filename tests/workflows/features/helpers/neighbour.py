@@ -1,0 +1,2 @@
+def text():
+    return "of the neighbour\n"
