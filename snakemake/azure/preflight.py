@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from snakemake.azure.batch import ids, vm_sizes
 from snakemake.azure.batch.client import Batch, BatchError
@@ -284,6 +285,7 @@ def check_blob_access(account: "BlobAccount", prefix: str) -> None:
     from snakemake.azure.blob.errors import error_code, explained
     from snakemake.azure.blob.service import connect
 
+    _check_permissions(account)
     container, _, path = prefix.partition("/")
     with connect(account) as service, explained(account, prefix):
         pages = service.get_container_client(container).list_blobs(
@@ -294,3 +296,16 @@ def check_blob_access(account: "BlobAccount", prefix: str) -> None:
         except ResourceNotFoundError as e:
             if error_code(e) != "ContainerNotFound":
                 raise
+
+
+def _check_permissions(account: "BlobAccount") -> None:
+    """What a SAS of the user's own says that it may do; one with a stored access policy does not say it."""
+    given = parse_qs(account.sas or "").get("sp")
+    if not given:
+        return
+    needed = {"r": "read", "w": "write", "d": "delete", "l": "list"}
+    if missing := [name for letter, name in needed.items() if letter not in given[0]]:
+        raise SettingsError(
+            f"The SAS in {account.source} lacks the permission to {' and to '.join(missing)}, which runs and their "
+            "tasks need: create one with sp=rwdlc, and set it there."
+        )

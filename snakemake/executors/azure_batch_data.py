@@ -19,6 +19,7 @@ from snakemake.azure.blob.files import walk
 from snakemake.azure.blob.parallel import in_parallel
 from snakemake.azure.blob.storage import StorageProvider
 from snakemake.azure.blob.store import BlobStore
+from snakemake.executors.azure_batch_inputs import sources
 from snakemake.logging import logger
 
 UPLOAD, DOWNLOAD = "--az-batch-upload", "--az-batch-download"
@@ -51,9 +52,8 @@ def upload(workflow: Any, dryrun: bool) -> None:
     provider.beside = lambda query: _here(query, prefix)
     try:
         _build(workflow)
-        paths = {
-            f.storage_object.query: _here(f.storage_object.query, prefix) for f in _sources(workflow.dag)
-        }
+        queries = {file.storage_object.query for _, file in sources(workflow.dag, workflow.dag.jobs)}
+        paths = {query: _here(query, prefix) for query in queries}
     finally:
         provider.beside = None
     moves = list(_newer_here(provider.store, {q: p for q, p in paths.items() if p is not None}))
@@ -123,13 +123,6 @@ def _here(query: str, prefix: str) -> Path | None:
     """The file's path below the working directory, None if there is none."""
     path = Path(query.removeprefix(f"{prefix}/"))
     return path if query.startswith(f"{prefix}/") and path.exists() else None
-
-
-def _sources(dag: Any) -> Iterator[Any]:
-    """Inputs in storage that no job of the DAG makes."""
-    for job in dag.jobs:
-        made = {f for files in dag.dependencies[job].values() for f in files}
-        yield from (f for f in job.input if f.is_storage and f not in made)
 
 
 def _newer_here(store: BlobStore, paths: dict[str, Path]) -> Iterator[Move]:

@@ -13,7 +13,7 @@ rule all:
 rule one:
     input: "in/a.txt", "in/folder", "there.txt"
     output: "out/a.txt", temp("mid")
-    shell: "cat {input[0]} {input[1]}/* {input[2]} > {output[0]}; touch {output[1]}"
+    shell: "cat {input[0]} {input[1]}/b.txt {input[2]} > {output[0]}; touch {output[1]}"
 
 rule two:
     input: "out/a.txt"
