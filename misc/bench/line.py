@@ -50,7 +50,7 @@ def line(port: int, megabits: float, round_trip: float) -> Iterator[Line]:
             there_reader, there = await asyncio.open_connection("127.0.0.1", port, limit=PACKET)
             made.ends.add(there)
             await asyncio.gather(_carry(reader, there, made.up), _carry(there_reader, writer, made.down))
-        except OSError:
+        except (OSError, asyncio.CancelledError):  # the latter at the line's end
             writer.close()
 
     async def serve() -> asyncio.Server:
