@@ -29,6 +29,7 @@ from ..web.auth import Authenticator, SharedKey, Tokens
 from ..web.connections import Connections
 from ..web.control import Control
 from ..web.control_routes import ControlRoutes
+from ..web.dates import Dates
 from ..web.fault_injection import FaultInjection
 from ..web.request_faults import RequestFaults
 from ..web.request_log import RequestLog
@@ -115,6 +116,7 @@ class Emulator:
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                date_header=False,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=1,
             )
@@ -147,6 +149,7 @@ class Emulator:
             ControlRoutes(self._control, authenticator),
             self.key,
         )
+        app = Dates(app, self._clock.now)
         app = Visitors(app, self.host, (lambda _: True) if self._accept_published_key else connections.own)
         return app if self._request_log is None else RequestLog(app, self._request_log)
 

@@ -5,7 +5,18 @@ import signal
 import sys
 from collections.abc import Callable
 
-from misc.bench import batch_requests, cache, copies, dryrun, emulator, lines, overhead, scale, transfers
+from misc.bench import (
+    batch_requests,
+    cache,
+    copies,
+    dryrun,
+    emulator,
+    lines,
+    overhead,
+    scale,
+    takeover,
+    transfers,
+)
 
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "overhead": lambda _: overhead.run(),
@@ -17,6 +28,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "dryrun": lambda o: dryrun.run(o.inputs, o.plugin_inputs),
     "emulator": lambda _: emulator.run(),
     "scale": lambda o: scale.run(o.jobs, o.latency / 1000),
+    "takeover": lambda o: takeover.run(o.tasks),
 }
 
 
@@ -40,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--jobs", type=int, nargs="+", default=[1000, 5000, 10000], help="scale: sizes (1000 5000 10000)"
     )
+    made.add_argument("--tasks", type=int, default=200, help="takeover: running tasks (%(default)s)")
     made.add_argument("--latency", type=float, default=50, help="scale: milliseconds (%(default)s)")
     return made
 

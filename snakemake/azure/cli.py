@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from snakemake.azure import migration
+from snakemake.azure import last_run, migration
 from snakemake.azure.secrets import HIDDEN, SHORTEST, remember, without_secrets
 
 if TYPE_CHECKING:
@@ -46,6 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Run each job as a task of Azure Batch, in a container (same as --executor az-batch). Needs "
         "--az-batch-account-url, --default-storage-prefix az://CONTAINER/PREFIX and --container-image.",
+    )
+    group.add_argument(
+        "--az-batch-sweep",
+        nargs="?",
+        const="list",
+        choices=["list", "delete"],
+        help="List what runs that are over have left in the Batch account (pools, Batch jobs) and beside their files "
+        "in storage, by run, with age and cost so far; with 'delete', delete it. What belongs to a run that goes on is "
+        "never touched. Needs no workflow; with --default-storage-prefix also finds what has no pool any more.",
     )
     group.add_argument(
         "--default-remote-provider",
@@ -96,11 +105,14 @@ def apply_arguments(args: argparse.Namespace) -> None:
     ------
     WorkflowError: options that contradict each other, or are missing or malformed.
     """
+    last_run.place = None
     _apply_remote_names(args)
     _apply_storage_plugin(args)
     migration.apply_options(args)
     if args.az_batch_download:
         args.targets = {*(args.targets or ()), *args.az_batch_download}
+    if args.az_batch_sweep:
+        sys.exit(_sweep(args))
     if args.az_batch or _given(getattr(args, "az_batch_config", None)):
         _choose_executor(args)
     if args.executor == EXECUTOR:
@@ -252,11 +264,36 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
             "The place for the workflow's files is missing: give --default-storage-prefix az://CONTAINER/PREFIX."
         )
     prefix = preflight.blob_prefix(args.default_storage_prefix)
-    preflight.container_image(resolved, args.container_image)
+    image = preflight.container_image(resolved, args.container_image)
     if emulator:
         _point_at_azurite()
-    preflight.check_blob_access(_blob_account(args), prefix)
+    blobs = _blob_account(args)
+    preflight.check_blob_access(blobs, prefix)
+    # What a run that died left half done is found by its record, or else by Snakemake's own, and is run again.
+    args.rerun_incomplete = True
+    last_run.place = last_run.Place(BatchAccount.resolve(resolved), blobs, prefix, image)
     parsing.watch()
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    """Says, and deletes if told, what runs have left; the exit code."""
+    from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+
+    from snakemake.azure import preflight, settings
+    from snakemake.azure.batch.account import BatchAccount
+    from snakemake.azure.batch.client import Batch
+    from snakemake.azure.sweep import sweep
+
+    resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
+    preflight.validate(resolved)
+    if settings.is_emulator(resolved.account_url or ""):
+        _point_at_azurite()
+    prefixes = [preflight.blob_prefix(args.default_storage_prefix)] if args.default_storage_prefix else []
+    batch = Batch(BatchAccount.resolve(resolved))
+    try:
+        return sweep(batch, _blob_account(args), prefixes, args.az_batch_sweep == "delete", print)
+    finally:
+        batch.close()
 
 
 def _blob_account(args: argparse.Namespace) -> "BlobAccount":

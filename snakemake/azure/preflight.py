@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 from snakemake.azure.batch import ids, vm_sizes
 from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.batch.lease import LEAST, MOST
 from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import ExistingPool
 from snakemake.azure.batch.pools import PoolError
@@ -34,6 +35,7 @@ DEFAULT_IMAGE = "snakemake-azbatch"
 """Name of the image that `make image` builds; its tag is Snakemake's version."""
 
 _UPSTREAM = re.compile(r"(?:(?:index\.|registry-1\.)?docker\.io/)?snakemake/snakemake(?:[:@].*)?")
+ON_EXIT = ("delete", "detach")
 
 # https://learn.microsoft.com/azure/batch/batch-quota-limit
 MAX_TASK_RETRIES = 100
@@ -69,6 +71,11 @@ def validate(settings: ExecutorSettings) -> None:
     _bounds(settings.patience, 0, None, "patience", "give")
     _bounds(settings.task_timeout, 0, None, "task-timeout", "give")
     _bounds(settings.sas_hours, 1, None, "sas-hours", "give")
+    _bounds(settings.lease, LEAST, MOST, "lease", "give")
+    if settings.on_exit not in ON_EXIT:
+        raise SettingsError(
+            f"--az-batch-on-exit {settings.on_exit} is none of the choices: give {' or '.join(ON_EXIT)}."
+        )
     if settings.pool_id is not None and not ids.is_valid(settings.pool_id):
         raise SettingsError(
             f"--az-batch-pool-id {settings.pool_id!r} is not an id of a pool: Batch allows 1 to 64 letters, "

@@ -115,6 +115,18 @@ class ExecutorSettings(ExecutorSettingsBase):
         default=168,
         metavar="HOURS",
     )
+    lease: int = option(
+        "Minutes for which a pool keeps its nodes when its client, which renews this all the time, is gone. Tasks that "
+        "run then come to their end.",
+        default=30,
+        metavar="MINUTES",
+    )
+    on_exit: str = option(
+        "What becomes of what is under way when the run is ended by Ctrl-C or a signal: 'delete' ends the tasks and "
+        "deletes all that the run has made, 'detach' leaves them to the next run, and the pool to its lease.",
+        default="delete",
+        metavar="delete|detach",
+    )
     config: Path | None = option(
         "YAML file with the keys BATCH_ACCOUNT_NAME, BATCH_ACCOUNT_KEY, BATCH_ACCOUNT_URL, "
         "BATCH_POOL_NODE_COUNT and BATCH_POOL_VM_SIZE, as in the first Azure Batch fork of Snakemake. Options "

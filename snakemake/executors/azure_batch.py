@@ -32,12 +32,18 @@ from snakemake_interface_executor_plugins.settings import CommonSettings
 
 from snakemake.azure import retry, signals
 from snakemake.azure.batch import leftovers
+from snakemake.azure.batch.lease import PoolLeases, Renewals
 from snakemake.azure.batch.placement import Place
-from snakemake.azure.batch.run import POLICY, BatchRun, PoolQueue
+from snakemake.azure.batch.recovery import LeftTask
+from snakemake.azure.batch.run import POLICY, TOKEN, BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
+from snakemake.azure.blob.fence import RunToken
 from snakemake.azure.blob.node_access import revoke
+from snakemake.azure.blob.record import LEASE as LOCK_LASTS
+from snakemake.azure.blob.record import LockLost, Record, RunLock
 from snakemake.azure.blob.stored_logs import StoredLogs, folder
+from snakemake.azure.run_record import RunRecord
 from snakemake.azure.settings import ExecutorSettings, SettingsError
 from snakemake.azure.signals import unfinished, uninterrupted
 from snakemake.azure.sources import BlobSources, delete_blob
@@ -51,6 +57,7 @@ from snakemake.executors.azure_batch_outcomes import (
     judge_nodes,
     send_again,
 )
+from snakemake.executors.azure_batch_takeover import Takeover
 from snakemake.executors.azure_batch_tasks import AzBatchJob, TaskMaker, demand
 
 __all__ = ["AzBatchExecutor", "AzBatchJob", "ExecutorSettings", "common_settings"]
@@ -95,6 +102,10 @@ class AzBatchExecutor(RemoteExecutor):
         self._poll_pause = 0.0
         self._verdicts = Verdicts()
         self._run: BatchRun | None = None
+        self._taken: dict[JobExecutorInterface, LeftTask] = {}
+        self._lost: Exception | None = None
+        self._leaving = threading.Lock()
+        self._is_over = False
         # The working directory may be another one when a signal comes.
         self._left = leftovers.HOME.absolute()
         super().__init__(*args, **kwargs)
@@ -114,13 +125,69 @@ class AzBatchExecutor(RemoteExecutor):
                 timedelta(minutes=checked.settings.task_timeout) or None,
                 checked.output_cache,
                 lambda: self.run.further_environment(),
+                checked.image,
             )
-            self._delete_leftovers()
+            self.leases = PoolLeases(timedelta(minutes=checked.settings.lease))
+            lock = RunLock(checked.blob_account, checked.source_prefix, self.logger.info)
+            self.record = RunRecord(lock, checked.run_id, checked.batch.account.endpoint)
+            self._begin()
         except BaseException:
             # The constructor's thread must not outlive the failure.
             self.wait = False
             self._wake.set()
             raise
+
+    # -- the beginning ---------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Makes sure that no other run has the prefix, and takes over what the last one has left there."""
+        # For ends that Snakemake does not catch; after a shutdown there is nothing left to do.
+        atexit.register(self._close)
+        unfinished.append(self._close)
+        signals.listen()
+        before = self.record.begin()
+        self.renewals = Renewals(
+            self.checked.batch,
+            self.leases,
+            now=self.checked.batch.clock.now,
+            jobs=lambda: self._run.job_ids() if self._run else (),
+            renew_lock=self.record.renew,
+            lock_every=LOCK_LASTS / 3,
+            fatal=LockLost,
+            lost=self._lose,
+            say=self.logger.info,
+        )
+        self.renewals.start()
+        # Before the takeover: what is being deleted is not taken over.
+        self._delete_leftovers()
+        if before is not None and before.runs:
+            self._take_over(before)
+
+    def _take_over(self, before: Record) -> None:
+        checked = self.checked
+        place, access = checked.placement.default_place(), node_access(self.workflow, checked, lambda _: None)
+        taken = Takeover(
+            self.workflow,
+            self.run,
+            before,
+            checked.blob_account,
+            checked.source_prefix,
+            checked.placement.pool_plan(place, checked.run_id, 1, checked.image),
+            lambda: checked.sources.sha256,
+            access.uses,
+            self.logger.info,
+            self.logger.warning,
+        )()
+        self._taken = dict(taken)
+        for task in taken.values():
+            self.task_maker.taken(task.id)
+            if task.verdict is not None:
+                self._verdicts.add([task.verdict])
+
+    def _lose(self, error: Exception) -> None:
+        """Another run has the prefix: this one ends, and leaves all to that one."""
+        self._lost = error
+        self._wake.set()
 
     # -- submission ------------------------------------------------------------------------------------------
 
@@ -129,6 +196,13 @@ class AzBatchExecutor(RemoteExecutor):
         groups: dict[str, list[Submission]] = defaultdict(list)
         for job in jobs:
             self.run_job_pre(job)
+            if left := self._taken.pop(job, None):
+                queue = self.run.queue_of(left.job_id)
+                self.report_job_submission(
+                    AzBatchJob(job, external_jobid=left.id, queue=queue, submitted=left.created)
+                )
+                self._poll_pause = 0.0
+                continue
             try:
                 place, task = self._task(job)
                 groups[place.key].append(Submission(job, place, task))
@@ -179,10 +253,6 @@ class AzBatchExecutor(RemoteExecutor):
     def run(self) -> BatchRun:
         if self._run is None:
             self._run = self._new_run()
-            # For ends that Snakemake does not catch; after a shutdown there is nothing left to do.
-            atexit.register(self._close)
-            unfinished.append(self._close)
-            signals.listen()
         return self._run
 
     def _new_run(self) -> BatchRun:
@@ -201,6 +271,12 @@ class AzBatchExecutor(RemoteExecutor):
             say=self.logger.info,
             warn=self.logger.warning,
             now=lambda: datetime.now(UTC),
+            leases=self.leases,
+            service_now=checked.batch.clock.now,
+            token=RunToken(checked.blob_account, checked.source_prefix, checked.run_id),
+            noted=self.record.note,
+            wake=self.renewals.wake,
+            record=f"{checked.blob_account.url}/{self.record.lock.name}",
             note_left=partial(leftovers.note, checked.run_id, self._endpoints(), home=self._left),
             logs=StoredLogs(checked.blob_account, folder(self.sources.name)),
         )
@@ -216,6 +292,7 @@ class AzBatchExecutor(RemoteExecutor):
             "Batch job": batch.delete_job,
             "source archive": lambda name: delete_blob(account, name.removeprefix("az://")),
             "logs of failed tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),
+            TOKEN: lambda name: delete_blob(account, name.removeprefix("az://")),
             POLICY: lambda run: revoke(account, self.checked.source_prefix.partition("/")[0], run),
         }
         with retry.process.no_longer_than(30):
@@ -227,6 +304,8 @@ class AzBatchExecutor(RemoteExecutor):
         self, active_jobs: list[SubmittedJobInfo]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """One poll for all jobs, then one verdict for each job that ended."""
+        if self._lost is not None:
+            raise self._lost
         if not active_jobs:
             return
         verdicts = await asyncio.to_thread(self.run.poll)
@@ -252,7 +331,13 @@ class AzBatchExecutor(RemoteExecutor):
         """Jobs that their nodes or the service failed go on as other tasks."""
         judge_nodes(self.run, together)
         most = self.checked.settings.infra_retries
-        send_again(self.run, lambda job: self._task(job)[1], together, most, LOGS)
+        send_again(self.run, self._anew, together, most, LOGS)
+
+    def _anew(self, job: AzBatchJob) -> tuple[PoolQueue, Task]:
+        """Another task for the job, and where it goes: never among the tasks of another run, which may not write."""
+        place, task = self._task(job.job)
+        own = job.queue if job.queue and not job.queue.taken_over else self._queue(place, task.slots)
+        return own, task
 
     def _report_failure(self, ended: Ended) -> None:
         job = ended.job
@@ -300,11 +385,35 @@ class AzBatchExecutor(RemoteExecutor):
     def _close(self) -> None:
         """Deletes what the run made. That costs money as long as it exists, so that no signal stops it. Two threads may
         call it at once (`snakemake.azure.signals`)."""
-        if self._run is None:
-            return
         with uninterrupted():
-            for deleted in self._run.close():
-                self.logger.info(f"Azure Batch: deleted the {deleted}.")
+            self._leave()
         atexit.unregister(self._close)
         with suppress(ValueError):
             unfinished.remove(self._close)
+
+    def _leave(self) -> None:
+        with self._leaving:
+            if self._is_over:
+                return
+            if self.record.lost:
+                self.logger.warning(
+                    "Azure Batch: what this run has made is another run's now, and is not deleted."
+                )
+                self.record.end()
+            elif self.checked.settings.on_exit == "detach" and signals.stopping.is_set():
+                self._detach()
+            else:
+                for deleted in self._run.close() if self._run else ():
+                    self.logger.info(f"Azure Batch: deleted the {deleted}.")
+                self.record.end(all_gone=not (self._run and self._run.left))
+            if hasattr(self, "renewals"):
+                self.renewals.stop()
+            self._is_over = True
+
+    def _detach(self) -> None:
+        self.record.detach()
+        minutes, prefix = self.checked.settings.lease, self.checked.source_prefix
+        self.logger.info(
+            f"Azure Batch: the tasks go on without this client, and the nodes for {minutes} minutes; the next run "
+            f"on az://{prefix} takes them over."
+        )

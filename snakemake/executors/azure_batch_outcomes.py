@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
-
 from snakemake.azure.batch import task_logs
 from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.node_health import Ending, Outcome
@@ -91,20 +89,24 @@ def judge_nodes(run: BatchRun, together: Sequence[Ended]) -> None:
 
 def send_again(
     run: BatchRun,
-    make: Callable[[JobExecutorInterface], Task],
+    make: Callable[[AzBatchJob], tuple[PoolQueue, Task]],
     together: Sequence[Ended],
     most: int,
     home: Path,
 ) -> None:
-    """Submits new tasks, which `make` makes, for jobs that the service failed and that were sent again less than `most`
-    times. The logs of the tasks that failed are saved below `home`.
+    """Submits new tasks, which `make` makes for their queues, for jobs that the service failed and that were sent again
+    less than `most` times. The logs of the tasks that failed are saved below `home`.
     """
-    queues: defaultdict[str, list[tuple[Ended, Task]]] = defaultdict(list)
+    queues: dict[str, PoolQueue] = {}
+    by_queue: defaultdict[str, list[tuple[Ended, Task]]] = defaultdict(list)
     for ended in together:
         if ended.service_fault and ended.job.resent < most:
-            queues[ended.queue.job_id].append((ended, make(ended.job.job)))
-    for members in queues.values():
-        refused = {r.task_id: r for r in run.submit(members[0][0].queue, [task for _, task in members])}
+            queue, task = make(ended.job)
+            queues[queue.job_id] = queue
+            by_queue[queue.job_id].append((ended, task))
+    moved: list[tuple[AzBatchJob, PoolQueue]] = []
+    for job_id, members in by_queue.items():
+        refused = {r.task_id: r for r in run.submit(queues[job_id], [task for _, task in members])}
         for ended, task in members:
             job = ended.job
             if refusal := refused.get(task.id):
@@ -120,9 +122,12 @@ def send_again(
                 f"{told(run, ended)} Sent again as {task.id} ({job.resent} of {most})."
             )
             _rename(run, job, task.id)
+            moved.append((job, queues[job_id]))
     for ended in together:
         if ended.sent_again:
             task_logs.fetch(run, ended.queue, ended.verdict.task_id, home)
+    for job, queue in moved:
+        job.queue = queue
 
 
 def _rename(run: BatchRun, job: AzBatchJob, task_id: str) -> None:

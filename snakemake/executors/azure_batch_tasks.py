@@ -13,6 +13,7 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from snakemake.azure.batch import ids
 from snakemake.azure.batch.placement import Demand, Place
+from snakemake.azure.batch.recovery import TaskMark
 from snakemake.azure.batch.run import PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.blob.account import NOT_FOR_NODES
@@ -21,6 +22,7 @@ from snakemake.azure.node.arguments import split_arguments, target_arguments, wi
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.settings import SettingsError
 from snakemake.azure.sources import SourceArchive
+from snakemake.executors.azure_batch_takeover import mark
 
 
 @dataclass
@@ -48,7 +50,8 @@ def demand(job: JobExecutorInterface) -> Demand:
 class TaskMaker:
     """Makes the tasks of one run. `place` is the `CONTAINER/BLOB` of `sources`, `retries` how often Batch itself runs a
     task again, `timeout` how long a task may run whose rule has no runtime (None: as long as it wants), `output_cache`
-    the variables that --cache needs, and `further` tells those that a task needs in place of the Batch job's.
+    the variables that --cache needs, `further` tells those that a task needs in place of the Batch job's, and `image`
+    is the tasks'.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class TaskMaker:
         timeout: timedelta | None,
         output_cache: Mapping[str, str],
         further: Callable[[], Mapping[str, str]],
+        image: str,
     ) -> None:
         self._executor = executor
         self._place = place
@@ -68,6 +72,7 @@ class TaskMaker:
         self._timeout = timeout
         self._output_cache = output_cache
         self._further = further
+        self._image = image
         self._ids: set[str] = set()
 
     def task(self, job: JobExecutorInterface, wanted: Demand, place: Place) -> Task:
@@ -88,8 +93,16 @@ class TaskMaker:
             slots=place.slots,
             runtime=limit,
             retries=self._retries,
-            environment=self._further(),
+            environment={**self._further(), **self.mark(job).environment()},
         )
+
+    def mark(self, job: JobExecutorInterface) -> TaskMark:
+        """What the job's task says of it, for a run that takes it over."""
+        return mark(job, self._image, lambda: self._sources.sha256)
+
+    def taken(self, task_id: str) -> None:
+        """An id that a task has which was taken over."""
+        self._ids.add(task_id.lower())
 
     def _new_id(self, wanted: str) -> str:
         """`wanted`, or a variant if the run used it before: Batch's answer that a task exists is taken for the

@@ -79,6 +79,9 @@ class Site:
     def command(self, *args: str, **changes: str | None) -> list[str]:
         return [str(SNAKEMAKE), "--az-batch", *self.options(**changes), *args]
 
+    def sweep(self) -> list[str]:
+        return [str(SNAKEMAKE), "--az-batch-account-url", self.emulator.url, "--az-batch-sweep"]
+
     def run(
         self, *args: str, command: list[str] | None = None, timeout: float = 120, **changes: str | None
     ) -> Result:

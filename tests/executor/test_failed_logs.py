@@ -102,7 +102,8 @@ def test_logs_of_a_task_whose_node_is_gone(site):
             site.let_go()
             (task,) = wait_until(lambda: [task for task in site.tasks() if task.state == "completed"])
             (pool,) = client.list_pools()
-            client.begin_resize_pool(pool.id, {"targetDedicatedNodes": 0}, polling_interval=3600)
+            nodes = {"nodeList": [node.id for node in client.list_nodes(pool.id)]}
+            client.begin_remove_nodes(pool.id, nodes, polling_interval=3600)
             wait_until(lambda: not list(client.list_nodes(pool.id)))
         finally:
             process.send_signal(signal.SIGCONT)

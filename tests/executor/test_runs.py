@@ -128,8 +128,9 @@ rule big:
             "standard_d8ds_v5": 8,
         }
         # 1 + 3 + 3 + 4 slots in nodes of four.
-        assert pools["standard_d4ds_v5"].target_dedicated_nodes == 3
-        assert pools["standard_d8ds_v5"].target_dedicated_nodes == 1
+        sizes = {"standard_d4ds_v5": 3, "standard_d8ds_v5": 1}
+        list_pools = site.emulator.client().list_pools
+        wait_until(lambda: {p.vm_size.lower(): p.target_dedicated_nodes for p in list_pools()} == sizes)
     site.assert_clean()
 
 
@@ -137,6 +138,7 @@ def test_hundreds_of_jobs_go_out_in_collections(site):
     site.write({"Snakefile": MANY.replace("echo {wildcards.i} >", "sleep 600; touch")})
     with site.running("--config", "jobs=250", jobs="250", az_batch_nodes="1", scheduler="greedy"):
         wait_until(lambda: len(site.tasks()) == 250, timeout=60)
+        wait_until(lambda: next(iter(site.emulator.client().list_pools())).current_dedicated_nodes)
         pool = next(iter(site.emulator.client().list_pools()))
         assert pool.target_dedicated_nodes == 1, "never more nodes than --az-batch-nodes"
     site.assert_clean()

@@ -1,8 +1,9 @@
 """Autoscaling of pools: samples every 30 seconds, evaluations at an interval, and what they do to the targets.
 
 A formula is evaluated first a moment after its pool was created with it. Enabling does not evaluate: the first time
-is one interval later, also where autoscaling was on before (https://github.com/CDCgov/cfa_azure/issues/211). Samples
-are taken while autoscaling is on, and seen by formulas after the profile's delay.
+is one interval later (https://github.com/CDCgov/cfa_azure/issues/211). Another interval for a pool that scales already
+starts a new schedule "with its starting time being the time when this request was issued", a moment after the request
+here. Samples are taken while autoscaling is on, and seen by formulas after the profile's delay.
 https://learn.microsoft.com/azure/batch/batch-automatic-scaling
 """
 
@@ -18,7 +19,7 @@ from .checks import check_active, check_steady
 from .resizing import missing, set_targets
 
 ENABLE_PERIOD = timedelta(seconds=30)  # between two enableautoscale requests for a pool
-FIRST_EVALUATION = timedelta(seconds=1)  # after a pool was created with a formula
+FIRST_EVALUATION = timedelta(seconds=1)  # after a pool was created with a formula, or given another interval
 
 
 def begin(m: Machine, pool: Pool, formula: str, interval: str) -> None:
@@ -57,15 +58,16 @@ def enable(m: Machine, pool: Pool, body: dict) -> None:
     check_period(m, pool)
     if scaling is None:
         check_steady(pool)
-    restart = scaling is None or interval is not None
     if scaling is None:
         assert formula is not None
         scaling = _start_samples(m, pool, formula, interval or "PT15M")
+        _start_schedule(m, pool, scaling, parse_duration(scaling.interval))
     else:
         scaling.formula = scaling.formula if formula is None else formula
-        scaling.interval = scaling.interval if interval is None else interval
-    if restart:
-        _start_schedule(m, pool, scaling, parse_duration(scaling.interval))
+        if interval is not None:
+            same = parse_duration(interval) == parse_duration(scaling.interval)
+            scaling.interval = interval
+            _start_schedule(m, pool, scaling, parse_duration(interval) if same else FIRST_EVALUATION)
     pool.scaling_asked = m.now
     pool.spec |= {
         "enableAutoScale": True,

@@ -9,19 +9,21 @@ service's code, the option that helps, no secret.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure import retry
 from snakemake.azure.batch.account import BatchAccount
+from snakemake.azure.batch.service_clock import ServiceClock
 from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:
     from azure.batch import BatchClient
     from azure.batch.models import (
+        BatchJob,
         BatchJobCreateOptions,
         BatchNode,
         BatchPool,
@@ -33,13 +35,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+Scaled = Literal["done", "too early", "gone"]
+"""What became of a request to scale a pool; "gone": there is no such pool any more."""
+
 SETTLING = 60.0
 """Seconds after its creation in which a job or pool that is not found is looked for again."""
 
 SETTLING_PAUSE = 1.0
-
-# A pool that can't be resized at this moment.
-_BUSY_POOL = ("PoolBeingResized", "PoolBeingCreated", "OperationInvalidForCurrentState")
 
 TASKS_PER_REQUEST = 100
 """https://learn.microsoft.com/rest/api/batchservice/tasks/create-task-collection"""
@@ -100,12 +102,13 @@ class Batch:
 
     def __init__(self, account: BatchAccount, service: retry.Service | None = None):
         self.account = account
+        self.clock = ServiceClock()
         self.service = service or account.service()
         self._made: dict[str, float] = {}
 
     @cached_property
     def client(self) -> "BatchClient":
-        return self.account.client(self.service)
+        return self.account.client(self.service, raw_response_hook=self.clock.hear)
 
     def _settled(self, name: str, call: Callable[[], T]) -> T:
         """What `call` returns. A 404 soon after the creation of the pool or job `name` is no answer: the service is not
@@ -204,13 +207,23 @@ class Batch:
 
         return self._settled(pool_id, get)
 
+    def list_pools(self) -> list["BatchPool"]:
+        """All pools of the account."""
+        with self._explained("list the pools"):
+            return list(self.client.list_pools())
+
+    def list_jobs(self) -> list["BatchJob"]:
+        """All Batch jobs of the account."""
+        with self._explained("list the Batch jobs"):
+            return list(self.client.list_jobs())
+
     def list_nodes(self, pool_id: str) -> list["BatchNode"]:
+        select = ["id", "state", "errors", "startTaskInfo", "isDedicated", "allocationTime"]
+
         def get() -> list["BatchNode"]:
             with self._explained(f"list the nodes of the pool {pool_id}"):
                 return list(
-                    self.client.list_nodes(
-                        pool_id, select=["id", "state", "errors", "startTaskInfo", "isDedicated"]
-                    )
+                    self.client.list_nodes(pool_id, select=select),
                 )
 
         return self._settled(pool_id, get)
@@ -234,23 +247,24 @@ class Batch:
             raise
         return True
 
-    def resize_pool(self, pool_id: str, nodes: int) -> bool:
-        """Asks for `nodes` dedicated nodes. False: the pool is just being made or resized; ask again later."""
-        from azure.batch.models import BatchPoolResizeOptions
+    def scale_pool(self, pool_id: str, formula: str, interval: timedelta) -> Scaled:
+        """Gives the pool a formula to scale by, and the interval of its evaluations."""
+        from azure.batch.models import BatchPoolEnableAutoScaleOptions
 
+        options = BatchPoolEnableAutoScaleOptions(
+            auto_scale_formula=formula, auto_scale_evaluation_interval=interval
+        )
         try:
-            with self._explained(f"resize the pool {pool_id}"):
-                # The poller's thread asks once and then sleeps; nobody waits for it.
-                self.client.begin_resize_pool(
-                    pool_id,
-                    BatchPoolResizeOptions(target_dedicated_nodes=nodes),
-                    polling_interval=3600,
-                )
+            # Tried again by whoever keeps the lease: "once in 30 seconds" is a 503 as well.
+            with self.service.patience.no_longer_than(0), self._explained(f"scale the pool {pool_id}"):
+                self.client.enable_pool_auto_scale(pool_id, options)
         except BatchError as e:
-            if e.code in _BUSY_POOL:
-                return False
+            if e.code in ("TooManyEnableAutoScaleRequests", "PoolBeingResized", "PoolBeingCreated"):
+                return "too early"
+            if e.status == 404 or e.code == "PoolBeingDeleted":
+                return "gone"
             raise
-        return True
+        return "done"
 
     def delete_pool(self, pool_id: str) -> bool:
         """Starts the deletion; a pool that is going is fine. False if there is none."""
@@ -266,6 +280,29 @@ class Batch:
             self._note(job.id)
 
         self._settled((job.pool_info.pool_id if job.pool_info else None) or "", create)
+
+    def get_job(self, job_id: str) -> "BatchJob | None":
+        """None if there is none."""
+        try:
+            with self._explained(f"look up the Batch job {job_id}"):
+                return self.client.get_job(job_id)
+        except BatchError as e:
+            if e.status == 404:
+                return None
+            raise
+
+    def extend_job(self, job_id: str, longer: timedelta) -> None:
+        """Lets the job end by itself after that time from now on, not before."""
+        from azure.batch.models import BatchJobConstraints, BatchJobUpdateOptions
+
+        job = self.get_job(job_id)
+        if job is None or job.creation_time is None:
+            return
+        wall_clock = self.clock.now() - job.creation_time + longer
+        with self._explained(f"extend the Batch job {job_id}"):
+            self.client.update_job(
+                job_id, BatchJobUpdateOptions(constraints=BatchJobConstraints(max_wall_clock_time=wall_clock))
+            )
 
     def delete_job(self, job_id: str) -> bool:
         """Starts the deletion of the job and its tasks; a job that is going is fine. False if there is none."""
@@ -344,6 +381,39 @@ class Batch:
             condition += f" and stateTransitionTime ge DateTime'{since.strftime('%Y-%m-%dT%H:%M:%S.%fZ')}'"
         select = ["id", "state", "stateTransitionTime", "executionInfo", "nodeInfo"]
         return self._list_tasks(job_id, filter=condition, select=select)
+
+    def all_tasks(self, job_id: str) -> list["BatchTask"]:
+        """Every task of the job, with what it was given in its environment; none if there is no such job."""
+        try:
+            with self._explained(f"list the tasks of the Batch job {job_id}"):
+                return list(
+                    self.client.list_tasks(
+                        job_id,
+                        select=[
+                            "id",
+                            "state",
+                            "creationTime",
+                            "stateTransitionTime",
+                            "executionInfo",
+                            "nodeInfo",
+                            "requiredSlots",
+                            "environmentSettings",
+                        ],
+                    )
+                )
+        except BatchError as e:
+            if e.status == 404:
+                return []
+            raise
+
+    def terminate_task(self, job_id: str, task_id: str) -> None:
+        """Ends the task; one that has ended, or is gone, is fine."""
+        try:
+            with self._explained(f"end the task {task_id}"):
+                self.client.terminate_task(job_id, task_id)
+        except BatchError as e:
+            if e.status not in (404, 409):
+                raise
 
     def task_states(self, job_id: str) -> dict[str, str]:
         """Id and state of every task of the job."""

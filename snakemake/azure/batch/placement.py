@@ -99,6 +99,10 @@ class Placement:
         wanted = self.settings.slots_per_node
         return vm_sizes.task_slots(vm) if wanted is None else min(wanted, vm_sizes.most_slots(vm))
 
+    def default_place(self) -> Place:
+        """Where a small job without wishes of its own goes."""
+        return self.place(Demand(threads=1, slots=1))
+
     def pool_plan(self, place: Place, run_id: str, number: int, image: str) -> PoolPlan:
         """The plan of the run's pool for such places, its `number`-th one."""
         return PoolPlan(

@@ -1,8 +1,8 @@
 """One pool: how it is asked for, how large it is, and whether it will ever run anything.
 
 The client sizes the pool: it starts with the nodes that the first jobs need and grows with the work, up to a
-limit. `assess` is the one place that reads the service's signs (resize errors, node states) and tells a pool that
-needs time from one that will never come up.
+limit, under a lease (`snakemake.azure.batch.lease`). `assess` is the one place that reads the service's signs (resize
+errors, node states) and tells a pool that needs time from one that will never come up.
 """
 
 from collections import Counter
@@ -38,23 +38,26 @@ class PoolError(WorkflowError):
 
 @dataclass(frozen=True)
 class PoolPlan:
-    """A pool to be created: `slots` are task slots per node, `max_nodes` bounds its size."""
+    """A pool to be created: `slots` are task slots per node, `max_nodes` bounds its size. `os_image` is None for a pool
+    that another run has made.
+    """
 
     id: str
     vm_size: str
     slots: int
     max_nodes: int
     image: str
-    os_image: "OsImage"
+    os_image: "OsImage | None"
     metadata: tuple[tuple[str, str], ...] = ()
 
-    def options(self, nodes: int) -> "BatchPoolCreateOptions":
-        """The request body: `nodes` dedicated nodes that pull the image before they take tasks.
+    def options(self, formula: str, interval: timedelta) -> "BatchPoolCreateOptions":
+        """The request body: a pool that scales by the formula, with nodes that pull the image before they take tasks.
 
         https://learn.microsoft.com/azure/batch/batch-docker-container-workloads
         """
         from azure.batch import models
 
+        assert self.os_image is not None, "a pool that is there already"
         return models.BatchPoolCreateOptions(
             id=self.id,
             display_name="Snakemake",
@@ -71,13 +74,22 @@ class PoolPlan:
                     type=models.ContainerType.DOCKER_COMPATIBLE, container_image_names=[self.image]
                 ),
             ),
-            target_dedicated_nodes=nodes,
-            target_low_priority_nodes=0,
+            enable_auto_scale=True,
+            auto_scale_formula=formula,
+            auto_scale_evaluation_interval=interval,
             task_slots_per_node=self.slots,
             task_scheduling_policy=models.BatchTaskSchedulingPolicy(
                 node_fill_type=models.BatchNodeFillType.PACK
             ),
             metadata=[models.BatchMetadataItem(name=k, value=v) for k, v in self.metadata] or None,
+        )
+
+    def fits(self, other: "PoolPlan") -> bool:
+        """Whether jobs for which this pool is meant can run in the other one as well."""
+        return (self.vm_size.lower(), self.slots, self.image) == (
+            other.vm_size.lower(),
+            other.slots,
+            other.image,
         )
 
     def nodes_for(self, slots: int, bad: int = 0) -> int:

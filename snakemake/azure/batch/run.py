@@ -8,7 +8,7 @@ to be made is noted first, and not made if `close` has begun.
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +17,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure import retry
 from snakemake.azure.batch.client import Batch, BatchError, Rejected
+from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.node_health import NodeHealth
 from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
@@ -33,16 +34,17 @@ APPEARING = 5.0
 
 APPEARING_KINDS = ("pool", "Batch job", "source archive")
 
-GROWING = timedelta(seconds=2)
-"""How long a request for more nodes is tried on. It helps, and is made again later."""
-
 # What is deleted first: what costs, then what could still use it.
-_ORDER = {"pool": 0, "Batch job": 1}
+_ORDER = {"run's token": 0, "pool": 1, "Batch job": 2}
 
 LOOK_EVERY = timedelta(seconds=15)
 """How often a pool and its nodes are looked at while its tasks are open."""
 
+ASK_AGAIN_EVERY = timedelta(minutes=1)
+"""How often a pool is asked for nodes that a shortage has kept back."""
+
 LOOK_OFTEN_FOR = timedelta(seconds=30)
+TOKEN = "run's token"
 POLICY = "stored access policy"
 
 SAY_EVERY = timedelta(minutes=1)
@@ -56,6 +58,18 @@ class SourceStore(Protocol):
     sha256: str
 
     def upload(self) -> None: ...
+
+    def delete(self) -> bool: ...
+
+
+class Token(Protocol):
+    """What lets the run's tasks write, see `snakemake.azure.blob.fence`; `name` is `CONTAINER/BLOB`."""
+
+    name: str
+
+    def environment(self) -> dict[str, str]: ...
+
+    def allow(self) -> None: ...
 
     def delete(self) -> bool: ...
 
@@ -90,13 +104,13 @@ class PoolQueue:
     job_id: str
     monitor: Monitor
     plan: PoolPlan | None
-    """How the pool was made; None for a pool that was there before."""
+    """How the pool was made; None for a pool that is not the run's to size or to delete."""
     open_slots: dict[str, int] = field(default_factory=dict)
-    requested: int = 0
+    taken_over: bool = False
+    """Whether another run has made it: no task is added."""
+    asked_again: datetime | None = None
     looked: datetime | None = None
     idle_since: datetime | None = None
-    unable: bool = False
-    """Whether the last request for more nodes failed."""
     seen: str = ""
     said: datetime | None = None
     health: NodeHealth = field(default_factory=NodeHealth)
@@ -112,15 +126,18 @@ class Made:
     what: str
     name: str
     delete: Callable[[], bool]
-    since: float
+    since: float = float("-inf")
+    taken_over: bool = False
 
 
 class BatchRun:
     """The Azure side of one workflow run.
 
     id: prefix of all names (at most 40 characters); environment: variables for every task, secrets included,
-    which travel in the Batch job's common environment settings, as do those of `access`; now: the clock (UTC);
-    requests: how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now.
+    which travel in the Batch job's common environment settings, as do those of `access`; now: the clock (UTC), and
+    service_now the service's. `noted` is called before anything is made, and `wake` when a pool's lease says something
+    new. `record` is the URL of the run's record, by which what is left of it can be told from what goes on. requests:
+    how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now.
     """
 
     def __init__(
@@ -136,6 +153,12 @@ class BatchRun:
         now: Callable[[], datetime],
         access: Access | None = None,
         logs: LogStore | None = None,
+        leases: PoolLeases | None = None,
+        service_now: Callable[[], datetime] | None = None,
+        token: Token | None = None,
+        noted: "Callable[[BatchRun], None]" = lambda run: None,
+        wake: Callable[[], None] = lambda: None,
+        record: str = "",
         requests: retry.Patience = retry.process,
         note_left: Callable[[Sequence[tuple[str, str]]], None] = lambda _: None,
     ):
@@ -149,11 +172,19 @@ class BatchRun:
         self.say = say
         self.warn = warn
         self.now = now
+        self.leases = leases or PoolLeases(timedelta(minutes=30))
+        self.service_now = service_now or now
+        self.token = token
+        self.noted = noted
+        self.wake = wake
+        self.record = record
         self.logs = logs
         self.queues: dict[str, PoolQueue] = {}
         self.requests = requests
         self.note_left = note_left
         self._made: list[Made] = []
+        self._taken_over: dict[str, PoolPlan] = {}
+        self._job_pools: dict[str, str] = {}
         self._lock = threading.RLock()
         self._closing = threading.Lock()
         self.left: list[tuple[str, str]] = []
@@ -167,17 +198,28 @@ class BatchRun:
             if key not in self.queues:
                 self._open_access()
                 self._upload_sources()
-                self._making("pool", plan.id, lambda: self.batch.delete_pool(plan.id))
-                self.batch.create_pool(plan.options(nodes))
-                self.say(
-                    f"Azure Batch: created the pool {plan.id} ({plan.vm_size}, {plan.slots} task slots per node, "
-                    f"{nodes} of at most {plan.max_nodes} nodes, {plan.os_image.offer} {plan.os_image.sku}, image "
-                    f"{plan.image})."
-                )
-                queue = self._new_queue(plan.id, plan)
-                queue.requested = nodes
-                self.queues[key] = queue
+                if there := next((p for p in self._taken_over.values() if plan.fits(p)), None):
+                    plan = replace(plan, id=there.id)
+                else:
+                    self._make_pool(plan, nodes)
+                self.queues[key] = self._new_queue(plan.id, plan)
             return self.queues[key]
+
+    def _make_pool(self, plan: PoolPlan, nodes: int) -> None:
+        first = self.leases.first(plan.id, Size(nodes), self.service_now())
+        self._making("pool", plan.id, lambda: self._delete_pool(plan.id))
+        named = replace(plan, metadata=tuple((dict(plan.metadata) | dict(self.metadata())).items()))
+        self.batch.create_pool(named.options(first.formula, first.interval))
+        assert plan.os_image is not None
+        self.say(
+            f"Azure Batch: created the pool {plan.id} ({plan.vm_size}, {plan.slots} task slots per node, "
+            f"{nodes} of at most {plan.max_nodes} nodes, {plan.os_image.offer} {plan.os_image.sku}, image "
+            f"{plan.image})."
+        )
+
+    def _delete_pool(self, pool_id: str) -> bool:
+        self.leases.forget(pool_id)
+        return self.batch.delete_pool(pool_id)
 
     def join_queue(self, key: str, pool_id: str) -> PoolQueue:
         """The queue for `key` on a pool that exists and stays."""
@@ -200,7 +242,10 @@ class BatchRun:
             self.access.environment()
 
     def _upload_sources(self) -> None:
-        if not any(made.what == "source archive" for made in self._made):
+        if self.token and not any(made.name == f"az://{self.token.name}" for made in self._made):
+            self._making(TOKEN, f"az://{self.token.name}", self.token.delete)
+            self.token.allow()
+        if not any(made.name == f"az://{self.sources.name}" for made in self._made):
             self._making("source archive", f"az://{self.sources.name}", self.sources.delete)
             if self.logs:
                 self._making("logs of failed tasks", f"az://{self.logs.name}", self.logs.delete)
@@ -208,7 +253,9 @@ class BatchRun:
             self.say(f"Azure Batch: uploaded the workflow's sources to az://{self.sources.name}.")
 
     def _job_environment(self) -> "Mapping[str, str]":
-        return {**self.environment, **self.access.environment()} if self.access else self.environment
+        access = self.access.environment() if self.access else {}
+        token = self.token.environment() if self.token else {}
+        return {**self.environment, **access, **token}
 
     def further_environment(self) -> dict[str, str]:
         """Variables for a task that is submitted now, in place of what the Batch job has: for what came up since."""
@@ -218,20 +265,101 @@ class BatchRun:
         from azure.batch import models
 
         job_id = f"{self.id}-{len(self.queues) + 1}"
+        self._job_pools[job_id] = pool_id
         self._making("Batch job", job_id, lambda: self.batch.delete_job(job_id))
         self.batch.create_job(
             models.BatchJobCreateOptions(
                 id=job_id,
                 pool_info=models.BatchPoolInfo(pool_id=pool_id),
                 common_environment_settings=environment_settings(self._job_environment()) or None,
+                constraints=models.BatchJobConstraints(max_wall_clock_time=BACKSTOP),
+                metadata=[
+                    models.BatchMetadataItem(name=name, value=value) for name, value in self.metadata()
+                ],
             )
         )
         self.say(f"Azure Batch: created the job {job_id} on the pool {pool_id}.")
         return PoolQueue(pool_id, job_id, Monitor(self.batch, job_id), plan)
 
+    def metadata(self) -> list[tuple[str, str]]:
+        """Names and values by which pools and Batch jobs are known as this run's."""
+        return [("snakemake-run", self.id), *([("snakemake-record", self.record)] if self.record else [])]
+
+    def job_ids(self) -> tuple[str, ...]:
+        """Ids of all Batch jobs that have to go on."""
+        return tuple(queue.job_id for queue in list(self.queues.values()))
+
+    def queue_of(self, job_id: str) -> PoolQueue:
+        """The queue of a Batch job; raises StopIteration for one that is not the run's."""
+        return next(queue for queue in self.queues.values() if queue.job_id == job_id)
+
     def _making(self, what: str, name: str, delete: Callable[[], bool]) -> None:
         self._made.append(Made(what, name, delete, self.requests.clock()))
         self._check_open()
+        self.noted(self)
+
+    def made(self, what: str) -> tuple[str, ...]:
+        """Names of what there is, or may be, of a kind, and of this run's own making."""
+        return tuple(made.name for made in self._made if made.what == what and not made.taken_over)
+
+    def jobs(self) -> tuple[tuple[str, str], ...]:
+        """Ids of the run's own Batch jobs, each with its pool's."""
+        return tuple((job_id, self._job_pools[job_id]) for job_id in self.made("Batch job"))
+
+    # -- what another run has left ---------------------------------------------------------------------------
+
+    def take_over(self, what: str, name: str, delete: Callable[[], bool]) -> None:
+        """Deletes it at the end with what this run has made."""
+        with self._lock:
+            self._made.insert(0, Made(what, name, delete, taken_over=True))
+
+    def take_over_pool(self, plan: PoolPlan, nodes: int) -> None:
+        """Keeps the pool, and lets fitting jobs run in it. `nodes` is its size."""
+        with self._lock:
+            self._taken_over[plan.id] = plan
+            self.leases.take_over(plan.id, Size(nodes))
+            self._made.insert(0, Made("pool", plan.id, lambda: self._delete_pool(plan.id), taken_over=True))
+            self.wake()
+
+    def take_over_tasks(self, job_id: str, pool_id: str, slots: "Mapping[str, int]") -> PoolQueue:
+        """Watches these tasks of a Batch job, by their ids, with the slots that each takes."""
+        with self._lock:
+            queue = PoolQueue(
+                pool_id, job_id, Monitor(self.batch, job_id), self._taken_over.get(pool_id), taken_over=True
+            )
+            queue.open_slots.update(slots)
+            queue.monitor.watch(slots)
+            self.queues[f"job {job_id}"] = queue
+            self._made.append(
+                Made("Batch job", job_id, lambda: self.batch.delete_job(job_id), taken_over=True)
+            )
+            self._grow(queue)
+            return queue
+
+    def _retire(self, queue: PoolQueue) -> None:
+        """Deletes a pool that was taken over when its tasks are over and no job of this run goes there."""
+        pool_id = queue.pool_id
+        others = [
+            q for q in self.queues.values() if q.pool_id == pool_id and (q.open_slots or not q.taken_over)
+        ]
+        if (
+            others
+            or pool_id not in self._taken_over
+            or any(
+                q.plan and q.plan.fits(self._taken_over[pool_id])
+                for q in self.queues.values()
+                if not q.taken_over
+            )
+        ):
+            return
+        for made in [m for m in self._made if m.what == "pool" and m.name == pool_id]:
+            try:
+                made.delete()
+            except WorkflowError:
+                return  # at the end, then
+            self._made.remove(made)
+            del self._taken_over[pool_id]
+            self.say(f"Azure Batch: deleted the pool {pool_id}, whose tasks are over.")
 
     def submit(self, queue: PoolQueue, tasks: Sequence[Task]) -> list[Rejected]:
         """Adds the tasks to the queue; returns those that Batch did not take."""
@@ -245,29 +373,20 @@ class BatchRun:
             self._grow(queue)
             return rejected
 
+    def set_size(self, pool_id: str, dedicated: int, spot: int = 0) -> None:
+        """Wants this many nodes of the run's pool from now on; the lease's thread asks for them."""
+        self.leases.set_size(pool_id, Size(dedicated, spot))
+        self.wake()
+
     def _grow(self, queue: PoolQueue) -> None:
-        """Asks for more nodes if the open tasks need them; what does not work now is asked again later."""
-        if queue.plan is None:
+        """Asks for more nodes if the open tasks of the pool need them."""
+        if queue.plan is None or (size := self.leases.size(queue.pool_id)) is None:
             return
-        wanted = queue.plan.nodes_for(
-            sum(queue.open_slots.values()), bad=len(queue.broken | queue.health.bad.keys())
-        )
-        if wanted <= queue.requested:
-            return
-        try:
-            with self.requests.no_longer_than(GROWING.total_seconds()):
-                if not self.batch.resize_pool(queue.pool_id, wanted):
-                    return
-        except BatchError as e:
-            if not queue.unable:
-                self.warn(
-                    f"Azure Batch: the pool {queue.pool_id} stays at {queue.requested} nodes for now; asking for "
-                    f"{wanted} again later. {e}"
-                )
-            queue.unable = True
-            return
-        self.say(f"Azure Batch: resizing the pool {queue.pool_id} from {queue.requested} to {wanted} nodes.")
-        queue.requested, queue.unable = wanted, False
+        together = [q for q in self.queues.values() if q.pool_id == queue.pool_id] or [queue]
+        bad = set().union(*(q.broken | q.health.bad.keys() for q in together))
+        wanted = queue.plan.nodes_for(sum(sum(q.open_slots.values()) for q in together), bad=len(bad))
+        if wanted > size.dedicated:
+            self.set_size(queue.pool_id, wanted, size.spot)
 
     def poll(self) -> list[Verdict]:
         """New verdicts of all queues.
@@ -281,7 +400,7 @@ class BatchRun:
         with self._lock:
             if self._closed:
                 return verdicts
-            for queue in self.queues.values():
+            for queue in list(self.queues.values()):
                 new = queue.monitor.poll()
                 for verdict in new:
                     queue.open_slots.pop(verdict.task_id, None)
@@ -290,6 +409,8 @@ class BatchRun:
                 verdicts += new
                 if queue.open_slots and not new:
                     self._look_at_pool(queue)
+                if queue.taken_over and new and not queue.open_slots:
+                    self._retire(queue)
         return verdicts
 
     def _look_at_pool(self, queue: PoolQueue) -> None:
@@ -304,8 +425,12 @@ class BatchRun:
         if problem := assess(view, waited, self.patience) or self._all_bad(queue, view):
             raise PoolError(problem)
         self._name_broken(queue, view)
-        if queue.plan and wants_retry(view):
-            queue.requested = min(queue.requested, view.current)
+        recent = queue.asked_again and now - queue.asked_again < ASK_AGAIN_EVERY
+        size = self.leases.size(queue.pool_id)
+        if queue.plan and size and wants_retry(view) and not recent:
+            queue.asked_again = now
+            self.leases.set_size(queue.pool_id, size, again=True)
+            self.wake()
             self.warn(
                 f"Azure Batch: pool {queue.pool_id} got {view.current} of {view.target} nodes "
                 f"({view.resize_errors[0][0]}); asking again."
@@ -433,7 +558,7 @@ class BatchRun:
 
     def _place(self, item: Made) -> tuple[int, int]:
         """What costs first, and what was made last."""
-        return _ORDER.get(item.what, 2), -self._made.index(item)
+        return _ORDER.get(item.what, 3), -self._made.index(item)
 
     def _warn_of_the_rest(self, failed: "Mapping[str, WorkflowError]") -> None:
         """The next run in this directory deletes what is still there."""

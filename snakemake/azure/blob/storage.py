@@ -28,6 +28,7 @@ from snakemake_interface_storage_plugins.storage_provider import (
 )
 
 from snakemake.azure.blob.account import BlobAccount
+from snakemake.azure.blob.fence import Fence
 from snakemake.azure.blob.files import Cancellation, cancellable
 from snakemake.azure.blob.inventory import ListingPlan
 from snakemake.azure.blob.names import query_fault
@@ -127,6 +128,7 @@ class StorageProvider(StorageProviderBase):
                     cache=self._node_cache(account),
                     content_md5=given.content_md5,
                     copies=self.local_prefix,
+                    fence=lambda store: Fence.of_task(account, lambda: store.service),
                 )
             return self._store
 

@@ -32,9 +32,13 @@ from snakemake.azure.blob.upload import Upload
 from snakemake.azure.retry import Patience
 
 if TYPE_CHECKING:
+    from snakemake.azure.blob.fence import Fence
     from snakemake.azure.blob.node_cache import NodeCache
 
 T = TypeVar("T")
+
+Condition = dict[str, Any]
+"""Arguments for a request of the SDK that say what the blob has to be."""
 
 
 class BlobStore(BlobMetadata):
@@ -43,7 +47,8 @@ class BlobStore(BlobMetadata):
     Methods raise BlobError, with the query `az://container/name` in the sentence. What may pass is waited out for
     `patience` (seconds; None: as all requests of the process, see snakemake.azure.retry). With `content_md5`, blobs in
     blocks get a Content-MD5, too. `copies` is the folder that downloads go to, see
-    snakemake.azure.blob.temporary_files.
+    snakemake.azure.blob.temporary_files; `fence` makes the one that all changes have to pass
+    (snakemake.azure.blob.fence), or None.
     """
 
     def __init__(
@@ -53,8 +58,10 @@ class BlobStore(BlobMetadata):
         patience: float | Patience | None = None,
         content_md5: bool = False,
         copies: Path | None = None,
+        fence: "Callable[[BlobStore], Fence | None]" = lambda store: None,
     ) -> None:
         super().__init__(account, patience)
+        self._fence = fence(self)
         self._cache = cache
         self._content_md5 = content_md5
         self._copies = copies
@@ -205,19 +212,41 @@ class BlobStore(BlobMetadata):
         self.mark_folder(container, name)
 
     def mark_folder(self, container: str, name: str) -> None:
-        def put() -> None:
+        def put(condition: Condition) -> None:
             client = self._blob(container, name)
-            client.upload_blob(b"", length=0, overwrite=True, metadata=FOLDER)
+            client.upload_blob(b"", length=0, overwrite=True, metadata=FOLDER, **condition)
 
         with self.known.changing(container, name):
             self._creating(container, name, put)
 
-    def _creating(self, container: str, name: str, put: Callable[[], T]) -> T:
-        """Runs `put`, and once more after creating the container when that was missing.
+    def _fenced(
+        self, container: str, name: str, change: Callable[[Condition], T], seen: str | None = None
+    ) -> T:
+        """What `change` returns, whose request is made under the conditions that it is given; `seen` is the entity tag
+        of the blob to be changed, None where there is none.
+        """
+        if self._fence is None:
+            return change({})
+        return self._fence.write(lambda: self._etag(container, name), change, seen)
+
+    def _etag(self, container: str, name: str) -> str | None:
+        """The blob's entity tag as it is at this moment."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        try:
+            return self._blob(container, name).get_blob_properties().etag
+        except ResourceNotFoundError:
+            return None
+
+    def _creating(self, container: str, name: str, change: Callable[[Condition], T]) -> T:
+        """Runs `change`, and once more after creating the container when that was missing.
 
         Asking first would cost a request for each file, and a permission that a container's SAS lacks.
         """
         from azure.core.exceptions import ResourceExistsError
+
+        def put() -> T:
+            return self._fenced(container, name, change)
 
         what = f"{SCHEME}{container}/{name}"
         try:
@@ -247,6 +276,8 @@ class BlobStore(BlobMetadata):
         with explained(self.account, what), self.known.changing(container, name) as change:
             try:
                 found = client.get_blob_properties()
+                if self._fence is not None:
+                    self._fence.check()
                 answer: dict[str, Any] = client.set_blob_metadata(
                     found.metadata or {}, etag=found.etag, match_condition=MatchConditions.IfNotModified
                 )
@@ -280,6 +311,8 @@ class BlobStore(BlobMetadata):
     def _lease(self, container: str, name: str) -> None:
         from azure.storage.blob import BlobLeaseClient
 
+        if self._fence is not None:
+            self._fence.check()
         # Always the same for a blob: whoever has this lease may ask for it again.
         ours = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{SCHEME}{container}/{name}"))
         what = f"{SCHEME}{container}/{name}"
@@ -290,6 +323,11 @@ class BlobStore(BlobMetadata):
         """Removes the blob with its snapshots; one that isn't there is fine."""
         from azure.core.exceptions import ResourceNotFoundError
 
+        def remove(condition: Condition) -> None:
+            # "No longer there" is no condition to remove something on.
+            if "etag" in condition or self._fence is None:
+                self.container(container).delete_blob(name, delete_snapshots="include", **condition)
+
         if self._cache is not None:
             self._cache.drop(container, name)
         what = f"{SCHEME}{container}/{name}"
@@ -298,7 +336,8 @@ class BlobStore(BlobMetadata):
             self.known.changing(container, name),
             suppress(ResourceNotFoundError),
         ):
-            self.container(container).delete_blob(name, delete_snapshots="include")
+            seen = self._etag(container, name) if self._fence is not None else None
+            self._fenced(container, name, remove, seen)
 
     def delete_all(self, container: str, names: Iterable[str]) -> None:
         """Removes the blobs, the deepest first: with a hierarchical namespace a directory must be empty by then."""

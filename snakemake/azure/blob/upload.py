@@ -64,9 +64,13 @@ class Upload:
         self._path = path
         self._concurrency = concurrency
         self._content_md5 = content_md5
+        self._condition: dict[str, Any] = {}
 
-    def run(self) -> dict[str, Any]:
-        """Replaces the blob; the service's answer, with `etag` and `last_modified`."""
+    def run(self, condition: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Replaces the blob; the service's answer, with `etag` and `last_modified`. `condition` are arguments that say
+        what the blob has to be for that.
+        """
+        self._condition = condition or {}
         with self._path.open("rb", buffering=0) as file:
             return _again(lambda: self._as_it_is(file), lambda code: code == FILE_CHANGED)
 
@@ -97,7 +101,12 @@ class Upload:
         with _time_outs_told(size > SMALLEST):
             return self._intact(
                 lambda: self._client.upload_blob(
-                    data, length=size, overwrite=True, content_settings=settings, validate_content=True
+                    data,
+                    length=size,
+                    overwrite=True,
+                    content_settings=settings,
+                    validate_content=True,
+                    **self._condition,
                 )
             )
 
@@ -169,7 +178,9 @@ class Upload:
         )
         blocks = [block for part in parts for block in part.blocks]
         return self._intact(
-            lambda: self._client.commit_block_list(blocks, content_settings=settings, validate_content=True)
+            lambda: self._client.commit_block_list(
+                blocks, content_settings=settings, validate_content=True, **self._condition
+            )
         )
 
     def _send(

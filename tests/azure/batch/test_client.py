@@ -1,12 +1,13 @@
 """The one door to the Batch service, against the emulator: what it forgives, what it refuses, and in which words."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.emulator import wait_until
 
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.batch.lease import INTERVALS, Size, formula
 from snakemake.azure.batch.os_images import choose_os_image
 from snakemake.azure.batch.pools import PoolPlan, PoolView, assess
 from snakemake.azure.batch.tasks import Task
@@ -30,7 +31,7 @@ def plan(batch):
 def job(batch, plan):
     from azure.batch import models
 
-    batch.create_pool(plan.options(0))
+    batch.create_pool(plan.options(*scaled(0)))
     batch.create_job(
         models.BatchJobCreateOptions(id="job-1", pool_info=models.BatchPoolInfo(pool_id=plan.id))
     )
@@ -43,7 +44,7 @@ def tasks(*ids, environment=None, **changes):
 
 
 def test_a_pool_is_made_as_planned(batch, plan):
-    batch.create_pool(plan.options(1))
+    batch.create_pool(plan.options(*scaled(1)))
     wait_until(lambda: batch.list_nodes(plan.id) and batch.list_nodes(plan.id)[0].state == "idle")
     view = PoolView.of(batch.get_pool(plan.id), batch.list_nodes(plan.id))
     assert (view.target, view.current, view.usable, view.resize_errors) == (1, 1, 1, ())
@@ -87,12 +88,30 @@ def test_a_task_that_is_refused_says_why_and_the_others_are_added(batch, job):
     assert list(batch.task_states(job)) == ["good"]
 
 
-def test_a_pool_that_is_being_resized_is_asked_later(batch, plan):
-    batch.create_pool(plan.options(1))
-    answers = [batch.resize_pool(plan.id, 2)]
-    wait_until(lambda: answers[-1] or answers.append(batch.resize_pool(plan.id, 2)))
-    assert answers[-1] is True
+def scaled(nodes):
+    """Arguments for a pool that is to have so many nodes."""
+    return formula(Size(nodes), datetime.now(UTC) + timedelta(minutes=30)), INTERVALS[0]
+
+
+def test_a_pool_takes_another_formula_also_while_it_is_resized_and_not_twice_in_30_seconds(batch, plan):
+    batch.create_pool(plan.options(*scaled(1)))
+    assert batch.scale_pool(plan.id, scaled(2)[0], INTERVALS[1]) == "done"
     wait_until(lambda: batch.get_pool(plan.id).current_dedicated_nodes == 2)
+    assert batch.scale_pool(plan.id, scaled(3)[0], INTERVALS[0]) == "too early"
+    assert batch.scale_pool("none", scaled(3)[0], INTERVALS[0]) == "gone"
+
+
+def test_the_services_time_is_heard(batch):
+    batch.supported_images()
+    assert abs(batch.clock.now() - datetime.now(UTC)) < timedelta(seconds=30)
+
+
+def test_a_job_ends_later_when_it_is_extended(batch, job):
+    batch.extend_job(job, timedelta(days=3))
+    found = batch.get_job(job).constraints.max_wall_clock_time
+    assert abs(found - timedelta(days=3)) < timedelta(minutes=5)  # `Date` has whole seconds
+    batch.extend_job("none", timedelta(days=3))
+    assert batch.get_job("none") is None and batch.all_tasks("none") == []
 
 
 @pytest.fixture
@@ -113,7 +132,7 @@ def test_requests_that_fail_are_repeated_and_what_they_made_is_found(batch, plan
     from azure.batch import models
 
     suffer(kind)
-    batch.create_pool(plan.options(0))
+    batch.create_pool(plan.options(*scaled(0)))
     suffer(kind)
     batch.create_job(
         models.BatchJobCreateOptions(id="job-1", pool_info=models.BatchPoolInfo(pool_id=plan.id))
@@ -121,9 +140,6 @@ def test_requests_that_fail_are_repeated_and_what_they_made_is_found(batch, plan
     suffer(kind)
     assert batch.add_tasks("job-1", tasks("a", "b")) == []
     assert sorted(batch.task_states("job-1")) == ["a", "b"]
-    suffer(kind)
-    batch.resize_pool(plan.id, 1)
-    wait_until(lambda: batch.get_pool(plan.id).current_dedicated_nodes == 1)
     suffer(kind)
     assert batch.delete_job("job-1") in (True, False)
     suffer(kind)
@@ -158,7 +174,7 @@ def test_a_size_that_the_region_lacks_names_the_option(batch, plan):
     from dataclasses import replace
 
     with pytest.raises(BatchError, match="Set --az-batch-vm-size") as e:
-        batch.create_pool(replace(plan, vm_size="Standard_D4s_v99").options(1))
+        batch.create_pool(replace(plan, vm_size="Standard_D4s_v99").options(*scaled(1)))
     assert "\n" not in str(e.value) and e.value.status == 400
 
 
@@ -194,6 +210,6 @@ def test_the_clients_and_the_emulators_figures_of_vm_sizes_agree():
 def test_assess_on_a_pool_that_the_service_describes(batch, plan):
     from datetime import timedelta
 
-    batch.create_pool(plan.options(0))
+    batch.create_pool(plan.options(*scaled(0)))
     view = PoolView.of(batch.get_pool(plan.id), batch.list_nodes(plan.id))
     assert assess(view, timedelta(0), timedelta(minutes=1)) is None

@@ -1,6 +1,6 @@
 """A run's resources: made late, watched with patience, deleted once, whatever happens in between."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -8,6 +8,8 @@ import pytest
 
 from snakemake.azure import retry
 from snakemake.azure.batch.client import BatchError
+from snakemake.azure.batch.lease import Size
+from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.node_health import Ending, Outcome
 from snakemake.azure.batch.pools import PoolError, PoolPlan
 from snakemake.azure.batch.run import BatchRun
@@ -40,7 +42,6 @@ class Service:
         )
     )
     nodes: list = field(default_factory=list)
-    resizing: bool = False
     tasks: dict[str, str] = field(default_factory=dict)
     files: bytes | None = None
 
@@ -64,7 +65,6 @@ class Service:
                 "task_states": self.tasks,
                 "completed_tasks": [],
                 "task_file": self.files,
-                "resize_pool": not self.resizing,
             }
             return answers.get(name, True)
 
@@ -103,9 +103,17 @@ class Scene:
             say=self.said.append,
             warn=self.warned.append,
             now=lambda: self.time,
+            wake=self.wake,
             requests=retry.Patience(clock=lambda: self.clock, pause=self.pass_time),
             note_left=lambda left: self.left.append(list(left)),
         )
+        self.woken = 0
+
+    def wake(self):
+        self.woken += 1
+
+    def size(self):
+        return self.run.leases.size("pool").dedicated
 
     def pass_time(self, seconds):
         self.clock += seconds
@@ -248,25 +256,28 @@ def test_looking_costs_few_requests():
     assert scene.service.calls.count("get_pool pool") < 60
 
 
-def test_the_pool_grows_with_the_work_up_to_its_limit_also_when_it_was_busy():
+def test_the_pool_grows_with_the_work_up_to_its_limit():
     scene = Scene()
     scene.submit(4)
-    scene.service.resizing = True
-    queue = scene.submit(8)
-    assert queue.requested == 1
-    scene.service.resizing = False
-    scene.wait(20)
-    assert queue.requested == 3
+    assert scene.size() == 1
+    scene.submit(8)
+    assert scene.size() == 3 and scene.woken == 1
     scene.submit(400)
-    assert queue.requested == 10
-    resized = [c for c in scene.service.calls if c.startswith("resize")]
+    assert scene.size() == 10
     scene.submit(10)
-    assert [c for c in scene.service.calls if c.startswith("resize")] == resized
+    assert scene.size() == 10 and scene.woken == 2
 
 
-def test_a_regional_shortage_is_asked_again():
+def test_a_size_can_be_set_at_any_time():
     scene = Scene()
-    queue = scene.submit(8)
+    scene.submit(4)
+    scene.run.set_size("pool", 7, 2)
+    assert scene.run.leases.size("pool") == Size(7, 2) and scene.woken == 1
+
+
+def test_a_regional_shortage_is_asked_again_now_and_then():
+    scene = Scene()
+    scene.submit(8)
     scene.service.pool.target_dedicated_nodes = 2
     scene.service.pool.current_dedicated_nodes = 1
     scene.service.pool.allocation_state = "steady"
@@ -276,19 +287,68 @@ def test_a_regional_shortage_is_asked_again():
     scene.service.nodes = [SimpleNamespace(id="n", state="idle", errors=None, start_task_info=None)]
     scene.wait(1)
     assert "asking again" in scene.warned[0]
-    assert queue.requested == 2 and "resize_pool pool" in scene.service.calls
+    assert scene.size() == 2 and [r.changes for r in scene.run.leases.due(scene.time)] == [False]
+    scene.wait(50)
+    assert len(scene.warned) == 1
+    scene.wait(30)
+    assert len(scene.warned) == 2
 
 
-def test_a_pool_that_can_not_grow_is_no_reason_to_fail():
+def left(scene, *pools, jobs=()):
+    """A scene whose run takes over these pools, and Batch jobs with their pools and tasks."""
+    for pool in pools:
+        scene.run.take_over_pool(replace(PLAN, id=pool, os_image=None), 2)
+    for job, pool, *tasks in jobs:
+        scene.run.take_over_tasks(job, pool, dict.fromkeys(tasks, 4))
+
+
+def test_what_was_taken_over_is_watched_sized_used_and_deleted():
     scene = Scene()
+    left(scene, "old", jobs=[("job-0", "old", "a", "b", "c")])
+    assert scene.run.leases.size("old") == Size(3)
     queue = scene.submit(4)
-    scene.service.fail = {"resize_pool"}
-    assert scene.submit(8) is queue and len(queue.open_slots) == 12
-    scene.wait(60)
-    assert len(scene.warned) == 1 and "again later" in scene.warned[0]
-    scene.service.fail = set()
-    scene.wait(20)
-    assert queue.requested == 3
+    assert queue.pool_id == "old" and "create_pool pool" not in scene.service.calls
+    assert scene.run.leases.size("old") == Size(4)
+    assert set(scene.run.job_ids()) == {"job-0", "run-2"}
+    assert scene.run.jobs() == (("run-2", "old"),), "the record has the others already"
+    assert {n.partition(" ")[2] for n in scene.run.close()} >= {"job job-0", "old", "job run-2"}
+    assert "delete_pool old" in scene.service.calls
+
+
+def test_a_pool_that_nobody_needs_goes_when_its_tasks_are_over():
+    scene = Scene()
+    scene.run.take_over_pool(replace(PLAN, id="old", vm_size="Standard_E4s_v3", os_image=None), 2)
+    queue = scene.run.take_over_tasks("job-0", "old", {"a": 1})
+    scene.submit(1)
+    queue.open_slots.clear()
+    queue.monitor.poll = lambda: [Verdict("a", True)]
+    scene.wait(1)
+    assert "delete_pool old" in scene.service.calls and "delete_pool pool" not in scene.service.calls
+    list(scene.run.close())
+    assert scene.service.calls.count("delete_pool old") == 1
+
+
+def test_what_is_about_to_be_made_is_noted_first():
+    scene = Scene()
+    noted: list[tuple] = []
+    scene.run.noted = lambda run: noted.append((run.made("pool"), run.jobs(), list(scene.service.calls)))
+    scene.submit()
+    assert noted[1:] == [
+        (("pool",), (), []),
+        (("pool",), (("run-1", "pool"),), ["create_pool pool"]),
+    ]
+
+
+def test_a_run_that_may_not_note_makes_nothing():
+    scene = Scene()
+
+    def refuse(run):
+        raise BatchError("no")
+
+    scene.run.noted = refuse
+    with pytest.raises(BatchError):
+        scene.submit()
+    assert scene.service.calls == scene.sources.calls == []
 
 
 def node(name, state="idle", error=None):
@@ -310,8 +370,8 @@ def test_a_bad_node_gets_no_more_tasks_and_the_pool_one_more_node():
     queue = scene.submit(4)
     scene.service.nodes = [node("a")]
     take_out(scene, queue, "a")
-    assert "disable_node pool" in scene.service.calls and "resize_pool pool" in scene.service.calls
-    assert queue.requested == 2
+    assert "disable_node pool" in scene.service.calls
+    assert scene.size() == 2
     (line,) = scene.warned
     assert "the node a of the pool pool is bad: 2 tasks in a row" in line and "no more tasks" in line
 
@@ -347,13 +407,13 @@ def test_a_pool_whose_nodes_are_all_bad_ends_with_the_reasons():
 
 def test_a_broken_node_among_others_is_named_once():
     scene = Scene()
-    queue = scene.submit(8)
+    scene.submit(8)
     scene.service.nodes = [node("a"), node("b", "unusable", "DiskFull")]
     scene.wait(60)
     assert [
         line for line in scene.warned if "b of the pool pool is unusable: DiskFull." in line
     ] == scene.warned
-    assert len(scene.warned) == 1 and queue.requested == 3
+    assert len(scene.warned) == 1 and scene.size() == 3
 
 
 @pytest.mark.parametrize(

@@ -66,15 +66,18 @@ def test_when_evaluations_happen():
     driver.advance(301)
     assert pool.dedicated == 2 and pool.scaling.run.time == first + timedelta(minutes=20)
     enable(driver, pool, "$TargetDedicatedNodes = 3", "PT5M")
-    start = driver.now
-    driver.advance(299)
-    assert pool.dedicated == 2
+    start = driver.now + timedelta(seconds=1)
     driver.advance(1)
     assert pool.dedicated == 3, "a new interval starts a new schedule"
     driver.advance(299)
-    assert pool.scaling.run.time == start + timedelta(minutes=5), "and the old one is over"
+    assert pool.scaling.run.time == start, "and the old one is over"
     driver.advance(1)
-    assert pool.scaling.run.time == start + timedelta(minutes=10)
+    assert pool.scaling.run.time == start + timedelta(minutes=5)
+    enable(driver, pool, "$TargetDedicatedNodes = 4", "PT300S")
+    driver.advance(299)
+    assert pool.dedicated == 3, "the same interval starts one too, which begins with an interval"
+    driver.advance(1)
+    assert pool.dedicated == 4
 
 
 def test_enabling_again_does_not_evaluate_at_once():

@@ -1,0 +1,257 @@
+"""The lease on a run's pools: without its client, a pool gives back its nodes.
+
+A pool scales by a formula of literals, which holds its size until a time, the end of the lease, and then is 0. Whoever
+wants another size, or a longer lease, gives the pool another formula. The service takes that once in 30 seconds for a
+pool and evaluates formulas every five minutes; another interval starts a new schedule of evaluations, so the interval
+alternates.
+
+- https://learn.microsoft.com/azure/batch/batch-automatic-scaling
+- https://learn.microsoft.com/rest/api/batchservice/pools/enable-pool-auto-scale
+
+`PoolLeases` knows what is due, and asks nothing. `Renewals` does it, in a thread of its own.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+LEAST = 10
+"""Minutes of the shortest lease: a renewal may fail once, and a formula is evaluated every five minutes."""
+
+MOST = 7 * 24 * 60
+APART = timedelta(seconds=31)
+INTERVALS = (timedelta(minutes=5), timedelta(minutes=5, seconds=1))
+SOON = timedelta(seconds=10)
+"""After which a renewal that failed is tried again."""
+
+BACKSTOP = timedelta(days=7)
+"""How long after the last renewal a Batch job ends, and with it the tasks that still run."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Target numbers of a pool's nodes."""
+
+    dedicated: int
+    spot: int = 0
+
+
+def formula(size: Size, until: datetime) -> str:
+    """`size` until then (UTC), and no nodes after; tasks that run come to their end."""
+    return (
+        f'held = time() < time("{until:%Y-%m-%dT%H:%M:%SZ}");\n'
+        f"$TargetDedicatedNodes = held ? {size.dedicated} : 0;\n"
+        f"$TargetLowPriorityNodes = held ? {size.spot} : 0;\n"
+        "$NodeDeallocationOption = taskcompletion;"
+    )
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What is to be asked of the service for a pool; `changes`: the size is another one than before."""
+
+    pool_id: str
+    size: Size
+    until: datetime
+    interval: timedelta
+    changes: bool
+
+    @property
+    def formula(self) -> str:
+        return formula(self.size, self.until)
+
+
+@dataclass
+class _Pool:
+    wanted: Size
+    given: Size
+    renewed: datetime
+    asked: datetime | None = None
+    again: bool = False
+    turn: int = 0
+    not_before: datetime | None = None
+
+
+@dataclass
+class PoolLeases:
+    """Which formula each pool should have. `length` is the lease's. No I/O; times are the service's."""
+
+    length: timedelta
+    _pools: dict[str, _Pool] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def first(self, pool_id: str, size: Size, now: datetime) -> Renewal:
+        """The formula that a pool is to be made with, at `now`."""
+        with self._lock:
+            self._pools[pool_id] = _Pool(size, size, now)
+        return Renewal(pool_id, size, now + self.length, INTERVALS[0], False)
+
+    def take_over(self, pool_id: str, size: Size) -> None:
+        """A pool that another run made; its formula is due at once. Whether that run asked just before is not known."""
+        with self._lock:
+            self._pools[pool_id] = _Pool(size, size, datetime.min.replace(tzinfo=UTC), again=True)
+
+    def set_size(self, pool_id: str, size: Size, again: bool = False) -> None:
+        """Wants a size from now on; `again` asks for it once more where the pool has been asked for it already."""
+        with self._lock:
+            pool = self._pools.get(pool_id)
+            if pool is not None:
+                pool.wanted = size
+                pool.again = pool.again or again
+
+    def size(self, pool_id: str) -> Size | None:
+        """The size that is wanted; None for a pool that has no lease."""
+        with self._lock:
+            pool = self._pools.get(pool_id)
+            return pool.wanted if pool else None
+
+    def forget(self, pool_id: str) -> None:
+        with self._lock:
+            self._pools.pop(pool_id, None)
+
+    def due(self, now: datetime) -> list[Renewal]:
+        """What is to be asked at `now`: changes of size, and what has a third of its lease behind it."""
+        with self._lock:
+            return [
+                Renewal(
+                    pool_id,
+                    pool.wanted,
+                    now + self.length,
+                    INTERVALS[(pool.turn + 1) % len(INTERVALS)],
+                    pool.wanted != pool.given,
+                )
+                for pool_id, pool in self._pools.items()
+                if self._is_due(pool, now)
+            ]
+
+    def _is_due(self, pool: _Pool, now: datetime) -> bool:
+        if pool.asked is not None and now < pool.asked + APART:
+            return False
+        if pool.not_before is not None and now < pool.not_before:
+            return False
+        return pool.wanted != pool.given or pool.again or now - pool.renewed >= self.length / 3
+
+    def done(self, renewal: Renewal, now: datetime) -> None:
+        """The service took it."""
+        with self._lock:
+            if pool := self._pools.get(renewal.pool_id):
+                pool.given, pool.renewed, pool.asked = renewal.size, now, now
+                pool.again, pool.not_before = False, None
+                pool.turn += 1
+
+    def failed(self, renewal: Renewal, now: datetime, too_early: bool) -> None:
+        """It did not, because somebody had asked within 30 seconds, or for another reason that may pass."""
+        with self._lock:
+            if pool := self._pools.get(renewal.pool_id):
+                pool.not_before = now + (APART if too_early else SOON)
+
+
+class Service(Protocol):
+    """What renewals ask of the Batch service, see `snakemake.azure.batch.client.Batch`."""
+
+    def scale_pool(self, pool_id: str, formula: str, interval: timedelta) -> str: ...
+
+    def extend_job(self, job_id: str, longer: timedelta) -> None: ...
+
+
+class Renewals:
+    """The thread that keeps a run's leases: of its pools, its Batch jobs, and its record.
+
+    It waits for no lock of the run's and for no poll. `renew_lock` is called every `lock_every` seconds, and ends all
+    when it raises `fatal`; `jobs` tells the ids of the Batch jobs.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        leases: PoolLeases,
+        now: Callable[[], datetime],
+        jobs: Callable[[], Sequence[str]],
+        renew_lock: Callable[[], None],
+        lock_every: float,
+        fatal: type[Exception],
+        lost: Callable[[Exception], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._service, self._leases, self._now, self._jobs = service, leases, now, jobs
+        self._renew_lock, self._lock_every = renew_lock, lock_every
+        self._fatal, self._lost, self._say = fatal, lost, say
+        self._wake, self._over = threading.Event(), threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._jobs_extended: dict[str, datetime] = {}
+
+    def start(self) -> None:
+        """Begins; once more does no harm. The lock has a thread of its own: Batch may be slow for longer than that
+        lasts.
+        """
+        if not self._threads:
+            self._threads = [
+                threading.Thread(target=work, name=name, daemon=True)
+                for name, work in (("az-batch-leases", self._pools), ("az-batch-lock", self._lock))
+            ]
+            for thread in self._threads:
+                thread.start()
+
+    def wake(self) -> None:
+        """What is due now is done now."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Ends; what is under way is not waited for."""
+        self._over.set()
+        self._wake.set()
+
+    def _pools(self) -> None:
+        while not self._over.is_set():
+            self._wake.wait(1.0)
+            self._wake.clear()
+            if not self._over.is_set():
+                self.renew(self._leases.due(self._now()))
+                self._extend_jobs()
+
+    def renew(self, renewals: Iterable[Renewal]) -> None:
+        for renewal in renewals:
+            if self._over.is_set():
+                return
+            try:
+                answer = self._service.scale_pool(renewal.pool_id, renewal.formula, renewal.interval)
+            except WorkflowError:
+                # It is tried again, for as long as the run goes on: whether the service is there at all, polls tell.
+                self._leases.failed(renewal, self._now(), too_early=False)
+                continue
+            if answer == "gone":
+                self._leases.forget(renewal.pool_id)
+            elif answer == "too early":
+                self._leases.failed(renewal, self._now(), too_early=True)
+            else:
+                self._leases.done(renewal, self._now())
+                if renewal.changes:
+                    self._say(
+                        f"Azure Batch: resizing the pool {renewal.pool_id} to {renewal.size.dedicated} nodes."
+                    )
+
+    def _extend_jobs(self) -> None:
+        now = self._now()
+        for job_id in self._jobs():
+            extended = self._jobs_extended.setdefault(job_id, now)
+            if now - extended >= max(self._leases.length / 3, BACKSTOP / 14):
+                self._jobs_extended[job_id] = now
+                try:
+                    self._service.extend_job(job_id, BACKSTOP)
+                except WorkflowError:
+                    self._jobs_extended[job_id] = extended + timedelta(minutes=5)
+
+    def _lock(self) -> None:
+        while not self._over.wait(self._lock_every):
+            try:
+                self._renew_lock()
+            except self._fatal as error:
+                if not self._over.is_set():
+                    self._lost(error)
+                return
+            except WorkflowError:
+                continue
