@@ -5,7 +5,18 @@ import signal
 import sys
 from collections.abc import Callable
 
-from misc.bench import batch_requests, cache, copies, dryrun, emulator, overhead, scale, takeover, transfers
+from misc.bench import (
+    batch_requests,
+    cache,
+    copies,
+    dryrun,
+    emulator,
+    lines,
+    overhead,
+    scale,
+    takeover,
+    transfers,
+)
 
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "overhead": lambda _: overhead.run(),
@@ -13,6 +24,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "copies": lambda _: copies.run(),
     "cache": lambda o: cache.run(o.cache_mb * 1_000_000),
     "transfers": lambda o: transfers.run(o.mb, o.files, o.rounds, o.memory),
+    "lines": lambda o: lines.run(o.mbits),
     "dryrun": lambda o: dryrun.run(o.inputs, o.plugin_inputs),
     "emulator": lambda _: emulator.run(),
     "scale": lambda o: scale.run(o.jobs, o.latency / 1000),
@@ -30,6 +42,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--files", type=int, default=500, help="transfers: small files (%(default)s)")
     made.add_argument("--rounds", type=int, default=4, help="transfers: of ours and the SDK (%(default)s)")
     made.add_argument("--memory", action="store_true", help="transfers: Azurite keeps blobs in memory")
+    made.add_argument(
+        "--mbits", type=float, nargs="+", default=list(lines.RATES), help="lines: Mbit/s (1 4 10 100)"
+    )
     made.add_argument("--inputs", type=int, default=500, help="dryrun: inputs (%(default)s)")
     made.add_argument(
         "--plugin-inputs", type=int, default=1000, help="dryrun: the plugin's inputs at most (%(default)s)"

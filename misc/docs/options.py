@@ -28,6 +28,8 @@ executor; those that matter most here:
 | `--envvars NAME ...` | environment variables that the jobs get; they travel in the Batch job, not in a command line |
 | `--retries N` | how often Snakemake submits a failed job again |
 | `--seconds-between-status-checks N` | the longest pause between two polls; they come closer while jobs come and go |
+| `--az-batch-upload` | instead of a run: store the inputs that lie here and not there ([storage.md](storage.md#bringing-files-there-and-back)) |
+| `--az-batch-download [TARGET ...]` | instead of a run: fetch the results |
 | `--use-conda` | with an image whose base has conda |
 """
 
@@ -54,7 +56,8 @@ RULES = """\
 ## Options of the first fork
 
 `--az-batch-config FILE` (and with it no `--az-batch`), `--default-remote-provider AzBlob`,
-`--default-remote-prefix CONTAINER/PREFIX` and `--reason` are still understood.
+`--default-remote-prefix CONTAINER/PREFIX` and `--reason` are still understood. So are options and variables of Snakemake 7
+and of the published plugin that mean the same: [migrating.md](migrating.md).
 """
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from snakemake.azure import last_run
+from snakemake.azure import last_run, migration
 from snakemake.azure.secrets import HIDDEN, SHORTEST, remember, without_secrets
 
 if TYPE_CHECKING:
@@ -68,10 +68,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Older name of --default-storage-prefix, without az://.",
     )
     group.add_argument(
+        "-r",
         "--reason",
         action="store_true",
         help="Accepted for older command lines: reasons are always printed.",
     )
+
+    group.add_argument(
+        "--az-batch-upload",
+        action="store_true",
+        help="Instead of a run: store the input files that no rule makes, from the working directory, under the "
+        "default storage prefix; those that are not there yet or older there. With -n, say which.",
+    )
+    group.add_argument(
+        "--az-batch-download",
+        nargs="*",
+        metavar="TARGET",
+        help="Instead of a run: fetch the output of the targets (default: as for a run) from the default storage "
+        "prefix into the working directory, what is not here yet or older here. With -n, say which.",
+    )
+    _add_older(parser)
+
+
+def _add_older(parser: argparse.ArgumentParser) -> None:
+    from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+    from snakemake_interface_storage_plugins.registry import StoragePluginRegistry
+
+    migration.add_arguments(parser, ExecutorPluginRegistry().plugins)
+    migration.add_storage_arguments(parser, StoragePluginRegistry().plugins)
 
 
 def apply_arguments(args: argparse.Namespace) -> None:
@@ -83,6 +107,10 @@ def apply_arguments(args: argparse.Namespace) -> None:
     """
     last_run.place = None
     _apply_remote_names(args)
+    _apply_storage_plugin(args)
+    migration.apply_options(args)
+    if args.az_batch_download:
+        args.targets = {*(args.targets or ()), *args.az_batch_download}
     if args.az_batch_sweep:
         sys.exit(_sweep(args))
     if args.az_batch or _given(getattr(args, "az_batch_config", None)):
@@ -146,10 +174,11 @@ def _one_sentence(parser: argparse.ArgumentParser) -> None:
 
     def error(message: str) -> NoReturn:
         if wrong := re.match(
-            r"argument ((?:--\S+/)*--(?:az-batch|storage-azblob)[\w-]*): invalid int value", message
+            r"argument ((?:--\S+/)*--(?:az-batch|azure-batch|storage-azblob)[\w-]*): invalid int value",
+            message,
         ):
             message = f"{wrong[1]} must be a whole number."
-        elif unknown := re.findall(r"(?<=\s)--(?:az-batch|storage-azblob)[\w-]*", message):
+        elif unknown := re.findall(r"(?<=\s)--(?:az-batch|azure-batch|storage-azblob)[\w-]*", message):
             if message.startswith("unrecognized arguments"):
                 message = f"There is no option {unknown[0]}; snakemake --help lists them."
             elif message.startswith("ambiguous option"):
@@ -188,6 +217,13 @@ def _apply_remote_names(args: argparse.Namespace) -> None:
         args.default_storage_provider = args.default_storage_provider or PROVIDER
 
 
+def _apply_storage_plugin(args: argparse.Namespace) -> None:
+    from snakemake_interface_storage_plugins.registry import StoragePluginRegistry
+
+    if url := migration.apply_storage(args, os.environ, StoragePluginRegistry().plugins):
+        os.environ["AZ_BLOB_ACCOUNT_URL"] = url
+
+
 def _choose_executor(args: argparse.Namespace) -> None:
     from snakemake.exceptions import WorkflowError
 
@@ -207,6 +243,8 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     from snakemake.azure.batch.account import BatchAccount
     from snakemake.exceptions import WorkflowError
 
+    migration.check_sdk()
+    migration.apply_variables(args, os.environ, migration.warn)
     resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
     preflight.validate(resolved)
     signals.listen()

@@ -4,10 +4,12 @@ Each function raises a `WorkflowError` of one sentence that names the option or 
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from snakemake.azure.batch import ids, vm_sizes
 from snakemake.azure.batch.client import Batch, BatchError
@@ -32,6 +34,7 @@ OUTPUT_CACHE = "SNAKEMAKE_OUTPUT_CACHE"
 DEFAULT_IMAGE = "snakemake-azbatch"
 """Name of the image that `make image` builds; its tag is Snakemake's version."""
 
+_UPSTREAM = re.compile(r"(?:(?:index\.|registry-1\.)?docker\.io/)?snakemake/snakemake(?:[:@].*)?")
 ON_EXIT = ("delete", "detach")
 
 # https://learn.microsoft.com/azure/batch/batch-quota-limit
@@ -100,6 +103,12 @@ def container_image(settings: ExecutorSettings, given: str | None) -> str:
     """
     from snakemake.common import __version__, get_container_image
 
+    if given and given != get_container_image() and _UPSTREAM.fullmatch(given):
+        raise SettingsError(
+            "The image snakemake/snakemake has upstream's Snakemake in it, which knows nothing of Azure Batch tasks: "
+            "build one with this Snakemake (docker build -t REGISTRY/NAME . in the source tree, then docker push), "
+            "and give it as --container-image."
+        )
     if given and given != get_container_image():
         parse_image_reference(given)
         return given
@@ -283,6 +292,7 @@ def check_blob_access(account: "BlobAccount", prefix: str) -> None:
     from snakemake.azure.blob.errors import error_code, explained
     from snakemake.azure.blob.service import connect
 
+    _check_permissions(account)
     container, _, path = prefix.partition("/")
     with connect(account) as service, explained(account, prefix):
         pages = service.get_container_client(container).list_blobs(
@@ -293,3 +303,16 @@ def check_blob_access(account: "BlobAccount", prefix: str) -> None:
         except ResourceNotFoundError as e:
             if error_code(e) != "ContainerNotFound":
                 raise
+
+
+def _check_permissions(account: "BlobAccount") -> None:
+    """What a SAS of the user's own says that it may do; one with a stored access policy does not say it."""
+    given = parse_qs(account.sas or "").get("sp")
+    if not given:
+        return
+    needed = {"r": "read", "w": "write", "d": "delete", "l": "list"}
+    if missing := [name for letter, name in needed.items() if letter not in given[0]]:
+        raise SettingsError(
+            f"The SAS in {account.source} lacks the permission to {' and to '.join(missing)}, which runs and their "
+            "tasks need: create one with sp=rwdlc, and set it there."
+        )

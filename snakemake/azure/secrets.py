@@ -42,6 +42,12 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def shown(value: object) -> str:
+    """` is VALUE and`, or nothing for what is long enough to be a secret in the wrong place."""
+    text = str(value)
+    return f" is {text} and" if 0 < len(text) < SHORTEST and text.isprintable() else ""
+
+
 def _blotted(match: re.Match[str]) -> str:
     text = match[0]
     try:

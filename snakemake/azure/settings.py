@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.settings import ExecutorSettingsBase
 
+from snakemake.azure.secrets import shown
 from snakemake.azure.wire import is_loopback
 
 EMULATOR = "emulator"
@@ -188,7 +189,7 @@ def read_legacy_config(path: Path) -> LegacyConfig:
     values = {_LEGACY_KEYS[key]: value for key, value in data.items() if value is not None}
     count = values.get("node_count")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
-        raise SettingsError(f"BATCH_POOL_NODE_COUNT in {path} must be a whole number.")
+        raise SettingsError(f"BATCH_POOL_NODE_COUNT in {path}{shown(count)} must be a whole number.")
     for key, name in _LEGACY_KEYS.items():
         if name == "node_count" or name not in values:
             continue

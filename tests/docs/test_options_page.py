@@ -23,3 +23,8 @@ def test_links_between_pages_lead_somewhere():
         if "://" not in link and not (page.parent / link).exists()
     ]
     assert not broken
+
+
+def test_page_for_those_from_elsewhere_is_current():
+    module = runpy.run_path(str(ROOT / "misc" / "docs" / "migrating.py"))
+    assert module["PAGE"].read_text(encoding="utf-8") == module["page"](), "run python misc/docs/migrating.py"

@@ -10,7 +10,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import AccessPolicy, UserDelegationKey, generate_container_sas
 from azure.storage.blob import _shared_access_signature as of_the_sdk
 
-from snakemake.azure.blob import policies
+from snakemake.azure.blob import node_access, policies
 from snakemake.azure.blob.account import BlobAccount, BlobAccountError
 from snakemake.azure.blob.errors import BlobError
 from snakemake.azure.blob.node_access import NodeAccess, Use, revoke
@@ -161,15 +161,17 @@ def test_with_no_room_for_a_policy_the_sas_ends_by_itself_and_the_user_is_told(o
         {f"theirs-{n}": AccessPolicy(permission="r") for n in range(policies.ROOM)}
     )
     told = []
-    given = access(use(owner, **{mine[0]: False}), now=NOW, lifetime=timedelta(hours=3), warn=told.append)
+    now = datetime.now(UTC)  # the service goes by its own clock
+    given = access(use(owner, **{mine[0]: False}), now=now, lifetime=timedelta(hours=3), warn=told.append)
     sas = fields(in_task(given.environment()).sas)
     assert (sas["sp"], sas["sr"], sas["sv"]) == ("rl", "c", API_VERSION)
-    assert (sas["st"], sas["se"]) == ("2026-11-22T11:45:00Z", "2026-11-22T15:00:00Z")
+    start, end = now - timedelta(minutes=15), now + timedelta(hours=3)
+    assert (sas["st"], sas["se"]) == (f"{start:%Y-%m-%dT%H:%M:%SZ}", f"{end:%Y-%m-%dT%H:%M:%SZ}")
     assert (
         len(told) == 1
         and mine[0] in told[0]
         and "--az-batch-sas-hours" in told[0]
-        and "2026-11-22 15:00" in told[0]
+        and f"{end:%Y-%m-%d %H:%M}" in told[0]
     )
     assert not given.revoke()
     assert len(box.get_container_access_policy()["signed_identifiers"]) == policies.ROOM
@@ -251,3 +253,21 @@ def test_a_delegated_sas_says_who_signed():
 def test_a_malformed_variable_is_named(text):
     with pytest.raises(BlobAccountError, match="AZ_BLOB_CONTAINER_SAS"):
         in_task({"AZ_BLOB_ACCOUNT_URL": CLOUD, "AZ_BLOB_CONTAINER_SAS": text})
+
+
+@pytest.mark.parametrize("allowed", ["rl", "rcwl", "rwdl"])
+def test_the_sas_is_tried_before_anybody_gets_it(owner, mine, monkeypatch, allowed):
+    """All that tasks do, with the real service's answer; and nothing is left of it."""
+    monkeypatch.setattr(node_access, "WRITE", allowed)
+    monkeypatch.setattr(node_access, "POLICY_DELAY", 0.0)
+    given = access(use(owner, **{mine[0]: True}))
+    if allowed == "rwdl":
+        assert given.environment()
+    else:
+        with pytest.raises(
+            BlobError, match=rf"^az://{mine[0]}: the SAS that this run's tasks would get is refused"
+        ):
+            given.environment()
+    left = {b.name for b in connect(owner).get_container_client(mine[0]).list_blobs()}
+    assert left <= {"there", f"{RUN}.trial"}
+    assert given.revoke()

@@ -103,6 +103,7 @@ NEED_NOT = {
 
 OURS = (
     "--az-batch",
+    "--azure-batch-",
     "--default-remote-",
     "--reason",
     "--storage-",

@@ -197,3 +197,22 @@ def test_large_files_among_the_sources_are_named(here):
     assert (
         done.code == 0 and "The file large.bin is among the workflow's sources and has 60 MB" in done.output
     )
+
+
+@pytest.mark.parametrize("options", [["-n"], []])
+def test_inputs_in_the_archive_tier(here, options):
+    here.write(rule('    input: "in.txt"\n    shell: "cp {input} {output}"\n'))
+    blob = here.container.get_blob_client("run/in.txt")
+    blob.upload_blob(b"x")
+    blob.set_standard_blob_tier("Archive")
+    said = fails(here.run(*options))
+    assert "Inputs lie in the archive tier" in said and "run/in.txt (rule it)" in said
+    assert "created the pool" not in said
+
+
+def test_a_sas_that_says_itself_that_it_is_too_narrow(here):
+    here.write(rule('    shell: "touch {output}"\n'))
+    sas = here.azurite.sas(container=here.container.container_name, permission="rl")
+    here.environ |= {"AZ_BLOB_ACCOUNT_URL": f"{here.azurite.url}?{sas}", "AZ_BLOB_ACCOUNT_KEY": ""}
+    said = fails(here.run("-n"))
+    assert "The SAS in AZ_BLOB_ACCOUNT_URL lacks the permission to write and to delete" in said

@@ -22,6 +22,7 @@ class Blob:
     md5: str | None = None
     etag: str = ""
     leased: bool = False
+    archived: bool = False
 
 
 def blob_of(properties: Any, size: int | None = None) -> Blob:
@@ -38,6 +39,8 @@ def blob_of(properties: Any, size: int | None = None) -> Blob:
         md5=bytes(md5).hex() if md5 else None,
         etag=bare(properties.etag),
         leased=properties.lease.status == "locked",
+        # Also while it is on its way to another tier.
+        archived=str(properties.blob_tier or "").lower() == "archive",
     )
 
 

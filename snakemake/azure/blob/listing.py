@@ -86,6 +86,7 @@ def _blob(name: str, entry: ET.Element) -> Blob:
         md5=b64decode(md5).hex() if md5 else None,
         etag=bare(said.get("Etag")),
         leased=said.get("LeaseStatus") == "locked",
+        archived=said.get("AccessTier") == "Archive",
     )
 
 

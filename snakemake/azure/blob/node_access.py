@@ -23,7 +23,7 @@ from typing import Any
 
 from snakemake.azure.blob import policies
 from snakemake.azure.blob.account import ACCOUNT_URL, CONTAINER_SAS, TAGGED_URLS, BlobAccount
-from snakemake.azure.blob.errors import BlobError, explain, explained
+from snakemake.azure.blob.errors import BlobError, error_code, explain, explained
 from snakemake.azure.blob.names import SCHEME
 from snakemake.azure.blob.sas import READ, WRITE, ContainerSas
 from snakemake.azure.blob.service import connect
@@ -130,8 +130,9 @@ class NodeAccess:
                     self._sign(access, container)
                     fresh.append((access, container))
         for access, container in fresh:
-            if container in access.policies:
-                _wait_until_in_force(access.account, container, access.sas[container])
+            patience = POLICY_DELAY if container in access.policies else 0.0
+            trial = f"{self.run_id}.trial" if access.writes[container] else None
+            _try(access.account, container, access.sas[container], trial, patience)
         if fresh or not self._now:
             self._now = self._variables()
 
@@ -232,8 +233,13 @@ def _make_container(account: BlobAccount, container: str) -> None:
                 return
 
 
-def _wait_until_in_force(account: BlobAccount, container: str, sas: str) -> None:
-    """Tasks of a pool that is there already begin at once, and a new policy is in force after up to 30 seconds only."""
+def _try(account: BlobAccount, container: str, sas: str, trial: str | None, patience: float) -> None:
+    """Does with the SAS what tasks will do, before anything is made that costs money: lists, and stores and deletes an
+    empty blob of the name `trial`.
+
+    Tasks of a pool that is there already begin at once, and a new policy is in force after up to 30 seconds only: a
+    refusal counts after `patience` seconds. Raises BlobError.
+    """
     from azure.core.exceptions import HttpResponseError
 
     began = time.monotonic()
@@ -243,8 +249,30 @@ def _wait_until_in_force(account: BlobAccount, container: str, sas: str) -> None
         while True:
             try:
                 next(client.list_blobs(results_per_page=1).by_page(), None)
+                if trial is not None:
+                    client.upload_blob(trial, b"", length=0, overwrite=True)
+                    client.delete_blob(trial)
                 return
             except HttpResponseError as error:
-                if error.status_code != 403 or time.monotonic() - began > POLICY_DELAY:
+                if error_code(error) == "ContainerNotFound" and trial is None:
+                    return  # nothing to read there yet
+                if error.status_code != 403:
                     raise explain(error, given, f"{SCHEME}{container}") from None
+                if time.monotonic() - began >= patience:
+                    raise _refused(account, container, error_code(error)) from None
             time.sleep(1.0)
+
+
+def _refused(account: BlobAccount, container: str, code: str) -> BlobError:
+    way_out = (
+        "the account may take no SAS made from its keys, or only such as its policies allow: `az login` and unset "
+        "AZ_BLOB_ACCOUNT_KEY, or put a SAS of your own into AZ_BLOB_ACCOUNT_URL."
+        if account.key
+        else "it may do what this login may: give it the role `Storage Blob Data Contributor` on the account or the "
+        "container, which takes some minutes to work."
+    )
+    return BlobError(
+        f"{SCHEME}{container}: the SAS that this run's tasks would get is refused ({code}); {way_out}",
+        403,
+        code,
+    )

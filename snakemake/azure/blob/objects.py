@@ -32,6 +32,7 @@ class Provider(Protocol):
     cache: IOCacheStorageInterface | None
     plan: ListingPlan
     wait_for_free_local_storage: Any
+    beside: Callable[[str], Path | None] | None
 
     @property
     def store(self) -> BlobStore: ...
@@ -63,9 +64,15 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
 
     def get_inventory_parent(self) -> str | None:
         """The key under which a listing that covers this object marks the cache."""
+        if self._beside() is not None:
+            return None  # which is known without a listing
         directory = parent_of(self.name)
         root = self.provider.plan.root(self.container, directory)
         return self._key(directory if root is None else root)
+
+    def _beside(self) -> Path | None:
+        """The file on this disk that is to become the blob, where that is asked for."""
+        return self.provider.beside(self.query) if self.provider.beside is not None else None
 
     def _key(self, name: str) -> str:
         return self.cache_key(f"{self.container}/{name}" if name else self.container)
@@ -135,6 +142,8 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         in use, the first such question about a directory is answered by an inventory too.
         """
         self._check_path()
+        if self._beside() is not None:
+            return True
         cache: Any = self.provider.cache
         if cache is not None and cache.active and not self._overwrite_local_path:
             await self.inventory(cache)
@@ -146,18 +155,26 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         """A size that an inventory does not have is not asked for where it has seen that there is nothing: functions
         of a workflow ask for sizes of what is yet to be made.
         """
+        if (path := self._beside()) is not None:
+            return path.stat().st_size
         cache: Any = self.provider.cache
         if cache is not None and cache.active and not await self.managed_exists():
             raise FileOrDirectoryNotFoundError(self.print_query, self.local_path())
         return await _in_one_sentence(super().managed_size())
 
     async def managed_mtime(self) -> float:
+        if (path := self._beside()) is not None:
+            return path.stat().st_mtime
         return await _in_one_sentence(super().managed_mtime())
 
     async def managed_checksum(self) -> str | None:
+        if self._beside() is not None:
+            return None
         return await _in_one_sentence(super().managed_checksum())
 
     async def managed_local_footprint(self) -> int:
+        if (path := self._beside()) is not None:
+            return path.stat().st_size
         return await _in_one_sentence(super().managed_local_footprint())
 
     def exists(self) -> bool:

@@ -77,7 +77,8 @@ class Room:
     """
 
     def __init__(self, chunks: int) -> None:
-        self._free = chunks
+        self._all = self._most = chunks
+        self._free = chunks  # less than none while there are more in it than there may be now
         self._waiting = 0
         self._left = threading.Condition()
 
@@ -87,7 +88,7 @@ class Room:
         with when_cancelled(self._look), self._left:
             self._waiting += 1
             try:
-                self._left.wait_for(lambda: cancelled() or self._free)
+                self._left.wait_for(lambda: cancelled() or self._free > 0)
                 self._free -= 1
             except BaseException:
                 self._left.notify()  # somebody else, if it was this one
@@ -110,6 +111,19 @@ class Room:
         with self._left:
             self._free += 1
             self._left.notify()
+
+    def shrink(self) -> None:
+        """Half of it is left, but for one chunk; those that are in there may stay."""
+        self._resize(max(1, self._all // 2))
+
+    def widen(self) -> None:
+        self._resize(min(self._most, self._all * 2))
+
+    def _resize(self, chunks: int) -> None:
+        with self._left:
+            self._free += chunks - self._all
+            self._all = chunks
+            self._left.notify_all()
 
     @property
     def wanted(self) -> bool:

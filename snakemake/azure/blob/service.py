@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
+CONNECTING = 10.0  # seconds until a connection is there; for sending see snakemake.azure.blob.session
+ANSWERING = 60.0  # seconds without a byte of an answer
 CONNECTIONS = 64  # the transport keeps as many open; more than all transfers at once use
 # Bytes of an answer that are read at a time: a whole chunk, so that it is in memory once. The transport's own
 # 4,096 take twice the CPU.
@@ -55,8 +57,8 @@ def connect(
 
     transport = RequestsTransport(
         session=Session(account.url, CONNECTIONS),
-        connection_timeout=10,
-        read_timeout=60,
+        connection_timeout=CONNECTING,
+        read_timeout=ANSWERING,
         connection_verify=_authorities(),
         connection_data_block_size=READ,
     )

@@ -113,6 +113,8 @@ class StorageProvider(StorageProviderBase):
         self.containers: set[str] = set()  # that the workflow names
         self.cache: IOCacheStorageInterface | None = None
         self.plan = ListingPlan()
+        # While the workflow's own files are to be stored, such a file counts as well; else None.
+        self.beside: Callable[[str], Path | None] | None = None
 
     @property
     def store(self) -> BlobStore:

@@ -2,7 +2,8 @@
 
 Each request carries the MD5 of what it sends, which the service compares with what it got. A blob of one request has
 that as its Content-MD5; one in blocks gets the MD5 of the whole file if it is asked for, and each block's id tells
-what is in it (snakemake.azure.blob.digests). A block that is lost on its way is sent again, alone.
+what is in it (snakemake.azure.blob.digests). A block that is lost on its way is sent again, alone, and one that does
+not make it in time in smaller ones (snakemake.azure.blob.pace).
 https://learn.microsoft.com/rest/api/storageservices/put-block
 """
 
@@ -10,13 +11,15 @@ import io
 import os
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from snakemake.azure.blob.digests import FEWEST_ID_BYTES, ID_BYTES, Digest, block_id, md5, xxh128
 from snakemake.azure.blob.errors import BlobError, error_code
-from snakemake.azure.blob.files import CHUNK, MIB, SMALL, block_size, content_type, progress_hook
+from snakemake.azure.blob.files import MAX_BLOCKS, MIB, SMALL, block_size, content_type, progress_hook
+from snakemake.azure.blob.pace import SMALLEST, pace
 from snakemake.azure.blob.parallel import in_chunks
 
 if TYPE_CHECKING:
@@ -29,6 +32,25 @@ FILE_CHANGED = "FileChanged"  # beside the service's codes
 # Blocks up to here are read once and kept until they have arrived; larger ones are read from the file again, so
 # that memory stays bounded. They are needed beyond 780 GiB.
 BUFFERED = 16 * MIB
+
+
+@dataclass
+class _Chunk:
+    """A part of the file: its content, unless that is to be read again, and the blocks that have arrived of it."""
+
+    start: int
+    length: int
+    data: bytes | None
+    digest: str
+    number: int
+    first_piece: int  # number of the first of its blocks, if it becomes several
+    blocks: list[Any] = field(default_factory=list)
+
+
+def _time_outs_told(told: bool) -> AbstractContextManager[None]:
+    from snakemake.azure.blob.session import time_outs_told
+
+    return time_outs_told() if told else nullcontext()
 
 
 class Upload:
@@ -53,14 +75,20 @@ class Upload:
             return _again(lambda: self._as_it_is(file), lambda code: code == FILE_CHANGED)
 
     def _as_it_is(self, file: io.FileIO) -> dict[str, Any]:
+        from snakemake.azure.blob.session import TimedOut
+
         found = os.fstat(file.fileno())
-        if found.st_size <= SMALL:
-            return self._whole(file, found)
-        if found.st_size <= CHUNK:
+        if found.st_size > max(pace.size, SMALLEST):
+            return self._in_blocks(file, found)
+        try:
+            if found.st_size <= SMALL:
+                return self._whole(file, found)
             answers: list[dict[str, Any]] = []
             in_chunks(lambda found: self._whole(file, found), [found], 1, answers.append)
             return answers[0]
-        return self._in_blocks(file, found)
+        except TimedOut:
+            pace.timed_out(found.st_size)
+            return self._in_blocks(file, found)
 
     def _whole(self, file: io.FileIO, found: os.stat_result) -> dict[str, Any]:
         from azure.storage.blob import ContentSettings
@@ -70,16 +98,17 @@ class Upload:
         self._still(file, found)
         settings = ContentSettings(content_type=content_type(self._client.blob_name))
         progress_hook()
-        return self._intact(
-            lambda: self._client.upload_blob(
-                data,
-                length=size,
-                overwrite=True,
-                content_settings=settings,
-                validate_content=True,
-                **self._condition,
+        with _time_outs_told(size > SMALLEST):
+            return self._intact(
+                lambda: self._client.upload_blob(
+                    data,
+                    length=size,
+                    overwrite=True,
+                    content_settings=settings,
+                    validate_content=True,
+                    **self._condition,
+                )
             )
-        )
 
     def _in_blocks(self, file: io.FileIO, found: os.stat_result) -> dict[str, Any]:
         """Starts again when others are at the same blob: with a commit the service forgets all blocks that have arrived
@@ -118,31 +147,26 @@ class Upload:
             yield from (length for length in lengths if length >= FEWEST_ID_BYTES)
 
     def _blocks(self, file: io.FileIO, found: os.stat_result, id_bytes: int) -> dict[str, Any]:
-        from azure.storage.blob import BlobBlock, ContentSettings
+        from azure.storage.blob import ContentSettings
 
         size = found.st_size
         step = block_size(size)
         cancelled = progress_hook()
         of_file = md5() if self._content_md5 else None
-        blocks: list[BlobBlock] = []
+        parts: list[_Chunk] = []
+        # As many blocks as a part can become, so that there are no more than a blob can have.
+        pieces = MAX_BLOCKS // -(-size // step)
 
-        def part(number: int) -> tuple[str, int, int, bytes | None]:
+        def part(number: int) -> _Chunk:
             start = number * step
             length = min(step, size - start)
             of_block = xxh128()
             data = self._hashed([of_block, of_file] if of_file else [of_block], file, start, length)
-            blocks.append(BlobBlock(block_id(of_block.hexdigest(), number, id_bytes)))
-            return blocks[-1].id, start, length, data
+            parts.append(_Chunk(start, length, data, of_block.hexdigest(), number, number * pieces))
+            return parts[-1]
 
-        def send(part: tuple[str, int, int, bytes | None]) -> None:
-            name, start, length, data = part
-
-            def put() -> None:
-                cancelled()
-                body = _Part(file, start, length, self._changed) if data is None else data
-                self._client.stage_block(name, body, length=length, validate_content=True)
-
-            self._intact(put)
+        def send(chunk: _Chunk) -> None:
+            self._send(chunk, file, max(SMALLEST, -(-step // pieces)), id_bytes, cancelled)
 
         # Not a generator function: between its steps it would keep a part that has been sent.
         in_chunks(send, map(part, range(-(-size // step))), self._concurrency)
@@ -152,11 +176,57 @@ class Upload:
             content_type=content_type(self._client.blob_name),
             content_md5=bytearray.fromhex(of_file.hexdigest()) if of_file else None,
         )
+        blocks = [block for part in parts for block in part.blocks]
         return self._intact(
             lambda: self._client.commit_block_list(
                 blocks, content_settings=settings, validate_content=True, **self._condition
             )
         )
+
+    def _send(
+        self, chunk: "_Chunk", file: io.FileIO, least: int, id_bytes: int, cancelled: Callable[[], None]
+    ) -> None:
+        """Stages a part of the file as one block, or as some of `least` bytes or more if the line is slow."""
+        from azure.storage.blob import BlobBlock
+
+        from snakemake.azure.blob.session import TimedOut
+
+        done = 0
+        while done < chunk.length:
+            left = chunk.length - done
+            length = left if chunk.data is None else min(left, max(least, pace.most(left)))
+            name, body = self._block(chunk, file, done, length, id_bytes)
+
+            def put() -> None:
+                cancelled()
+                self._client.stage_block(name, body(), length=length, validate_content=True)  # noqa: B023
+
+            try:
+                with _time_outs_told(length > least and chunk.data is not None):
+                    self._intact(put)
+            except TimedOut:
+                pace.timed_out(length)
+                continue
+            pace.arrived()
+            chunk.blocks.append(BlobBlock(name))
+            done += length
+        chunk.data = None  # it has arrived
+
+    def _block(
+        self, chunk: "_Chunk", file: io.FileIO, start: int, length: int, id_bytes: int
+    ) -> tuple[str, Callable[[], Any]]:
+        """The id of a block, which is all of the chunk or a part of it, and what makes its body."""
+        data = chunk.data
+        if length == chunk.length:
+            name = block_id(chunk.digest, chunk.number, id_bytes)
+            if data is None:
+                return name, lambda: _Part(file, chunk.start, length, self._changed)
+            return name, lambda: data
+        assert data is not None
+        piece, digest = memoryview(data)[start : start + length], xxh128()
+        digest.update(piece)
+        number = MAX_BLOCKS + chunk.first_piece + len(chunk.blocks)
+        return block_id(digest.hexdigest(), number, id_bytes), lambda: bytes(piece)
 
     def _hashed(self, digests: list[Digest], file: io.FileIO, start: int, length: int) -> bytes | None:
         """Puts a part of the file into the digests; its content, unless that is to be read again."""
