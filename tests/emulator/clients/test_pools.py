@@ -102,8 +102,10 @@ def test_stopping_a_resize(client):
 
 @covers("enable_pool_auto_scale", "evaluate_pool_auto_scale", "disable_pool_auto_scale")
 def test_autoscaling(client):
-    make_pool(client, nodes=0)
     formula = "$TargetDedicatedNodes = 1; extra = 7;"
+    born = {"enable_auto_scale": True, "auto_scale_formula": formula}
+    make_pool(client, "born", wait=False, target_dedicated_nodes=None, **born)
+    make_pool(client, nodes=0)
     client.enable_pool_auto_scale(
         "pool",
         models.BatchPoolEnableAutoScaleOptions(
@@ -124,7 +126,7 @@ def test_autoscaling(client):
         ),
     )
     assert failed.error.code == "InsufficientSampleData" and failed.error.error_values[0].name == "Message"
-    wait_until(lambda: client.get_pool("pool").auto_scale_run)
+    wait_until(lambda: client.get_pool("born").auto_scale_run)  # enabling evaluates an interval later
     client.disable_pool_auto_scale("pool")
     pool = client.get_pool("pool")
     assert (pool.enable_auto_scale, pool.auto_scale_formula) == (False, None)
