@@ -4,7 +4,7 @@ import json
 import re
 import signal
 
-from support.emulator import running_emulator, wait_until
+from support.emulator import wait_until
 
 KITCHEN_SINK = {
     "Snakefile": """
@@ -214,18 +214,6 @@ def test_interrupted_runs_leave_nothing(site):
     site.assert_clean()
 
 
-def test_a_graceful_end_lets_running_tasks_finish(site):
-    site.write({"Snakefile": MANY.replace("echo {wildcards.i} >", f"{site.held()}; echo {{wildcards.i}} >")})
-    with site.running("--config", "jobs=2", jobs="1", scheduler="greedy") as process:
-        wait_until(lambda: any(str(task.state).lower().endswith("running") for task in site.tasks()))
-        process.send_signal(signal.SIGTERM)
-        wait_until(lambda: "Will exit after finishing currently running jobs" in site.output())
-        site.let_go()
-        process.wait(60)
-    assert len({b for b in site.blobs() if b.startswith("out/")}) == 1
-    site.assert_clean()
-
-
 def test_an_existing_pool_is_used_and_stays(site):
     site.write({"Snakefile": MANY})
     client = site.emulator.client()
@@ -325,17 +313,3 @@ def test_without_az_batch_it_is_snakemake_as_ever(site):
     assert result.code == 0, result.last_error()
     assert (site.workdir / "out" / "1.txt").read_text() == "1\n"
     assert site.left() == []
-
-
-def test_a_service_that_goes_away_ends_the_run_with_one_message(site, azurite):
-    """And the user is told what may be left and how to delete it."""
-    with running_emulator() as emulator:
-        site.write({"Snakefile": MANY.replace("echo {wildcards.i} >", "sleep 60; touch")})
-        site.environ |= emulator.environment()
-        with site.running("--config", "jobs=1", az_batch_account_url=emulator.url) as process:
-            wait_until(lambda: "nodes ready" in site.output())
-            emulator.process.kill()
-            assert process.wait(120) == 1
-    assert "No Batch emulator answers" in site.output()
-    assert "Traceback" not in site.output()
-    assert "az batch pool delete --pool-id" in site.output()
