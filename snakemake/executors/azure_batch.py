@@ -31,7 +31,7 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
 from snakemake.azure import retry, signals
-from snakemake.azure.batch import leftovers
+from snakemake.azure.batch import orphans
 from snakemake.azure.batch.lease import PoolLeases, Renewals
 from snakemake.azure.batch.placement import Place
 from snakemake.azure.batch.recovery import LeftTask
@@ -107,7 +107,7 @@ class AzBatchExecutor(RemoteExecutor):
         self._leaving = threading.Lock()
         self._is_over = False
         # The working directory may be another one when a signal comes.
-        self._left = leftovers.HOME.absolute()
+        self._left = orphans.HOME.absolute()
         super().__init__(*args, **kwargs)
 
     def __post_init__(self) -> None:
@@ -159,7 +159,7 @@ class AzBatchExecutor(RemoteExecutor):
         )
         self.renewals.start()
         # Before the takeover: what is being deleted is not taken over.
-        self._delete_leftovers()
+        self._delete_orphans()
         if before is not None and before.runs:
             self._take_over(before)
 
@@ -277,14 +277,14 @@ class AzBatchExecutor(RemoteExecutor):
             noted=self.record.note,
             wake=self.renewals.wake,
             record=f"{checked.blob_account.url}/{self.record.lock.name}",
-            note_left=partial(leftovers.note, checked.run_id, self._endpoints(), home=self._left),
+            note_left=partial(orphans.note, checked.run_id, self._endpoints(), home=self._left),
             logs=StoredLogs(checked.blob_account, folder(self.sources.name)),
         )
 
-    def _endpoints(self) -> leftovers.Account:
-        return leftovers.Account(self.checked.batch.account.endpoint, self.checked.blob_account.url)
+    def _endpoints(self) -> orphans.Account:
+        return orphans.Account(self.checked.batch.account.endpoint, self.checked.blob_account.url)
 
-    def _delete_leftovers(self) -> None:
+    def _delete_orphans(self) -> None:
         """What an earlier run in this directory could not delete; it is no reason to wait."""
         batch, account = self.checked.batch, self.checked.blob_account
         deleters = {
@@ -296,7 +296,7 @@ class AzBatchExecutor(RemoteExecutor):
             POLICY: lambda run: revoke(account, self.checked.source_prefix.partition("/")[0], run),
         }
         with retry.process.no_longer_than(30):
-            leftovers.delete(self._endpoints(), deleters, self.logger.info, self.logger.warning, self._left)
+            orphans.delete(self._endpoints(), deleters, self.logger.info, self.logger.warning, self._left)
 
     # -- monitoring ------------------------------------------------------------------------------------------
 

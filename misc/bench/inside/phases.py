@@ -48,7 +48,7 @@ def main(file: str, start: str, order: str) -> None:
     from snakemake.azure.node.exit import leave
 
     mark("interpreter, first imports")
-    note(startup, "lean", before="sources laid out")
+    note(startup, "skip_unused_imports", before="sources laid out")
     start_up = startup.one_attempt
 
     def loaded():

@@ -1,6 +1,6 @@
 """One run's resources in Azure: pools, the Batch job bound to each, the source archive; made late, deleted at the end.
 
-Nothing exists before the first `submit`. Whatever was made is in `_made` before the request that makes it is sent,
+Nothing exists before the first `submit`. Whatever was made is in `_resources` before the request that makes it is sent,
 so that `close` deletes it even if the answer never came. `close` may be called at any time, from any thread, any
 number of times; it waits for nobody who may himself wait for the service. Making is the other way round: what is about
 to be made is noted first, and not made if `close` has begun.
@@ -119,7 +119,7 @@ class PoolQueue:
 
 
 @dataclass
-class Made:
+class Resource:
     """Something that exists, or may exist, in Azure because of this run. `delete` says whether it did; `since` is when
     its making began, on the clock of `retry.Patience`."""
 
@@ -182,7 +182,7 @@ class BatchRun:
         self.queues: dict[str, PoolQueue] = {}
         self.requests = requests
         self.note_left = note_left
-        self._made: list[Made] = []
+        self._resources: list[Resource] = []
         self._taken_over: dict[str, PoolPlan] = {}
         self._job_pools: dict[str, str] = {}
         self._lock = threading.RLock()
@@ -237,15 +237,15 @@ class BatchRun:
 
     def _open_access(self) -> None:
         """First of all, so that it is last to go, and makes the container that the sources go to."""
-        if self.access and not any(made.what == POLICY for made in self._made):
+        if self.access and not any(made.what == POLICY for made in self._resources):
             self._making(POLICY, self.id, self.access.revoke)
             self.access.environment()
 
     def _upload_sources(self) -> None:
-        if self.token and not any(made.name == f"az://{self.token.name}" for made in self._made):
+        if self.token and not any(made.name == f"az://{self.token.name}" for made in self._resources):
             self._making(TOKEN, f"az://{self.token.name}", self.token.delete)
             self.token.allow()
-        if not any(made.name == f"az://{self.sources.name}" for made in self._made):
+        if not any(made.name == f"az://{self.sources.name}" for made in self._resources):
             self._making("source archive", f"az://{self.sources.name}", self.sources.delete)
             if self.logs:
                 self._making("logs of failed tasks", f"az://{self.logs.name}", self.logs.delete)
@@ -294,13 +294,13 @@ class BatchRun:
         return next(queue for queue in self.queues.values() if queue.job_id == job_id)
 
     def _making(self, what: str, name: str, delete: Callable[[], bool]) -> None:
-        self._made.append(Made(what, name, delete, self.requests.clock()))
+        self._resources.append(Resource(what, name, delete, self.requests.clock()))
         self._check_open()
         self.noted(self)
 
     def made(self, what: str) -> tuple[str, ...]:
         """Names of what there is, or may be, of a kind, and of this run's own making."""
-        return tuple(made.name for made in self._made if made.what == what and not made.taken_over)
+        return tuple(made.name for made in self._resources if made.what == what and not made.taken_over)
 
     def jobs(self) -> tuple[tuple[str, str], ...]:
         """Ids of the run's own Batch jobs, each with its pool's."""
@@ -311,14 +311,16 @@ class BatchRun:
     def take_over(self, what: str, name: str, delete: Callable[[], bool]) -> None:
         """Deletes it at the end with what this run has made."""
         with self._lock:
-            self._made.insert(0, Made(what, name, delete, taken_over=True))
+            self._resources.insert(0, Resource(what, name, delete, taken_over=True))
 
     def take_over_pool(self, plan: PoolPlan, nodes: int) -> None:
         """Keeps the pool, and lets fitting jobs run in it. `nodes` is its size."""
         with self._lock:
             self._taken_over[plan.id] = plan
             self.leases.take_over(plan.id, Size(nodes))
-            self._made.insert(0, Made("pool", plan.id, lambda: self._delete_pool(plan.id), taken_over=True))
+            self._resources.insert(
+                0, Resource("pool", plan.id, lambda: self._delete_pool(plan.id), taken_over=True)
+            )
             self.wake()
 
     def take_over_tasks(self, job_id: str, pool_id: str, slots: "Mapping[str, int]") -> PoolQueue:
@@ -330,8 +332,8 @@ class BatchRun:
             queue.open_slots.update(slots)
             queue.monitor.watch(slots)
             self.queues[f"job {job_id}"] = queue
-            self._made.append(
-                Made("Batch job", job_id, lambda: self.batch.delete_job(job_id), taken_over=True)
+            self._resources.append(
+                Resource("Batch job", job_id, lambda: self.batch.delete_job(job_id), taken_over=True)
             )
             self._grow(queue)
             return queue
@@ -352,12 +354,12 @@ class BatchRun:
             )
         ):
             return
-        for made in [m for m in self._made if m.what == "pool" and m.name == pool_id]:
+        for made in [m for m in self._resources if m.what == "pool" and m.name == pool_id]:
             try:
                 made.delete()
             except WorkflowError:
                 return  # at the end, then
-            self._made.remove(made)
+            self._resources.remove(made)
             del self._taken_over[pool_id]
             self.say(f"Azure Batch: deleted the pool {pool_id}, whose tasks are over.")
 
@@ -515,16 +517,16 @@ class BatchRun:
         with self._closing:
             end = self.requests.clock() + CLOSING.total_seconds()
             count = 0
-            while self._made:
+            while self._resources:
                 failed: dict[str, WorkflowError] = {}
                 yield from self._delete_once(failed)
                 count += 1
-                if not self._made or not self._wait(count, end, failed):
+                if not self._resources or not self._wait(count, end, failed):
                     self._warn_of_the_rest(failed)
 
     def _wait(self, count: int, end: float, failed: "Mapping[str, WorkflowError]") -> bool:
         """Before another attempt to delete what is left; False when there was time enough for that."""
-        self.note_left(self.left + [(made.what, made.name) for made in self._made])
+        self.note_left(self.left + [(made.what, made.name) for made in self._resources])
         if count == 1 and failed:
             self.warn(
                 f"Azure Batch: could not yet delete {' and '.join(failed)}; trying on for up to "
@@ -537,8 +539,8 @@ class BatchRun:
             return self.requests.sleep(min(left, max(0.2, self.requests.pause_before(count))))
 
     def _delete_once(self, failed: "dict[str, WorkflowError]") -> Iterator[str]:
-        """Asks once for the deletion of each thing. What is to be tried again stays in `_made`; `failed` says why."""
-        for item in sorted(self._made, key=self._place):
+        """Asks once for the deletion of each thing. What is to be tried again stays in `_resources`; `failed` says why."""
+        for item in sorted(self._resources, key=self._place):
             try:
                 with self.requests.closing(0):
                     existed = item.delete()
@@ -547,42 +549,42 @@ class BatchRun:
                 status = getattr(e, "status", None)
                 if status is not None and status not in retry.HEALED_BY_TIME:
                     self._warn_of(item, e)
-                    self._made.remove(item)
+                    self._resources.remove(item)
                     self.left.append((item.what, item.name))
                 continue
             may_appear = item.what in APPEARING_KINDS and self.requests.clock() - item.since <= APPEARING
             if existed or not may_appear:
-                self._made.remove(item)
+                self._resources.remove(item)
                 if existed:
                     yield f"{item.what} {item.name}"
 
-    def _place(self, item: Made) -> tuple[int, int]:
+    def _place(self, item: Resource) -> tuple[int, int]:
         """What costs first, and what was made last."""
-        return _ORDER.get(item.what, 3), -self._made.index(item)
+        return _ORDER.get(item.what, 3), -self._resources.index(item)
 
     def _warn_of_the_rest(self, failed: "Mapping[str, WorkflowError]") -> None:
         """The next run in this directory deletes what is still there."""
-        for item in self._made:
+        for item in self._resources:
             if item.name in failed:
                 self._warn_of(item, failed[item.name])
-        self.left += [(made.what, made.name) for made in self._made]
-        self._made.clear()
+        self.left += [(made.what, made.name) for made in self._resources]
+        self._resources.clear()
         self.note_left(self.left)
 
-    def _warn_of(self, item: Made, error: WorkflowError) -> None:
+    def _warn_of(self, item: Resource, error: WorkflowError) -> None:
         self.warn(
             f"Azure Batch: the {item.what} {item.name} could not be deleted ({str(error).rstrip('.')}). "
             f"{_consequence(item)}, until the next run in this directory deletes it, or you do{_by_hand(item)}."
         )
 
 
-def _consequence(item: Made) -> str:
+def _consequence(item: Resource) -> str:
     if item.what == POLICY:
         return "The tasks' SAS stay valid until they end"
     return "It may go on to cost money"
 
 
-def _by_hand(item: Made) -> str:
+def _by_hand(item: Resource) -> str:
     command = {"pool": "az batch pool delete --pool-id", "Batch job": "az batch job delete --job-id"}.get(
         item.what
     )

@@ -93,10 +93,17 @@ def main(argv: list[str]) -> None:
     except OSError as e:
         fail(f"cannot lay out the workflow's sources: {e.strerror} ({e.filename}).", NODE_FAULT)
 
-    from snakemake.azure.node.startup import lean, loading, one_attempt, own_files, own_jobs, own_targets
+    from snakemake.azure.node.startup import (
+        loading,
+        one_attempt,
+        own_files,
+        own_jobs,
+        own_targets,
+        skip_unused_imports,
+    )
 
     with loading():
-        lean()
+        skip_unused_imports()
         from snakemake.cli import main as snakemake
 
         one_attempt()

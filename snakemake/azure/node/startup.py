@@ -160,7 +160,7 @@ def loading() -> Iterator[None]:
         gc.enable()
 
 
-def lean() -> None:
+def skip_unused_imports() -> None:
     """To be called before Snakemake's own modules are imported; later it changes nothing."""
     from snakemake_interface_common import plugin_registry
     from snakemake_interface_report_plugins.registry import ReportPluginRegistry

@@ -21,8 +21,8 @@ def run(code, **options):
 SCHEDULER = """
 import threading
 from types import SimpleNamespace
-from snakemake.azure.node.startup import lean
-lean()
+from snakemake.azure.node.startup import skip_unused_imports
+skip_unused_imports()
 import snakemake.cli
 from snakemake.scheduling.job_scheduler import JobScheduler
 scheduler = SimpleNamespace(_open_jobs=threading.Semaphore(0), _reevaluation_due=0.0)

@@ -25,13 +25,17 @@ print(json.dumps([dict(empty.items()), dict(full.items()), dict(other.items()), 
 
 
 def test_records_behave_as_upstreams():
-    lean = run(RECORD.format(start="from snakemake.azure.node.startup import lean; lean()"))
+    lean = run(
+        RECORD.format(
+            start="from snakemake.azure.node.startup import skip_unused_imports; skip_unused_imports()"
+        )
+    )
     assert lean == run(RECORD.format(start=""))
 
 
 def test_nothing_heavy_is_loaded_and_no_stand_in_stays():
     loaded = run(
-        "import json, sys; from snakemake.azure.node.startup import lean; lean(); import snakemake.cli;"
+        "import json, sys; from snakemake.azure.node.startup import skip_unused_imports; skip_unused_imports(); import snakemake.cli;"
         "snakemake.cli.get_argument_parser();"
         "print(json.dumps([n for n in ('sqlalchemy', 'sqlmodel', 'pydantic', 'jinja2', 'docutils', 'yte') if n in sys.modules]))"
     )
@@ -40,7 +44,7 @@ def test_nothing_heavy_is_loaded_and_no_stand_in_stays():
 
 def test_a_rule_can_use_the_real_sqlalchemy():
     version = run(
-        "import json; from snakemake.azure.node.startup import lean; lean(); import snakemake.cli;"
+        "import json; from snakemake.azure.node.startup import skip_unused_imports; skip_unused_imports(); import snakemake.cli;"
         "import sqlalchemy, sqlmodel; print(json.dumps([sqlalchemy.__version__, sqlmodel.SQLModel.__module__]))"
     )
     assert version[0] and version[1].startswith("sqlmodel")
@@ -48,7 +52,7 @@ def test_a_rule_can_use_the_real_sqlalchemy():
 
 def test_too_late_changes_nothing():
     backends = run(
-        "import json, snakemake.cli, snakemake.workflow as w; from snakemake.azure.node.startup import lean; lean();"
+        "import json, snakemake.cli, snakemake.workflow as w; from snakemake.azure.node.startup import skip_unused_imports; skip_unused_imports();"
         "print(json.dumps(w.DbPersistence.__module__))"
     )
     assert backends == "snakemake.persistence.db"
@@ -70,7 +74,7 @@ print(json.dumps([sorted(kind().get_registered_plugins()) for kind in kinds]))
 def test_the_same_plugins_are_found_by_one_look():
     count = "import pkgutil; real = pkgutil.iter_modules; looks = []\n"
     count += "pkgutil.iter_modules = lambda *a, **k: (looks.append(a), real(*a, **k))[1]\n"
-    lean = "from snakemake.azure.node.startup import lean; lean()"
+    lean = "from snakemake.azure.node.startup import skip_unused_imports; skip_unused_imports()"
     found = run(PLUGINS.format(start=lean))
     assert found == run(PLUGINS.format(start=""))
     assert "azblob" in found[3] and "az-batch" in found[0]
