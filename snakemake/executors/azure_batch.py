@@ -35,7 +35,8 @@ from snakemake.azure.batch import orphans
 from snakemake.azure.batch.lease import PoolLeases, Renewals
 from snakemake.azure.batch.placement import Place
 from snakemake.azure.batch.recovery import LeftTask
-from snakemake.azure.batch.run import POLICY, TOKEN, BatchRun, PoolQueue
+from snakemake.azure.batch.resources import POLICY, TOKEN
+from snakemake.azure.batch.run import BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
 from snakemake.azure.blob.fence import RunToken

@@ -24,7 +24,8 @@ from snakemake.azure.batch.recovery import (
     pools_left,
     tasks_left,
 )
-from snakemake.azure.batch.run import POLICY, TOKEN, BatchRun
+from snakemake.azure.batch.resources import POLICY, TOKEN
+from snakemake.azure.batch.run import BatchRun
 from snakemake.azure.blob.fence import RunToken
 from snakemake.azure.blob.node_access import Use, revoke
 from snakemake.azure.blob.record import Record, RunMade

@@ -1,6 +1,6 @@
-"""One run's resources in Azure: pools, the Batch job bound to each, the source archive; made late, deleted at the end.
+"""One run's pools, the Batch job bound to each, and its source archive: made late, deleted at the end.
 
-Nothing exists before the first `submit`. Whatever was made is in `_resources` before the request that makes it is sent,
+Nothing exists before the first `submit`. Whatever was made is in `resources` before the request that makes it is sent,
 so that `close` deletes it even if the answer never came. `close` may be called at any time, from any thread, any
 number of times; it waits for nobody who may himself wait for the service. Making is the other way round: what is about
 to be made is noted first, and not made if `close` has begun.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from snakemake_interface_common.exceptions import WorkflowError
 
@@ -21,21 +21,12 @@ from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.node_health import NodeHealth
 from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
+from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN, Resources
+from snakemake.azure.batch.stores import Access, LogStore, SourceStore, Token
 from snakemake.azure.batch.tasks import Task, environment_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-CLOSING = timedelta(minutes=5)
-"""How long the clean-up is tried on."""
-
-APPEARING = 5.0
-"""Seconds in which something that was asked for may still appear, though it is not found."""
-
-APPEARING_KINDS = ("pool", "Batch job", "source archive")
-
-# What is deleted first: what costs, then what could still use it.
-_ORDER = {"run's token": 0, "pool": 1, "Batch job": 2}
 
 LOOK_EVERY = timedelta(seconds=15)
 """How often a pool and its nodes are looked at while its tasks are open."""
@@ -44,56 +35,9 @@ ASK_AGAIN_EVERY = timedelta(minutes=1)
 """How often a pool is asked for nodes that a shortage has kept back."""
 
 LOOK_OFTEN_FOR = timedelta(seconds=30)
-TOKEN = "run's token"
-POLICY = "stored access policy"
 
 SAY_EVERY = timedelta(minutes=1)
 """How often the user is told about a pool that has no usable node yet."""
-
-
-class SourceStore(Protocol):
-    """Where the source archive goes; `name` is `CONTAINER/BLOB`."""
-
-    name: str
-    sha256: str
-
-    def upload(self) -> None: ...
-
-    def delete(self) -> bool: ...
-
-
-class Token(Protocol):
-    """What lets the run's tasks write, see `snakemake.azure.blob.fence`; `name` is `CONTAINER/BLOB`."""
-
-    name: str
-
-    def environment(self) -> dict[str, str]: ...
-
-    def allow(self) -> None: ...
-
-    def delete(self) -> bool: ...
-
-
-class LogStore(Protocol):
-    """Where failed tasks store their logs; `name` is `CONTAINER/PATH`."""
-
-    name: str
-
-    def expect(self, task_id: str) -> None: ...
-
-    def fetch(self, task_id: str, name: str) -> bytes | None: ...
-
-    def delete(self) -> bool: ...
-
-
-class Access(Protocol):
-    """What tasks may do in storage, as variables for them (`snakemake.azure.blob.node_access`)."""
-
-    def environment(self) -> dict[str, str]: ...
-
-    def further(self) -> dict[str, str]: ...
-
-    def revoke(self) -> bool: ...
 
 
 @dataclass
@@ -116,18 +60,6 @@ class PoolQueue:
     health: NodeHealth = field(default_factory=NodeHealth)
     broken: set[str] = field(default_factory=set)
     """Nodes that could not be set up, as the last look had it."""
-
-
-@dataclass
-class Resource:
-    """Something that exists, or may exist, in Azure because of this run. `delete` says whether it did; `since` is when
-    its making began, on the clock of `retry.Patience`."""
-
-    what: str
-    name: str
-    delete: Callable[[], bool]
-    since: float = float("-inf")
-    taken_over: bool = False
 
 
 class BatchRun:
@@ -180,15 +112,10 @@ class BatchRun:
         self.record = record
         self.logs = logs
         self.queues: dict[str, PoolQueue] = {}
-        self.requests = requests
-        self.note_left = note_left
-        self._resources: list[Resource] = []
+        self.resources = Resources(requests, warn, note_left)
         self._taken_over: dict[str, PoolPlan] = {}
         self._job_pools: dict[str, str] = {}
         self._lock = threading.RLock()
-        self._closing = threading.Lock()
-        self.left: list[tuple[str, str]] = []
-        """Kind and name of what could not be deleted."""
         self._closed = False
 
     def open_queue(self, key: str, plan: PoolPlan, nodes: int) -> PoolQueue:
@@ -207,7 +134,7 @@ class BatchRun:
 
     def _make_pool(self, plan: PoolPlan, nodes: int) -> None:
         first = self.leases.first(plan.id, Size(nodes), self.service_now())
-        self._making("pool", plan.id, lambda: self._delete_pool(plan.id))
+        self._making(POOL, plan.id, lambda: self._delete_pool(plan.id))
         named = replace(plan, metadata=tuple((dict(plan.metadata) | dict(self.metadata())).items()))
         self.batch.create_pool(named.options(first.formula, first.interval))
         assert plan.os_image is not None
@@ -237,16 +164,16 @@ class BatchRun:
 
     def _open_access(self) -> None:
         """First of all, so that it is last to go, and makes the container that the sources go to."""
-        if self.access and not any(made.what == POLICY for made in self._resources):
+        if self.access and not self.resources.of_kind(POLICY):
             self._making(POLICY, self.id, self.access.revoke)
             self.access.environment()
 
     def _upload_sources(self) -> None:
-        if self.token and not any(made.name == f"az://{self.token.name}" for made in self._resources):
+        if self.token and not self.resources.has(f"az://{self.token.name}"):
             self._making(TOKEN, f"az://{self.token.name}", self.token.delete)
             self.token.allow()
-        if not any(made.name == f"az://{self.sources.name}" for made in self._resources):
-            self._making("source archive", f"az://{self.sources.name}", self.sources.delete)
+        if not self.resources.has(f"az://{self.sources.name}"):
+            self._making(SOURCES, f"az://{self.sources.name}", self.sources.delete)
             if self.logs:
                 self._making("logs of failed tasks", f"az://{self.logs.name}", self.logs.delete)
             self.sources.upload()
@@ -266,7 +193,7 @@ class BatchRun:
 
         job_id = f"{self.id}-{len(self.queues) + 1}"
         self._job_pools[job_id] = pool_id
-        self._making("Batch job", job_id, lambda: self.batch.delete_job(job_id))
+        self._making(JOB, job_id, lambda: self.batch.delete_job(job_id))
         self.batch.create_job(
             models.BatchJobCreateOptions(
                 id=job_id,
@@ -294,33 +221,31 @@ class BatchRun:
         return next(queue for queue in self.queues.values() if queue.job_id == job_id)
 
     def _making(self, what: str, name: str, delete: Callable[[], bool]) -> None:
-        self._resources.append(Resource(what, name, delete, self.requests.clock()))
+        self.resources.add(what, name, delete)
         self._check_open()
         self.noted(self)
 
     def made(self, what: str) -> tuple[str, ...]:
         """Names of what there is, or may be, of a kind, and of this run's own making."""
-        return tuple(made.name for made in self._resources if made.what == what and not made.taken_over)
+        return tuple(made.name for made in self.resources.of_kind(what) if not made.taken_over)
 
     def jobs(self) -> tuple[tuple[str, str], ...]:
         """Ids of the run's own Batch jobs, each with its pool's."""
-        return tuple((job_id, self._job_pools[job_id]) for job_id in self.made("Batch job"))
+        return tuple((job_id, self._job_pools[job_id]) for job_id in self.made(JOB))
 
     # -- what another run has left ---------------------------------------------------------------------------
 
     def take_over(self, what: str, name: str, delete: Callable[[], bool]) -> None:
         """Deletes it at the end with what this run has made."""
         with self._lock:
-            self._resources.insert(0, Resource(what, name, delete, taken_over=True))
+            self.resources.take_over(what, name, delete)
 
     def take_over_pool(self, plan: PoolPlan, nodes: int) -> None:
         """Keeps the pool, and lets fitting jobs run in it. `nodes` is its size."""
         with self._lock:
             self._taken_over[plan.id] = plan
             self.leases.take_over(plan.id, Size(nodes))
-            self._resources.insert(
-                0, Resource("pool", plan.id, lambda: self._delete_pool(plan.id), taken_over=True)
-            )
+            self.resources.take_over(POOL, plan.id, lambda: self._delete_pool(plan.id))
             self.wake()
 
     def take_over_tasks(self, job_id: str, pool_id: str, slots: "Mapping[str, int]") -> PoolQueue:
@@ -332,9 +257,7 @@ class BatchRun:
             queue.open_slots.update(slots)
             queue.monitor.watch(slots)
             self.queues[f"job {job_id}"] = queue
-            self._resources.append(
-                Resource("Batch job", job_id, lambda: self.batch.delete_job(job_id), taken_over=True)
-            )
+            self.resources.take_over(JOB, job_id, lambda: self.batch.delete_job(job_id))
             self._grow(queue)
             return queue
 
@@ -354,12 +277,12 @@ class BatchRun:
             )
         ):
             return
-        for made in [m for m in self._resources if m.what == "pool" and m.name == pool_id]:
+        for made in [m for m in self.resources.of_kind(POOL) if m.name == pool_id]:
             try:
                 made.delete()
             except WorkflowError:
                 return  # at the end, then
-            self._resources.remove(made)
+            self.resources.remove(made)
             del self._taken_over[pool_id]
             self.say(f"Azure Batch: deleted the pool {pool_id}, whose tasks are over.")
 
@@ -509,83 +432,11 @@ class BatchRun:
         return None
 
     def close(self) -> Iterator[str]:
-        """Deletes all that this run made, what costs first, and yields what was deleted. Warns about what was not.
-
-        It is tried on for `CLOSING`. What is not yet deleted when the caller is interrupted is deleted by the next one.
-        """
+        """Deletes all that this run made, and yields what was deleted (`Resources.delete_all`)."""
         self._closed = True
-        with self._closing:
-            end = self.requests.clock() + CLOSING.total_seconds()
-            count = 0
-            while self._resources:
-                failed: dict[str, WorkflowError] = {}
-                yield from self._delete_once(failed)
-                count += 1
-                if not self._resources or not self._wait(count, end, failed):
-                    self._warn_of_the_rest(failed)
+        yield from self.resources.delete_all()
 
-    def _wait(self, count: int, end: float, failed: "Mapping[str, WorkflowError]") -> bool:
-        """Before another attempt to delete what is left; False when there was time enough for that."""
-        self.note_left(self.left + [(made.what, made.name) for made in self._resources])
-        if count == 1 and failed:
-            self.warn(
-                f"Azure Batch: could not yet delete {' and '.join(failed)}; trying on for up to "
-                f"{retry.duration(CLOSING.total_seconds())}. {next(iter(failed.values()))}"
-            )
-        left = end - self.requests.clock()
-        if left <= 0:
-            return False
-        with self.requests.closing(left):
-            return self.requests.sleep(min(left, max(0.2, self.requests.pause_before(count))))
-
-    def _delete_once(self, failed: "dict[str, WorkflowError]") -> Iterator[str]:
-        """Asks once for the deletion of each thing. What is to be tried again stays in `_resources`; `failed` says why."""
-        for item in sorted(self._resources, key=self._place):
-            try:
-                with self.requests.closing(0):
-                    existed = item.delete()
-            except WorkflowError as e:
-                failed[item.name] = e
-                status = getattr(e, "status", None)
-                if status is not None and status not in retry.HEALED_BY_TIME:
-                    self._warn_of(item, e)
-                    self._resources.remove(item)
-                    self.left.append((item.what, item.name))
-                continue
-            may_appear = item.what in APPEARING_KINDS and self.requests.clock() - item.since <= APPEARING
-            if existed or not may_appear:
-                self._resources.remove(item)
-                if existed:
-                    yield f"{item.what} {item.name}"
-
-    def _place(self, item: Resource) -> tuple[int, int]:
-        """What costs first, and what was made last."""
-        return _ORDER.get(item.what, 3), -self._resources.index(item)
-
-    def _warn_of_the_rest(self, failed: "Mapping[str, WorkflowError]") -> None:
-        """The next run in this directory deletes what is still there."""
-        for item in self._resources:
-            if item.name in failed:
-                self._warn_of(item, failed[item.name])
-        self.left += [(made.what, made.name) for made in self._resources]
-        self._resources.clear()
-        self.note_left(self.left)
-
-    def _warn_of(self, item: Resource, error: WorkflowError) -> None:
-        self.warn(
-            f"Azure Batch: the {item.what} {item.name} could not be deleted ({str(error).rstrip('.')}). "
-            f"{_consequence(item)}, until the next run in this directory deletes it, or you do{_by_hand(item)}."
-        )
-
-
-def _consequence(item: Resource) -> str:
-    if item.what == POLICY:
-        return "The tasks' SAS stay valid until they end"
-    return "It may go on to cost money"
-
-
-def _by_hand(item: Resource) -> str:
-    command = {"pool": "az batch pool delete --pool-id", "Batch job": "az batch job delete --job-id"}.get(
-        item.what
-    )
-    return f": {command} {item.name} --yes" if command else ""
+    @property
+    def left(self) -> list[tuple[str, str]]:
+        """Kind and name of what could not be deleted."""
+        return self.resources.left

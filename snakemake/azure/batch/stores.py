@@ -1,0 +1,51 @@
+"""What a run keeps in blob storage beside its files, as the Batch side needs it."""
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    pass
+
+
+class SourceStore(Protocol):
+    """Where the source archive goes; `name` is `CONTAINER/BLOB`."""
+
+    name: str
+    sha256: str
+
+    def upload(self) -> None: ...
+
+    def delete(self) -> bool: ...
+
+
+class Token(Protocol):
+    """What lets the run's tasks write, see `snakemake.azure.blob.fence`; `name` is `CONTAINER/BLOB`."""
+
+    name: str
+
+    def environment(self) -> dict[str, str]: ...
+
+    def allow(self) -> None: ...
+
+    def delete(self) -> bool: ...
+
+
+class LogStore(Protocol):
+    """Where failed tasks store their logs; `name` is `CONTAINER/PATH`."""
+
+    name: str
+
+    def expect(self, task_id: str) -> None: ...
+
+    def fetch(self, task_id: str, name: str) -> bytes | None: ...
+
+    def delete(self) -> bool: ...
+
+
+class Access(Protocol):
+    """What tasks may do in storage, as variables for them (`snakemake.azure.blob.node_access`)."""
+
+    def environment(self) -> dict[str, str]: ...
+
+    def further(self) -> dict[str, str]: ...
+
+    def revoke(self) -> bool: ...
