@@ -86,11 +86,13 @@ class Scene:
 
     def nodes(self) -> list[tuple[str, str, str]]:
         """Pool, id and state of every node."""
+        from snakemake.azure.wire import lower
+
         found = []
         with self.batch() as client:
             for pool in client.list_pools():
                 with suppress(Exception):  # it may go meanwhile
-                    found += [(pool.id, node.id, str(node.state)) for node in client.list_nodes(pool.id)]
+                    found += [(pool.id, node.id, lower(node.state)) for node in client.list_nodes(pool.id)]
         return found
 
     def left(self) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .conftest import PIN, ROOT, run
 
-OTHER = "9.26.0"
+OTHER = "9.27.0"
 OLDER = "9.5.1"  # kept its version in another file, and had other requirements
 
 
