@@ -152,6 +152,9 @@ def absolute_path_of_a_resource_file(c: Context):
     job = c.job("absolute", c.node_pool)
     server = c.task(job, "server", serve)
     c.until(server, lambda task: task["state"] == "running")
+    # Running is not listening yet.
+    ask = 'python3 -c "import urllib.request as r; r.urlopen(\\"http://127.0.0.1:18923/a\\")"'
+    c.completed(c.task(job, "listens", f"/bin/sh -c 'until {ask} 2>/dev/null; do sleep 0.2; done'"))
     target = f"/tmp/{c.name('file')}"
     files = [{"httpUrl": "http://127.0.0.1:18923/a", "filePath": target, "fileMode": "0777"}]
     more = {"resourceFiles": files, "constraints": {"maxTaskRetryCount": 0}}
