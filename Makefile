@@ -47,7 +47,7 @@ demo: $(VENV)/.stamp
 	@$(BIN)/python misc/demo.py
 
 test: $(VENV)/.stamp
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(or $(TESTS),--ignore=tests/workflows)
 
 test-workflows: $(VENV)/.stamp
 	$(BIN)/python -m pytest -n 0 -m "every_workflow or not every_workflow" tests/workflows
@@ -70,7 +70,7 @@ campaign: $(VENV)/.stamp
 	@$(BIN)/python -m misc.campaign --seed $(SEED)
 
 campaign-short: $(VENV)/.stamp
-	@$(BIN)/python -m misc.campaign --seed $(SEED) --jobs 60 --deaths 3 --outages 3 --outage-seconds 10 faults outages kill term
+	@$(BIN)/python -m misc.campaign --seed $(SEED) --jobs 60 --deaths 2 --outages 2 --outage-seconds 10 faults outages kill term
 
 image: $(VENV)/.stamp
 	misc/docker/image $(IMAGE)

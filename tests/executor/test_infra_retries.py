@@ -6,17 +6,18 @@ import re
 from azure.core.rest import HttpRequest
 from support.emulator import wait_until
 
-# The first task spoils its node, which is then unable to lay out the workflow's sources for any other.
+# The first task spoils its node, which is then unable to lay out the workflow's sources for any other, and gets many of
+# them, since they fail at once.
 SPOILED = """
 rule all:
-    input: expand("part/{i}.txt", i=range(4))
+    input: expand("part/{i}.txt", i=range(12))
 
 rule part:
     output: "part/{i}.txt"
     shell:
         "if mkdir WORKDIR/spoiled 2>/dev/null; then "
         "for lock in $AZ_BATCH_NODE_SHARED_DIR/snakemake-sources-*/*.lock; do "
-        "rm -r ${{lock%.lock}}.files $lock; mkdir $lock; done; fi; echo {wildcards.i} > {output}"
+        "rm -r ${{lock%.lock}}.files $lock; mkdir $lock; done; else sleep 0.5; fi; echo {wildcards.i} > {output}"
 """
 # Each of two nodes has room for one job of each rule. On the one that a first task names, both fail once the others have
 # succeeded elsewhere.
@@ -52,7 +53,7 @@ def test_a_node_on_which_nothing_starts_is_taken_out_and_no_job_fails(site):
         offline = wait_until(lambda: nodes_in(site, "offline"), timeout=90)
         assert process.wait(120) == 0, site.output()[-3000:]
     output = site.output()
-    assert [site.read(f"part/{i}.txt") for i in range(4)] == [f"{i}\n" for i in range(4)]
+    assert [site.read(f"part/{i}.txt") for i in range(12)] == [f"{i}\n" for i in range(12)]
     assert "Error in rule" not in output and "Trying to restart" not in output
     bad = f"the node {offline[0]} of the pool"
     assert len(offline) == 1 and output.count(f"{bad}") == 1, output[-3000:]
@@ -76,7 +77,7 @@ def test_a_node_that_breaks_on_the_way(site):
         client.send_request(request).raise_for_status()
         site.let_go()
         assert process.wait(120) == 0, site.output()[-3000:]
-    assert [site.read(f"part/{i}.txt") for i in range(4)] == [f"{i}\n" for i in range(4)]
+    assert [site.read(f"part/{i}.txt") for i in range(12)] == [f"{i}\n" for i in range(12)]
     assert "Error in rule" not in site.output()
     failed = set(re.findall(r"\(exit code 126\)\. Node: (\S+)\. Sent again", site.output()))
     assert failed == {running[0]}
@@ -125,7 +126,7 @@ def test_the_records_name_the_task_that_was_sent_last(site):
     second = (
         'rule second:\n    input: "part/0.txt"\n    output: "second"\n    shell: "HELD; touch {output}"\n'
     )
-    write(site, SPOILED.replace("range(4)", "[0]") + second.replace("HELD", site.held()))
+    write(site, SPOILED.replace("range(12)", "[0]") + second.replace("HELD", site.held()))
     with site.running("second", az_batch_slots_per_node="1", az_batch_nodes="2") as p:
         wait_until(lambda: re.search(r"Sent again as \S+ \(2 of 3\)", site.output()), timeout=90)
         *_, last = re.findall(r"Sent again as (\S+)", site.output())
