@@ -70,7 +70,7 @@ campaign: $(VENV)/.stamp
 	@$(BIN)/python -m misc.campaign --seed $(SEED)
 
 campaign-short: $(VENV)/.stamp
-	@$(BIN)/python -m misc.campaign --seed $(SEED) --jobs 60 --deaths 2 --outages 2 --outage-seconds 10 faults outages kill term
+	@$(BIN)/python -m misc.campaign faults outages kill term --seed $(SEED) --jobs 60 --deaths 2 --outages 2 --outage-seconds 10
 
 image: $(VENV)/.stamp
 	misc/docker/image $(IMAGE)
