@@ -35,7 +35,7 @@ from snakemake.azure.batch import orphans
 from snakemake.azure.batch.lease import PoolLeases, Renewals
 from snakemake.azure.batch.placement import Place
 from snakemake.azure.batch.recovery import LeftTask
-from snakemake.azure.batch.resources import POLICY, TOKEN
+from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN
 from snakemake.azure.batch.run import BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
@@ -289,9 +289,9 @@ class AzBatchExecutor(RemoteExecutor):
         """What an earlier run in this directory could not delete; it is no reason to wait."""
         batch, account = self.checked.batch, self.checked.blob_account
         deleters = {
-            "pool": batch.delete_pool,
-            "Batch job": batch.delete_job,
-            "source archive": lambda name: delete_blob(account, name.removeprefix("az://")),
+            POOL: batch.delete_pool,
+            JOB: batch.delete_job,
+            SOURCES: lambda name: delete_blob(account, name.removeprefix("az://")),
             "logs of failed tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),
             TOKEN: lambda name: delete_blob(account, name.removeprefix("az://")),
             POLICY: lambda run: revoke(account, self.checked.source_prefix.partition("/")[0], run),

@@ -64,8 +64,8 @@ class Resources:
         self._all.append(Resource(what, name, delete, self.requests.clock()))
 
     def take_over(self, what: str, name: str, delete: Callable[[], bool]) -> None:
-        """What another run has made."""
-        self._all.append(Resource(what, name, delete, taken_over=True))
+        """What another run has made: of its kind, it goes last."""
+        self._all.insert(0, Resource(what, name, delete, taken_over=True))
 
     def of_kind(self, what: str) -> list[Resource]:
         return [item for item in self._all if item.what == what]
