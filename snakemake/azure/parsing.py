@@ -9,7 +9,7 @@ anything is made. Python's audit events tell of all opens and listings, whicheve
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,9 +94,9 @@ def files_elsewhere(paths: Iterable[str], workdir: Path) -> list[str]:
     )
 
 
-def folders_not_sent(paths: Iterable[str], workdir: Path, sent: Iterable[str]) -> list[str]:
+def folders_not_sent(paths: Iterable[str], workdir: Path, sent: Container[str]) -> list[str]:
     """Folders among `paths`, below `workdir` and relative to it, that hold files which are not among those `sent`."""
-    root, names = workdir.resolve(), set(sent)
+    root = workdir.resolve()
     import_paths = {Path(path).resolve() for path in sys.path if path}
     found = []
     for text in sorted(paths):
@@ -107,7 +107,7 @@ def folders_not_sent(paths: Iterable[str], workdir: Path, sent: Iterable[str]) -
         if name.parts[0].startswith(".") or any(path.is_relative_to(e) for e in _environments()):
             continue
         inside = [child for child in path.iterdir() if child.is_file()]
-        if any(child.relative_to(root).as_posix() not in names for child in inside):
+        if any(child.relative_to(root).as_posix() not in sent for child in inside):
             found.append(name.as_posix())
     return found
 

@@ -13,6 +13,7 @@ from snakemake.azure.batch.placement import Placement
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize, vm_size
 from snakemake.azure.settings import ExecutorSettings, SettingsError, resolve
 from snakemake.executors.azure_batch_inputs import check_inputs
+from snakemake.executors.azure_batch_sources import check_sources
 from snakemake.executors.azure_batch_tasks import demand
 from snakemake.io import is_flagged
 
@@ -33,6 +34,8 @@ def check_dag(workflow: Any, given: ExecutorSettings | None, warn: Callable[[str
     jobs = [job for job in elsewhere if not _has_local_file(job)]
     _check_sizes({job.rule for job in jobs})
     check_inputs(workflow.dag, every)
+    if workflow.dryrun:  # a run packs them, and looks at them then
+        check_sources(workflow, warn)
     if settings.pool_id is None:
         _check_demands(Placement(settings, OsImages((), _NEVER, None)), _samples(workflow, jobs))
     _tell_of_local_files(filter(_has_local_file, elsewhere), warn)

@@ -223,7 +223,7 @@ class Upload:
         if left.sizes.get(whole) == chunk.length:
             chunk.blocks.append(BlobBlock(whole))
             chunk.sent = chunk.length
-        while chunk.data is not None and 0 < (length := left.by_number.get(chunk.next_piece, 0)):
+        while chunk.data is not None and (length := left.by_number.get(chunk.next_piece, 0)) > 0:
             if length > chunk.length - chunk.sent or length == chunk.length:
                 return
             name, _ = self._block(chunk, file, chunk.sent, length, id_bytes)
