@@ -19,6 +19,7 @@ from snakemake.azure.batch.placement import ExistingPool
 from snakemake.azure.batch.pools import PoolError
 from snakemake.azure.blob.names import container_name_fault, query_fault
 from snakemake.azure.blob.node_access import Use
+from snakemake.azure.image.contents import Contents, Need, lacking
 from snakemake.azure.image.labels import fault
 from snakemake.azure.image.reference import parse_image_reference
 from snakemake.azure.image.registry import check_pull
@@ -120,9 +121,16 @@ def container_image(settings: ExecutorSettings, given: str | None) -> str:
     )
 
 
-def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -> str:
-    """Asks the image's registry whether it has the image, and what the image says it has in it; returns its name with
-    the digest that the tag stands for now, so that nodes that come later pull the same one.
+def check_image(
+    settings: ExecutorSettings,
+    image: str,
+    account_endpoint: str,
+    needs: Callable[[], Iterable[Need]] = tuple,
+    warn: Callable[[str], None] = lambda sentence: None,
+) -> str:
+    """Asks the image's registry whether it has the image, and what the image says it has in it, which is compared with
+    what the workflow `needs`; returns its name with the digest that the tag stands for now, so that nodes that come
+    later pull the same one.
 
     Not for a pool that exists, which may have a login of its own and the image already, nor for an emulator on this
     machine, whose engine may have the image without any registry; there, and where the registry gives no answer here,
@@ -137,6 +145,12 @@ def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -
         raise SettingsError(pull.problem)
     if pull.labels is not None and (problem := fault(image, pull.labels, __version__)):
         raise SettingsError(problem)
+    if pull.labels is not None:
+        lacks, may_lack = lacking(image, Contents.of(pull.labels, pull.history), needs())
+        if lacks:
+            raise SettingsError(lacks)
+        if may_lack:
+            warn(may_lack)
     return pull.pinned or image
 
 

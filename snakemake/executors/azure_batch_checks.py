@@ -15,6 +15,7 @@ from snakemake.azure.batch.client import Batch
 from snakemake.azure.batch.placement import Placement
 from snakemake.azure.settings import ExecutorSettings, resolve
 from snakemake.azure.sources import SourceArchive
+from snakemake.executors.azure_batch_needs import needs
 from snakemake.executors.azure_batch_sources import pack_sources
 
 if TYPE_CHECKING:
@@ -66,7 +67,14 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     os_images.for_vm(placement.default_size)
     placement.existing = preflight.existing_pool(batch, settings)
     preflight.check_blob_access(blob_account, source_prefix)
-    if (pinned := preflight.check_image(settings, image, account.endpoint)) != image:
+    pinned = preflight.check_image(
+        settings,
+        image,
+        account.endpoint,
+        lambda: needs(workflow, workflow.dag.needrun_jobs()),
+        logger.warning,
+    )
+    if pinned != image:
         logger.info(f"Azure Batch: all tasks run in {pinned}, which is what {image} stands for now.")
     tagged = preflight.tagged_storage(workflow.storage_registry._storages)
     for storage_account in [blob_account, *(provider.store.account for provider in tagged.values())]:
