@@ -145,6 +145,28 @@ def test_other_input_files_in_the_task(here):
     assert "Rule it has other input files in its task" in said and "0 (none) instead of 2" in said
 
 
+GLOBBED = """
+SAMPLES, = glob_wildcards(storage(f"{workflow.storage_settings.default_storage_prefix}/reads/{{s}}.fq"))
+rule all:
+    input: "all.txt"
+rule merge:
+    input: expand("reads/{s}.fq", s=sorted(SAMPLES))
+    output: "all.txt"
+    shell: "cat /dev/null {input} > {output}"
+"""
+
+
+def test_inputs_that_the_workflow_looks_for_in_storage(here):
+    """It parses to nothing without them: said, and the upload finds them all the same."""
+    here.write({"Snakefile": GLOBBED, "reads/a.fq": "a\n", "reads/b.fq": "b\n", "other/c.fq": ""})
+    said = here.run("-n").output
+    assert "reads/{s}.fq in storage, and there are 2 such files" in said and "--az-batch-upload" in said
+    assert "Uploaded 2 files" in here.run("--az-batch-upload").output
+    done = here.run()
+    assert done.code == 0 and here.files()["all.txt"] == b"a\nb\n"
+    assert "--az-batch-upload" not in done.output
+
+
 def test_a_failed_pipe_ends_its_group(here):
     text = """
 rule read:
