@@ -241,6 +241,8 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
 
     from snakemake.azure import parsing, preflight, retry, settings, signals
     from snakemake.azure.batch.account import BatchAccount
+    from snakemake.azure.blob.here import Here
+    from snakemake.azure.blob.storage import StorageProvider
     from snakemake.exceptions import WorkflowError
 
     migration.check_sdk()
@@ -264,6 +266,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
             "The place for the workflow's files is missing: give --default-storage-prefix az://CONTAINER/PREFIX."
         )
     prefix = preflight.blob_prefix(args.default_storage_prefix)
+    StorageProvider.here = Here(f"az://{prefix}")
     image = preflight.container_image(resolved, args.container_image)
     if emulator:
         _point_at_azurite()

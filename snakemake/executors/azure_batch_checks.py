@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakemake.azure import parsing, preflight, retry
+from snakemake.azure import preflight, retry
 from snakemake.azure.batch import ids
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch
 from snakemake.azure.batch.placement import Placement
 from snakemake.azure.settings import ExecutorSettings, resolve
 from snakemake.azure.sources import SourceArchive
+from snakemake.executors.azure_batch_needs import needs
+from snakemake.executors.azure_batch_sources import pack_sources
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.account import BlobAccount
@@ -58,14 +60,21 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
         workflow.storage_registry.default_storage_provider, workflow.storage_settings.default_storage_prefix
     )
     output_cache = preflight.output_cache(workflow.workflow_settings.cache, os.environ)
-    sources = _pack_sources(workflow, logger)
+    sources = pack_sources(workflow, logger.warning)
     now = datetime.now(UTC)
     os_images = preflight.os_images(batch, settings, now)
     placement = Placement(settings, os_images)
     os_images.for_vm(placement.default_size)
     placement.existing = preflight.existing_pool(batch, settings)
     preflight.check_blob_access(blob_account, source_prefix)
-    if (pinned := preflight.check_image(settings, image, account.endpoint)) != image:
+    pinned = preflight.check_image(
+        settings,
+        image,
+        account.endpoint,
+        lambda: needs(workflow, workflow.dag.needrun_jobs()),
+        logger.warning,
+    )
+    if pinned != image:
         logger.info(f"Azure Batch: all tasks run in {pinned}, which is what {image} stands for now.")
     tagged = preflight.tagged_storage(workflow.storage_registry._storages)
     for storage_account in [blob_account, *(provider.store.account for provider in tagged.values())]:
@@ -83,25 +92,3 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
         placement=placement,
         run_id=ids.run_id(Path.cwd().name, now, random.SystemRandom()),
     )
-
-
-def _pack_sources(workflow: Any, logger: Any) -> SourceArchive:
-    """The workflow's sources, with the files that it has opened and the modules that it has imported, in a repository
-    or not. What it looked at and tasks will not have is named."""
-    looks, workdir = parsing.stop(), Path.cwd()
-    local_copies = workflow.storage_settings.local_storage_prefix
-    snakefiles = [str(file.get_path_or_uri(secret_free=True)) for file in workflow.included]
-    seen = [*looks.opened, *parsing.imported_modules(), *parsing.modules_beside(snakefiles)]
-    files = parsing.files_below(seen, workdir, [local_copies])
-    archive = preflight.pack_sources([*workflow.dag.get_sources(), *files], workdir, logger.warning)
-    for kind, names in (
-        ("opened the file", parsing.files_elsewhere(looks.opened, workdir)),
-        ("listed the folder", parsing.folders_not_sent(looks.listed, workdir, archive.names)),
-    ):
-        for name in names[:3]:
-            logger.warning(
-                f"While it was read, the workflow {kind} {name}, which tasks do not have: a task that finds something "
-                "else there than snakemake has found here may fail, or make something else. Keep such files among "
-                "the workflow's sources, or in storage (glob_wildcards(storage(...)))."
-            )
-    return archive
