@@ -13,7 +13,7 @@ from snakemake.azure.settings import ExecutorSettings
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 OPTIONS = {f"--az-batch-{f.name.replace('_', '-')}" for f in fields(ExecutorSettings)}
-OPTIONS.add("--az-batch-sweep")  # a command, of the parser's own
+OPTIONS |= {"--az-batch-sweep", "--az-batch-check"}  # commands, of the parser's own
 
 
 def name(page: Path) -> str:
