@@ -19,6 +19,7 @@ from ..engine.engine import Engine
 from ..host.azurite import StorageAccount
 from ..host.certificate import Certificate
 from ..identity.issuer import Issuer
+from ..identity.roles import Roles
 from ..management import accounts
 from ..nodes.access import NodeAccess
 from ..nodes.packages import PackageStore
@@ -130,6 +131,7 @@ class Emulator:
     def _service(self, connections: Connections) -> ASGIApp:
         """Starts the engine; returns what answers requests to it."""
         issuer = Issuer(self._location.signing_key if self._location else None)
+        roles = Roles()
         engine = self._engine = self._make_engine(issuer)
         if self._location is not None:
             self._resume(engine, self._location)
@@ -137,15 +139,17 @@ class Emulator:
         if self._location is not None:
             self._location.write_key(self.key)
         authenticator = Authenticator(
-            SharedKey(DEV_ACCOUNT, lambda: {self.key, *engine.read(accounts.keys)}, DEV_KEY), Tokens(issuer)
+            SharedKey(DEV_ACCOUNT, lambda: {self.key, *engine.read(accounts.keys)}, DEV_KEY),
+            Tokens(issuer, roles),
         )
         # A generator of its own: what requests suffer does not depend on what nodes do.
         requests = RequestFaults(self._profile.http, Random(None if self._seed is None else ~self._seed))
-        self._control = Control(engine, requests)
+        self._control = Control(engine, requests, roles)
         app: ASGIApp = all_services(
             FaultInjection(Application(engine, authenticator), requests, connections),
             engine,
             issuer,
+            roles,
             ControlRoutes(self._control, authenticator),
             self.key,
         )

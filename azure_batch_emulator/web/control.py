@@ -11,6 +11,7 @@ from ..core.entities import Node
 from ..core.machine import Machine
 from ..core.nodes import faults
 from ..engine.engine import Engine
+from ..identity.roles import Roles
 from ..protocol.errors import BatchError, invalid_property
 from .request_faults import KINDS, RequestFaults
 
@@ -19,8 +20,21 @@ NO_START = 126
 
 
 class Control:
-    def __init__(self, engine: Engine, requests: RequestFaults) -> None:
-        self._engine, self._requests = engine, requests
+    def __init__(self, engine: Engine, requests: RequestFaults, roles: Roles) -> None:
+        self._engine, self._requests, self._roles = engine, requests, roles
+
+    def give_role(self, principal: str, role: Any) -> None:
+        """What an application or identity of the tenant may do from now on, by its object id (the published application
+        also by its client id): the name of one of Azure's roles for Batch, or `none`; None takes the role back, and
+        everything is allowed again. A BatchError for no role."""
+        try:
+            self._roles.give(principal, role)
+        except ValueError as error:
+            raise invalid_property("role", role, str(error)) from None
+
+    def roles(self) -> dict[str, str]:
+        """The roles that were given, by object id."""
+        return self._roles.given()
 
     def preempt(self, pool_id: str, node_id: str) -> None:
         """The region takes a low-priority node back. A BatchError for a node that is none, or has no machine."""
