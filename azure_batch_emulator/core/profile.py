@@ -28,7 +28,8 @@ class NodeFaults:
 @dataclass(frozen=True)
 class HttpFaults:
     """Shares (0 to 1) of requests that are throttled (429), refused (503), failed (500, half of them after they took
-    effect), cut off before or after they took effect, or answered late; together at most 1."""
+    effect), cut off before or after they took effect, or answered late; together at most 1. And how often, per hour,
+    the service is not there at all, and for how long."""
 
     throttled: float = 0.0
     busy: float = 0.0
@@ -38,6 +39,8 @@ class HttpFaults:
     slow: float = 0.0
     slowness: Span = (1.0, 1.0)
     retry_after: Span = (1.0, 1.0)
+    outages_per_hour: float = 0.0
+    outage: Span = (1.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ from azure_batch_emulator.web.auth.shared_key import SharedKey, sign, string_to_
 from azure_batch_emulator.web.auth.tokens import Tokens
 from azure_batch_emulator.web.control import Control
 from azure_batch_emulator.web.control_routes import ControlRoutes
+from azure_batch_emulator.web.outages import Outages
 from azure_batch_emulator.web.request_faults import RequestFaults
 from azure_batch_emulator.web.routing import CURRENT, find
 
@@ -209,7 +210,10 @@ class Service:
         (root / "shared").mkdir(exist_ok=True)
         (root / "shared" / "a b#.txt").write_text("0123456789")
         self._requests = RequestFaults(HttpFaults(), Random(1))
-        routes = ControlRoutes(Control(engine, self._requests, Roles()), self._authenticator)
+        routes = ControlRoutes(
+            Control(engine, self._requests, Outages(HttpFaults(), Random(1), lambda _: None), Roles()),
+            self._authenticator,
+        )
         self._application = all_services(
             Application(engine, self._authenticator), engine, self._issuer, Roles(), routes, DEV_KEY
         )

@@ -11,6 +11,8 @@ from azure_batch_emulator.core.profile import HttpFaults
 from azure_batch_emulator.protocol.errors import BatchError
 from azure_batch_emulator.service.profile_files import load_profile
 from azure_batch_emulator.service.server import Emulator
+from azure_batch_emulator.web.outages import KINDS as OUTAGES
+from azure_batch_emulator.web.outages import Outages
 from azure_batch_emulator.web.request_faults import KINDS, RequestFaults
 
 from ..helpers import completed, make_job, make_pool, shell, task
@@ -27,7 +29,13 @@ def plan(emulator):
     yield do
     assert (
         do(
-            allocations=[], boots=0, startTasks=0, requests=[], lowPriorityCores=None, notFoundSeconds=None
+            allocations=[],
+            boots=0,
+            startTasks=0,
+            requests=[],
+            lowPriorityCores=None,
+            notFoundSeconds=None,
+            outage=None,
         ).status_code
         == 200
     )
@@ -238,3 +246,61 @@ def test_from_python():
             emulator.control.lose("pool", "node")
     finally:
         emulator.stop()
+
+
+# Outages
+
+
+def pools(emulator):
+    return send(emulator, "GET", "/pools")
+
+
+@pytest.mark.parametrize("kind", ["dropped", "hanging", "refused"])
+def test_an_outage_without_answers_ends_by_itself(emulator, plan, kind):
+    assert plan(outage={"kind": kind, "seconds": 1.5}).json()["outage"]["kind"] == kind
+
+    def fails():
+        try:
+            return pools(emulator).status_code != 200
+        except requests.ConnectionError as error:
+            return kind != "refused" or "refused" in str(error)
+
+    wait_until(fails, timeout=1.5)
+    wait_until(lambda: not fails(), timeout=20)
+    assert send(emulator, "GET", "/-/faults").json()["outage"] is None
+
+
+def test_a_busy_outage_is_ended_by_hand(emulator, plan):
+    plan(outage={"kind": "busy", "seconds": 600})
+    error(pools(emulator), 503, "ServerBusy")
+    assert pools(emulator).headers["Retry-After"]
+    plan(outage=None)
+    assert pools(emulator).status_code == 200
+
+
+def test_nothing_takes_effect_while_connections_hang(emulator, plan):
+    plan(outage={"kind": "hanging", "seconds": 0.5})
+    with pytest.raises(requests.ConnectionError):
+        send(emulator, "POST", "/jobs", {"id": "lost", "poolInfo": {"poolId": "none"}})
+    assert send(emulator, "GET", "/jobs/lost").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "outage", [{"kind": "gone", "seconds": 1}, {"kind": "busy"}, {"kind": "busy", "seconds": -1}, "busy"]
+)
+def test_what_is_no_outage(emulator, plan, outage):
+    error(plan(outage=outage), 400, "InvalidPropertyValue")
+
+
+def test_outages_come_at_the_profiles_rate():
+    """An hour, asked every second, on a clock of its own."""
+    now, refused = [0.0], []
+    rates = HttpFaults(outages_per_hour=10, outage=(5.0, 30.0))
+    outages = Outages(rates, Random(1), refused.append, lambda: now[0])
+    seen = []
+    for second in range(10 * 3600):
+        now[0] = float(second)
+        seen.append(outages.now())
+    kinds = {outage.kind for outage in seen if outage}
+    assert kinds == set(OUTAGES) and all(5 <= seconds <= 30 for seconds in refused)
+    assert 50 < len({outage for outage in seen if outage}) < 150
