@@ -47,7 +47,8 @@ class HttpFaults:
 class Profile:
     """Delays in seconds as (least, most); quotas of the account, None for no limit. `task` is what a task takes with
     the runner `none`, `not_found` how long pools and jobs that were made are not found yet, `statistics` how
-    many seconds apart those of pools and jobs are rolled up (0: always present)."""
+    many seconds apart those of pools and jobs are rolled up (0: always present), `disk` how many true seconds apart the
+    nodes' disks are measured (0: never)."""
 
     allocation: Span = NONE
     boot: Span = NONE
@@ -61,6 +62,7 @@ class Profile:
     not_found: Span = NONE
     task: Span = (1.0, 1.0)
     statistics: float = 0.0
+    disk: float = 0.0
     dedicated_cores: int | None = None
     family_cores: tuple[tuple[str, int], ...] = ()
     low_priority_cores: int | None = None

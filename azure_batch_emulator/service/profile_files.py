@@ -133,6 +133,7 @@ ENTRIES: dict[str, tuple[str, Reader]] = {
     "notFoundSeconds": ("not_found", _seconds),
     "taskSeconds": ("task", _seconds),
     "statisticsSeconds": ("statistics", _rate),
+    "diskSeconds": ("disk", _rate),
     "dedicatedCoreQuota": ("dedicated_cores", _quota),
     "dedicatedCoreQuotaPerVMFamily": ("family_cores", _families),
     "lowPriorityCoreQuota": ("low_priority_cores", _quota),

@@ -9,7 +9,7 @@ from typing import Any
 from ..core import chance
 from ..core.entities import Node
 from ..core.machine import Machine
-from ..core.nodes import faults
+from ..core.nodes import disks, faults
 from ..engine.engine import Engine
 from ..identity.roles import Roles
 from ..protocol.errors import BatchError, invalid_property
@@ -55,6 +55,13 @@ class Control:
             raise invalid_property("exitCode", exit_code, "A number from 1 to 255 is expected.")
         self._befall(_check_alive, pool_id, node_id)
         self._engine.nodes.spoil(node_id, exit_code)
+
+    def fill(self, pool_id: str, node_id: str, disk: Any = disks.OS) -> None:
+        """A disk of the node is full, one of disks.DISKS: it is unusable from now on, with the error DiskFull. A
+        BatchError for a node that is not up, and for no disk."""
+        if disk not in disks.DISKS:
+            raise invalid_property("disk", disk, f"One of {', '.join(disks.DISKS)} is expected.")
+        self._befall(lambda m, node: disks.fill(m, node, disk), pool_id, node_id)
 
     def _befall(self, fault: Callable[[Machine, Node], None], pool_id: str, node_id: str) -> None:
         self._engine.call(lambda m: fault(m, m.node(pool_id, node_id)))

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ..core.nodes import disks
 from ..protocol.errors import BatchError
 from ..protocol.schema import parse_object
 from .app import error_response, read_body
@@ -54,6 +55,10 @@ class ControlRoutes:
         if place.get("what") == "spoil":
             wanted = parse_object(body) if body.strip() else {}
             self._control.spoil(place["pool"], place["node"], wanted.get("exitCode", NO_START))
+            return Response(None, 204)
+        if place.get("what") == "fill":
+            wanted = parse_object(body) if body.strip() else {}
+            self._control.fill(place["pool"], place["node"], wanted.get("disk", disks.OS))
             return Response(None, 204)
         if request.url.path.startswith("/-/roles"):
             if principal := place.get("principal"):

@@ -1,9 +1,12 @@
 """The emulator's own paths, and what nodes and requests suffer when somebody asks for it."""
 
+import dataclasses
 from random import Random
 
 import pytest
 import requests
+from azure.batch import BatchClient
+from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
 from support.emulator import running_emulator, wait_until
 
@@ -304,3 +307,60 @@ def test_outages_come_at_the_profiles_rate():
     kinds = {outage.kind for outage in seen if outage}
     assert kinds == set(OUTAGES) and all(5 <= seconds <= 30 for seconds in refused)
     assert 50 < len({outage for outage in seen if outage}) < 150
+
+
+# Disks
+
+
+@pytest.mark.parametrize("disk", ["os", "temporary"])
+def test_a_full_disk_makes_a_node_unusable_and_its_tasks_run_elsewhere(emulator, disk):
+    client = emulator.client()
+    make_pool(client, nodes=2)
+    make_job(client)
+    client.create_task("job", task("task", "sleep 100"))
+    first = wait_until(lambda: client.get_task("job", "task").node_info)
+    path = f"/-/pools/pool/nodes/{first.node_id}/fill"
+    assert send(emulator, "POST", path, {"disk": disk}).status_code == 204
+    node = client.get_node("pool", first.node_id)
+    assert (node.state, node.errors[0].code) == ("unusable", "DiskFull")
+    assert node.errors[0].error_details[0].name == "Message"
+    again = wait_until(
+        lambda: (info := client.get_task("job", "task").node_info) and info.node_id != first.node_id
+    )
+    assert again and client.get_task("job", "task").execution_info.requeue_count == 0
+    error(send(emulator, "POST", path, {"disk": disk}), 409, "OperationNotValidOnNode")
+
+
+def test_no_disk(emulator):
+    make_pool(emulator.client(), nodes=1)
+    (node,) = emulator.client().list_nodes("pool")
+    error(
+        send(emulator, "POST", f"/-/pools/pool/nodes/{node.id}/fill", {"disk": "d"}),
+        400,
+        "InvalidPropertyValue",
+    )
+
+
+def test_disks_are_measured(tmp_path):
+    """A task fills what its node has; the disk is made small, as nobody wants to fill a real one."""
+    emulator = Emulator(dataclasses.replace(load_profile("fast"), disk=0.05), seed=1)
+    emulator.start()
+    sizes = emulator.engine.catalogue.sizes
+    sizes["standard_d2s_v3"] = dataclasses.replace(sizes["standard_d2s_v3"], temp_disk_gib=0.001)
+    try:
+        client = BatchClient(emulator.url, AzureNamedKeyCredential("devbatch", emulator.key))
+        make_pool(client, vm_size="Standard_D2s_v3")
+        make_job(client)
+        client.create_task(
+            "job",
+            task(
+                "task", shell("head -c 500000 /dev/zero > few; sleep 1; cat few few few few > many; sleep 60")
+            ),
+        )
+        node = wait_until(
+            lambda: next(iter(n for n in client.list_nodes("pool") if n.state == "unusable"), None)
+        )
+        assert node.errors[0].code == "DiskFull" and "temporary" in node.errors[0].error_details[0].value
+        assert wait_until(lambda: client.get_task("job", "task").state == "active")
+    finally:
+        emulator.stop()
