@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,6 +93,7 @@ def _pack_sources(workflow: Any, logger: Any) -> SourceArchive:
     snakefiles = [str(file.get_path_or_uri(secret_free=True)) for file in workflow.included]
     seen = [*looks.opened, *parsing.imported_modules(), *parsing.modules_beside(snakefiles)]
     files = parsing.files_below(seen, workdir, [local_copies])
+    files += _beside_environments(workflow.dag.jobs, workdir)
     archive = preflight.pack_sources([*workflow.dag.get_sources(), *files], workdir, logger.warning)
     for kind, names in (
         ("opened the file", parsing.files_elsewhere(looks.opened, workdir)),
@@ -105,3 +106,22 @@ def _pack_sources(workflow: Any, logger: Any) -> SourceArchive:
                 "the workflow's sources, or in storage (glob_wildcards(storage(...)))."
             )
     return archive
+
+
+def _beside_environments(jobs: Iterable[Any], workdir: Path) -> list[str]:
+    """Pinned packages and scripts of the conda environments that jobs name by their files: they go by these files'
+    names, and Snakemake does not count them among the sources.
+
+    https://snakemake.readthedocs.io/en/stable/snakefiles/deployment.html#freezing-environments-to-exactly-pinned-packages
+    """
+    specs = {job.conda_env_spec for job in jobs if job.conda_env_spec is not None}
+    paths = {getattr(spec.file, "path", None) for spec in specs if spec.is_file and hasattr(spec, "file")}
+    found = []
+    for path in filter(None, paths):
+        definition = workdir / path
+        stem = definition.stem
+        found += [
+            *definition.parent.glob(f"{stem}.*.pin.txt"),
+            *definition.parent.glob(f"{stem}.post-deploy.sh"),
+        ]
+    return parsing.files_below(map(os.fspath, found), workdir)

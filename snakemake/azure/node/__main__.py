@@ -98,6 +98,11 @@ def main(argv: list[str]) -> None:
         own_targets()
         own_files()
         own_jobs(order.inputs)
+        if shared and "conda" in order.values("--deployment-method"):
+            from snakemake.azure.node.conda import share_environments
+            from snakemake.azure.node.environments import BlobEnvironments, Environments
+
+            share_environments(shared, Environments(BlobEnvironments(order.sources), complain))
 
     snakemake(list(order.argv))
 
