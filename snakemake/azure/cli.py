@@ -239,7 +239,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     an account that is missing or does not answer should not first show as a missing input file."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    from snakemake.azure import parsing, preflight, retry, settings, signals
+    from snakemake.azure import fetched_sources, parsing, preflight, retry, settings, signals
     from snakemake.azure.batch.account import BatchAccount
     from snakemake.exceptions import WorkflowError
 
@@ -273,6 +273,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     args.rerun_incomplete = True
     last_run.place = last_run.Place(BatchAccount.resolve(resolved), blobs, prefix, image)
     parsing.watch()
+    fetched_sources.watch()
 
 
 def _sweep(args: argparse.Namespace) -> int:

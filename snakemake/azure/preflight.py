@@ -223,8 +223,10 @@ def blob_prefix(prefix: str | None) -> str:
     return bare
 
 
-def pack_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], None]) -> SourceArchive:
-    archive = pack(files, workdir)
+def pack_sources(
+    files: Iterable[str], workdir: Path, warn: Callable[[str], None], more: Mapping[str, bytes] | None = None
+) -> SourceArchive:
+    archive = pack(files, workdir, more)
     if archive.missing:
         others = f" and {len(archive.missing) - 3} more" if len(archive.missing) > 3 else ""
         warn(

@@ -10,7 +10,7 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +47,11 @@ class SourceArchive:
     large: tuple[tuple[str, int], ...] = ()
 
 
-def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchive:
-    """Packs `files`, which must lie below `workdir`, into a gzipped tar with names relative to it.
+def pack(
+    files: Iterable[str | os.PathLike[str]], workdir: Path, more: Mapping[str, bytes] | None = None
+) -> SourceArchive:
+    """Packs `files`, which must lie below `workdir`, into a gzipped tar with names relative to it, and what is in
+    `more` under its names.
 
     Links are replaced by what they lead to, which must lie below `workdir`, too. What is no file, or not there (git
     lists files that were deleted, a script's path may hold wildcards), is left out, and named in the archive's
@@ -79,6 +82,11 @@ def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchiv
                 tar.addfile(info, io.BytesIO(data))
             except OSError as e:
                 raise SourcesError(f"Cannot read the workflow's file {path}: {e.strerror}.") from None
+        for name, data in sorted((more or {}).items()):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            held.append((name, False, hashlib.sha256(data).hexdigest()))
+            tar.addfile(info, io.BytesIO(data))
     packed_data = buffer.getvalue()
     return SourceArchive(
         packed_data,

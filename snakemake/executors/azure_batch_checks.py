@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakemake.azure import parsing, preflight, retry
+from snakemake.azure import fetched_sources, parsing, preflight, retry
 from snakemake.azure.batch import ids
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch
@@ -94,9 +94,15 @@ def _pack_sources(workflow: Any, logger: Any) -> SourceArchive:
     seen = [*looks.opened, *parsing.imported_modules(), *parsing.modules_beside(snakefiles)]
     files = parsing.files_below(seen, workdir, [local_copies])
     files += _beside_environments(workflow.dag.jobs, workdir)
-    archive = preflight.pack_sources([*workflow.dag.get_sources(), *files], workdir, logger.warning)
+    fetched_sources.fetch_the_rest(workflow, _uses_conda(workflow))
+    fetched = fetched_sources.fetched()
+    # Of a wrapper elsewhere, the definition of its environment is fetched where it is needed.
+    wrappers = _environments(job for job in workflow.dag.jobs if job.is_wrapper)
+    elsewhere = {name for path in wrappers if (name := os.path.relpath(path)).startswith("..")}
+    every = [*(set(workflow.dag.get_sources()) - elsewhere), *files]
+    archive = preflight.pack_sources(every, workdir, logger.warning, fetched.members())
     for kind, names in (
-        ("opened the file", parsing.files_elsewhere(looks.opened, workdir)),
+        ("opened the file", parsing.files_elsewhere(looks.opened - fetched.local, workdir)),
         ("listed the folder", parsing.folders_not_sent(looks.listed, workdir, archive.names)),
     ):
         for name in names[:3]:
@@ -108,16 +114,18 @@ def _pack_sources(workflow: Any, logger: Any) -> SourceArchive:
     return archive
 
 
+def _uses_conda(workflow: Any) -> bool:
+    return any(str(method) == "conda" for method in workflow.deployment_settings.deployment_method)
+
+
 def _beside_environments(jobs: Iterable[Any], workdir: Path) -> list[str]:
     """Pinned packages and scripts of the conda environments that jobs name by their files: they go by these files'
     names, and Snakemake does not count them among the sources.
 
     https://snakemake.readthedocs.io/en/stable/snakefiles/deployment.html#freezing-environments-to-exactly-pinned-packages
     """
-    specs = {job.conda_env_spec for job in jobs if job.conda_env_spec is not None}
-    paths = {getattr(spec.file, "path", None) for spec in specs if spec.is_file and hasattr(spec, "file")}
     found = []
-    for path in filter(None, paths):
+    for path in _environments(jobs):
         definition = workdir / path
         stem = definition.stem
         found += [
@@ -125,3 +133,10 @@ def _beside_environments(jobs: Iterable[Any], workdir: Path) -> list[str]:
             *definition.parent.glob(f"{stem}.post-deploy.sh"),
         ]
     return parsing.files_below(map(os.fspath, found), workdir)
+
+
+def _environments(jobs: Iterable[Any]) -> set[str]:
+    """The paths of the files that define conda environments of `jobs`."""
+    specs = {job.conda_env_spec for job in jobs if job.conda_env_spec is not None}
+    paths = {getattr(spec.file, "path", None) for spec in specs if spec.is_file and hasattr(spec, "file")}
+    return {path for path in paths if path}

@@ -84,10 +84,23 @@ def test_once_for_a_node_and_its_next_run(site, tmp_path):
     assert made(site) == 1 and site.read("0.txt").split() == [version, path, greeted]
 
 
-def test_without_a_prefix_in_the_nodes_shared_directory(site):
-    run(site, "--conda-prefix", "envs", az_batch_nodes="1")
-    assert made(site) == 1
+def test_without_a_prefix_in_the_nodes_shared_directory(site, tmp_path):
+    """And with a wrapper from elsewhere, whose environment has a script of its own."""
+    wrapper = tmp_path / "elsewhere" / "greet"
+    wrapper.mkdir(parents=True)
+    (wrapper / "wrapper.py").write_text(
+        "from snakemake.shell import shell; shell('greet > {snakemake.output}')"
+    )
+    definition = (site.workdir / "envs/greet.yaml").read_text().replace("1.0", "2.0")
+    (wrapper / "environment.yaml").write_text(definition)
+    (wrapper / "environment.post-deploy.sh").write_text("echo 3.0 > $CONDA_PREFIX/version")
+    rule = f'rule far:\n    output: "far.txt"\n    wrapper: "file://{wrapper}"\n'
+    site.write({"Snakefile": WORKFLOW + rule})
+    run(site, "--conda-prefix", "envs", "far.txt", "0.txt", az_batch_nodes="1")
+    assert made(site) == 2
     assert "/shared/snakemake-conda-" in site.read("0.txt")
+    version, path = site.read("far.txt").split()
+    assert version == "2.0" and "/shared/snakemake-conda-" in path
 
 
 def test_what_cannot_be_made_fails_its_jobs_and_leaves_nothing(site, tmp_path):

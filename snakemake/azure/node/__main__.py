@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from snakemake.azure import retry
 from snakemake.azure.node.exit import NODE_FAULT
+from snakemake.azure.node.fetched import use_fetched_sources
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.node.scratch import Scratch, prepare
 from snakemake.azure.node.sources import complain, fetch_blob, lay_out
@@ -98,6 +99,7 @@ def main(argv: list[str]) -> None:
         own_targets()
         own_files()
         own_jobs(order.inputs)
+        use_fetched_sources(workdir)
         if shared and "conda" in order.values("--deployment-method"):
             from snakemake.azure.node.conda import share_environments
             from snakemake.azure.node.environments import BlobEnvironments, Environments
