@@ -85,7 +85,7 @@ ROOMS = {
         "scheduling", "executors/azure_batch", "executors",
         # the user's side, and what it packs
         "azure/cli", "azure/migration", "azure/check", "azure/sweep", "azure/preflight", "azure/sources", "azure/run_record",
-        "azure/last_run",
+        "azure/fetched_sources", "azure/last_run",
         "azure/batch", "azure/image", "azure/node", "azure/blob",
         # what every room may need
         "azure/settings", "azure/login", "azure/retry", "azure/signals", "azure/secrets", "azure/stale_locks",

@@ -255,7 +255,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     an account that is missing or does not answer should not first show as a missing input file."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    from snakemake.azure import parsing, preflight, retry, settings, signals
+    from snakemake.azure import fetched_sources, parsing, preflight, retry, settings, signals
     from snakemake.azure.batch.account import BatchAccount
     from snakemake.azure.blob.here import Here
     from snakemake.azure.blob.storage import StorageProvider
@@ -293,6 +293,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     args.rerun_incomplete = True
     last_run.place = last_run.Place(BatchAccount.resolve(resolved), blobs, prefix, image)
     parsing.watch()
+    fetched_sources.watch()
 
 
 def _check(args: argparse.Namespace) -> int:

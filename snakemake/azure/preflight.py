@@ -244,8 +244,10 @@ def survey_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], No
     return found
 
 
-def pack_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], None]) -> SourceArchive:
-    archive = pack(files, workdir)
+def pack_sources(
+    files: Iterable[str], workdir: Path, warn: Callable[[str], None], more: Mapping[str, bytes] | None = None
+) -> SourceArchive:
+    archive = pack(files, workdir, more)
     _tell_of_sources(archive.missing, archive.large, warn)
     if len(archive.data) > LARGE_ARCHIVE:
         warn(

@@ -20,6 +20,7 @@ from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.node import inputs
 from snakemake.azure.node.arguments import split_arguments, target_arguments, without
 from snakemake.azure.node.order import NodeOrder
+from snakemake.azure.node.scratch import KEEP, PLACES
 from snakemake.azure.settings import SettingsError
 from snakemake.azure.sources import SourceArchive
 from snakemake.common.tbdstring import TBDString
@@ -165,7 +166,8 @@ class TaskMaker:
         """
         variables = self._executor.workflow.spawned_job_args_factory.envvars()
         ours = {name: value for name, value in variables.items() if name not in NOT_FOR_NODES}
-        return {**ours, **self._output_cache}
+        kept = {KEEP: ",".join(sorted(set(ours) & PLACES))} if set(ours) & PLACES else {}
+        return {**ours, **kept, **self._output_cache}
 
 
 def _inputs(job: JobExecutorInterface) -> dict[str, str]:

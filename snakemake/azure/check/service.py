@@ -189,7 +189,7 @@ class _Check:
             return True, f"Batch takes a job on the pool {pool}"
         order = NodeOrder((), f"{self.given.prefix}/none", "", "")
         task = Task("check", "check", order, placement.default_place().slots)
-        if rejected := self.batch.add_tasks(job_id, [task.options(image)]):
+        if rejected := self.batch.add_tasks(job_id, [task.body(image)]):
             raise BatchError(
                 f"Azure Batch did not take the task ({rejected[0].code}: {rejected[0].message}).",
                 rejected[0].code,
