@@ -14,6 +14,8 @@ class Access:
     """All operations of the account, or only those on one job (its id) and its tasks."""
 
     job: str | None = None
+    by_key: bool = False
+    """Whether it is the account's key, and no token of anybody's."""
 
     def check(self, segments: Sequence[str], parameters: Mapping[str, str]) -> None:
         """A BatchError unless an operation, by the segments of its path and their parameters, is among them."""
@@ -26,4 +28,28 @@ class Access:
             )
 
 
+    def check_body(self, operation: str, body: Mapping) -> None:
+        """A BatchError for a pool in somebody's network, or of somebody's image, unless a token says who asks for it:
+        reported, https://github.com/Azure/aztk/pull/240 and https://github.com/MicrosoftDocs/azure-docs/issues/51092.
+        """
+        if not self.by_key or operation not in ("create_pool", "update_pool"):
+            return
+        image = body.get("virtualMachineConfiguration", {}).get("imageReference", {})
+        linked = [
+            kind
+            for kind, there in (
+                ("Network", "subnetId" in body.get("networkConfiguration", {})),
+                ("Compute", {"virtualMachineImageId", "sharedGalleryImageId"} & image.keys()),
+            )
+            if there
+        ]
+        if linked:
+            detail = (
+                "The specified type of authentication SharedKey is not allowed when external resources of type "
+                f"{linked[0]} are linked."
+            )
+            raise BatchError("AuthenticationFailed", [("AuthenticationErrorDetail", detail)])
+
+
 EVERYTHING = Access()
+WITH_KEY = Access(by_key=True)
