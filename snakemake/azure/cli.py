@@ -239,7 +239,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     an account that is missing or does not answer should not first show as a missing input file."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    from snakemake.azure import parsing, preflight, retry, settings, signals
+    from snakemake.azure import parsing, pool_options, preflight, retry, settings, signals
     from snakemake.azure.batch.account import BatchAccount
     from snakemake.exceptions import WorkflowError
 
@@ -268,10 +268,12 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     if emulator:
         _point_at_azurite()
     blobs = _blob_account(args)
+    account = BatchAccount.resolve(resolved)
+    pool_options.check(resolved, pool_options.definition(resolved, image, blobs), account)
     preflight.check_blob_access(blobs, prefix)
     # What a run that died left half done is found by its record, or else by Snakemake's own, and is run again.
     args.rerun_incomplete = True
-    last_run.place = last_run.Place(BatchAccount.resolve(resolved), blobs, prefix, image)
+    last_run.place = last_run.Place(account, blobs, prefix, image)
     parsing.watch()
 
 

@@ -30,7 +30,7 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
-from snakemake.azure import retry, signals
+from snakemake.azure import pool_options, retry, signals
 from snakemake.azure.batch import orphans
 from snakemake.azure.batch.lease import PoolLeases, Renewals
 from snakemake.azure.batch.placement import Place
@@ -280,6 +280,9 @@ class AzBatchExecutor(RemoteExecutor):
             record=f"{checked.blob_account.url}/{self.record.lock.name}",
             note_left=partial(orphans.note, checked.run_id, self._endpoints(), home=self._left),
             logs=StoredLogs(checked.blob_account, folder(self.sources.name)),
+            user=checked.placement.definition.user,
+            run_options=checked.settings.container_options or "",
+            tags=pool_options.tags(checked.settings, Path.cwd().name),
         )
 
     def _endpoints(self) -> orphans.Account:

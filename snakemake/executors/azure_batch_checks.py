@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakemake.azure import parsing, preflight, retry
+from snakemake.azure import parsing, pool_options, preflight, retry
 from snakemake.azure.batch import ids
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch
@@ -65,7 +65,11 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     os_images.for_vm(placement.default_size)
     placement.existing = preflight.existing_pool(batch, settings)
     preflight.check_blob_access(blob_account, source_prefix)
-    if (pinned := preflight.check_image(settings, image, account.endpoint)) != image:
+    placement.definition = pool_options.definition(settings, image, blob_account, os.environ)
+    pool_options.check(settings, placement.definition, account)
+    sizes = [placement.default_size, *placement.sizes_of(_sizes_asked_for(workflow))]
+    registry = placement.definition.registry
+    if (pinned := preflight.check_image(settings, image, account.endpoint, registry, sizes)) != image:
         logger.info(f"Azure Batch: all tasks run in {pinned}, which is what {image} stands for now.")
     tagged = preflight.tagged_storage(workflow.storage_registry._storages)
     for storage_account in [blob_account, *(provider.store.account for provider in tagged.values())]:
@@ -83,6 +87,12 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
         placement=placement,
         run_id=ids.run_id(Path.cwd().name, now, random.SystemRandom()),
     )
+
+
+def _sizes_asked_for(workflow: Any) -> set[str]:
+    """The VM sizes that jobs which are to run name, as they name them."""
+    asked = {str(job.resources.get("az_vm_size") or "") for job in workflow.dag.needrun_jobs()}
+    return asked - {""}
 
 
 def _pack_sources(workflow: Any, logger: Any) -> SourceArchive:

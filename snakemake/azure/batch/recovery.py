@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from snakemake.azure.batch.client import Batch, BatchError
 from snakemake.azure.batch.monitor import Verdict, judge
+from snakemake.azure.batch.pool_definition import DEFINITION
 from snakemake.azure.batch.pools import PoolPlan
 from snakemake.azure.wire import lower
 
@@ -131,8 +132,15 @@ def _plan_of(pool: "BatchPool", max_nodes: int) -> PoolPlan:
     machine = pool.virtual_machine_configuration
     containers = machine.container_configuration if machine else None
     images = (containers.container_image_names if containers else None) or [""]
+    metadata = {item.name: item.value for item in pool.metadata or []}
     return PoolPlan(
-        pool.id or "", pool.vm_size or "", pool.task_slots_per_node or 1, max_nodes, images[0], None
+        pool.id or "",
+        pool.vm_size or "",
+        pool.task_slots_per_node or 1,
+        max_nodes,
+        images[0],
+        None,
+        made_of=metadata.get(DEFINITION, ""),
     )
 
 

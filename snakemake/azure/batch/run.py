@@ -20,6 +20,7 @@ from snakemake.azure.batch.client import Batch, BatchError, Rejected
 from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.node_health import NodeHealth
+from snakemake.azure.batch.pool_definition import POOL_USER, TaskUser
 from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN, Resources
 from snakemake.azure.batch.stores import Access, LogStore, SourceStore, Token
@@ -69,7 +70,9 @@ class BatchRun:
     which travel in the Batch job's common environment settings, as do those of `access`; now: the clock (UTC), and
     service_now the service's. `noted` is called before anything is made, and `wake` when a pool's lease says something
     new. `record` is the URL of the run's record, by which what is left of it can be told from what goes on. requests:
-    how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now.
+    how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now. user and
+    run_options: whom all tasks run as, and further options of their containers; tags: names and values
+    that pools and Batch jobs get.
     """
 
     def __init__(
@@ -93,6 +96,9 @@ class BatchRun:
         record: str = "",
         requests: retry.Patience = retry.process,
         note_left: Callable[[Sequence[tuple[str, str]]], None] = lambda _: None,
+        user: TaskUser = POOL_USER,
+        run_options: str = "",
+        tags: Sequence[tuple[str, str]] = (),
     ):
         self.id = id
         self.batch = batch
@@ -100,6 +106,7 @@ class BatchRun:
         self.environment = environment
         self.access = access
         self.image = image
+        self.user, self.run_options, self.tags = user, run_options, tags
         self.patience = patience
         self.say = say
         self.warn = warn
@@ -210,7 +217,11 @@ class BatchRun:
 
     def metadata(self) -> list[tuple[str, str]]:
         """Names and values by which pools and Batch jobs are known as this run's."""
-        return [("snakemake-run", self.id), *([("snakemake-record", self.record)] if self.record else [])]
+        return [
+            ("snakemake-run", self.id),
+            *([("snakemake-record", self.record)] if self.record else []),
+            *self.tags,
+        ]
 
     def job_ids(self) -> tuple[str, ...]:
         """Ids of all Batch jobs that have to go on."""
@@ -290,7 +301,9 @@ class BatchRun:
         """Adds the tasks to the queue; returns those that Batch did not take."""
         with self._lock:
             self._check_open()
-            rejected = self.batch.add_tasks(queue.job_id, [task.options(self.image) for task in tasks])
+            rejected = self.batch.add_tasks(
+                queue.job_id, [task.options(self.image, self.user, self.run_options) for task in tasks]
+            )
             refused = {r.task_id for r in rejected}
             added = {task.id: task.slots for task in tasks if task.id not in refused}
             queue.open_slots.update(added)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from snakemake.azure.batch.pool_definition import POOL_USER, TaskUser
 from snakemake.azure.node.order import NodeOrder
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ class Task:
     def command_line(self) -> str:
         return f"python -m {NODE_MODULE} {self.order.encode()}"
 
-    def options(self, image: str) -> "BatchTaskCreateOptions":
-        """The request body for this task, in a container of `image`.
+    def options(
+        self, image: str, user: TaskUser = POOL_USER, run_options: str = ""
+    ) -> "BatchTaskCreateOptions":
+        """The request body for this task, in a container of `image`, made with further `run_options`.
 
         `--rm`, because stopped containers otherwise fill the node's disk (github.com/Azure/Batch/issues/189).
         """
@@ -51,7 +54,10 @@ class Task:
             id=self.id,
             display_name=self.display_name,
             command_line=self.command_line(),
-            container_settings=BatchTaskContainerSettings(image_name=image, container_run_options="--rm"),
+            container_settings=BatchTaskContainerSettings(
+                image_name=image, container_run_options=" ".join(filter(None, ("--rm", run_options)))
+            ),
+            user_identity=user.identity(),
             environment_settings=environment_settings(self.environment) or None,
             required_slots=self.slots,
             constraints=BatchTaskConstraints(
