@@ -24,10 +24,9 @@ def definition(
     settings: PoolSettings, image: str, storage: "BlobAccount", environ: Mapping[str, str] = os.environ
 ) -> PoolDefinition:
     """What the options say; `storage` is the workflow's account, whose containers can be mounted by its credential."""
-    identities = list(dict.fromkeys([*(settings.identity or ()), *_some(settings.registry_identity)]))
     return PoolDefinition(
         registry=private_registry(settings, image, environ),
-        identities=tuple(identities),
+        identities=identities(settings),
         user=TaskUser(*user_parts(settings.user)) if settings.user else TaskUser(),
         subnet_id=settings.subnet_id or "",
         public_ip=not settings.no_public_ip,
@@ -39,8 +38,9 @@ def definition(
     )
 
 
-def _some(value: str | None) -> list[str]:
-    return [value] if value else []
+def identities(settings: PoolSettings) -> tuple[str, ...]:
+    """Those that the nodes get, each once."""
+    return tuple(dict.fromkeys(filter(None, [*(settings.identity or ()), settings.registry_identity])))
 
 
 def _start_script(path: Path) -> str:

@@ -177,7 +177,7 @@ def read_legacy_config(path: Path) -> LegacyConfig:
         raise SettingsError(f"The file given as --az-batch-config is not YAML: {path}{where}.") from None
     if not isinstance(data, dict):
         raise SettingsError(f"The file given as --az-batch-config must hold 'KEY: value' lines: {path}.")
-    options = {}
+    options: dict[str, Any] = {}
     for place, key in enumerate(data, 1):
         if key not in _LEGACY_KEYS:
             options |= _option_of_file(path, place, str(key), data[key])
@@ -226,7 +226,8 @@ def _option_of_file(path: Path, place: int, key: str, value: Any) -> dict[str, A
         raise SettingsError(f"{key} in {path}{shown(value)} must be a whole number.")
     if isinstance(value, list | dict) or (kind is float and not isinstance(value, int | float)):
         raise SettingsError(f"{key} in {path} must be {'a number' if kind is float else 'a text'}.")
-    return {found.name: kind(value)}
+    convert: Any = kind
+    return {found.name: convert(value)}
 
 
 def resolve(settings: ExecutorSettings, environ: Mapping[str, str] = os.environ) -> ExecutorSettings:

@@ -13,6 +13,7 @@ from snakemake.azure.batch import ids
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch
 from snakemake.azure.batch.placement import Placement
+from snakemake.azure.batch.resource_manager import subscription_of
 from snakemake.azure.settings import ExecutorSettings, resolve
 from snakemake.azure.sources import SourceArchive
 
@@ -53,7 +54,8 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     retry.process.seconds = settings.patience * 60
     image = preflight.container_image(settings, workflow.remote_execution_settings.container_image)
     account = BatchAccount.resolve(settings)
-    batch = Batch(account)
+    identities = pool_options.identities(settings)
+    batch = Batch(account, subscription=subscription_of(identities, settings.subscription_id, os.environ))
     blob_account, source_prefix = preflight.blob_storage(
         workflow.storage_registry.default_storage_provider, workflow.storage_settings.default_storage_prefix
     )
@@ -67,6 +69,8 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     preflight.check_blob_access(blob_account, source_prefix)
     placement.definition = pool_options.definition(settings, image, blob_account, os.environ)
     pool_options.check(settings, placement.definition, account)
+    if identities:
+        batch.find_account()
     sizes = [placement.default_size, *placement.sizes_of(_sizes_asked_for(workflow))]
     registry = placement.definition.registry
     if (pinned := preflight.check_image(settings, image, account.endpoint, registry, sizes)) != image:

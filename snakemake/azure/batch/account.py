@@ -101,7 +101,7 @@ class BatchAccount:
             self.endpoint,
             self.credential(),
             credential_scopes=[batch_scope(self.endpoint)],
-            retry_policy=_retry_policy(service or self.service()),
+            retry_policy=retry_policy(service or self.service()),
             connection_timeout=10,
             read_timeout=60,
             logging_enable=False,
@@ -109,7 +109,8 @@ class BatchAccount:
         )
 
 
-def _retry_policy(service: retry.Service) -> Any:
+def retry_policy(service: retry.Service) -> Any:
+    """For clients of Azure's SDKs: their requests are tried again as `service` says."""
     from azure.core.pipeline.policies import RetryPolicy
 
     class WaitOut(RetryPolicy):

@@ -17,6 +17,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure import retry
 from snakemake.azure.batch.account import BatchAccount
+from snakemake.azure.batch.resource_manager import ResourceManager
 from snakemake.azure.batch.service_clock import ServiceClock
 from snakemake.azure.wire import lower
 
@@ -97,11 +98,24 @@ def error_details(error: Any) -> tuple[str, str]:
     return code, text
 
 
+def _resource_manager_refused(doing: str, code: str, text: str) -> str:
+    reason = ": ".join(filter(None, (code, text))).rstrip(".")
+    return (
+        f"Azure Resource Manager, which makes pools with an identity, refused to {doing}: {reason}. Log in (az login) "
+        "as somebody with 'Azure Batch Data Contributor' on the Batch account and 'Managed Identity Operator' "
+        "on the identity, and check --az-batch-identity, --az-batch-registry-identity and --az-batch-subscription-id."
+    )
+
+
 class Batch:
     """The requests that a run makes to its Batch account."""
 
-    def __init__(self, account: BatchAccount, service: retry.Service | None = None):
+    def __init__(
+        self, account: BatchAccount, service: retry.Service | None = None, subscription: str = ""
+    ) -> None:
+        """`subscription` is where the account is, for pools that get an identity."""
         self.account = account
+        self.resource_manager = ResourceManager(account, subscription)
         self.clock = ServiceClock()
         self.service = service or account.service()
         self._made: dict[str, float] = {}
@@ -126,7 +140,7 @@ class Batch:
         self._made[name] = self.service.patience.clock()
 
     @contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
+    def _explained(self, doing: str, by_resource_manager: bool = False) -> Iterator[None]:
         """Turns the SDK's exceptions into a `BatchError` that says what was being done."""
         from azure.core.exceptions import (
             AzureError,
@@ -140,6 +154,8 @@ class Batch:
             yield
         except HttpResponseError as e:
             code, text = error_details(e)
+            if by_resource_manager and e.status_code in (400, 401, 403, 404):
+                raise BatchError(_resource_manager_refused(doing, code, text), code, e.status_code) from None
             if e.status_code in (401, 403) or isinstance(e, ClientAuthenticationError):
                 raise BatchError(self._refused(code, text), code, e.status_code) from None
             reason = ": ".join(filter(None, (code, text))) or f"HTTP status {e.status_code}"
@@ -185,12 +201,24 @@ class Batch:
         with self._explained("list the supported OS images"):
             return list(self.client.list_supported_images())
 
-    def create_pool(self, pool: "BatchPoolCreateOptions") -> None:
-        """Ids are of one run alone: a pool that exists was made by a request whose answer was lost."""
+    def create_pool(self, pool: "BatchPoolCreateOptions", identities: Sequence[str] = ()) -> str:
+        """Ids are of one run alone: a pool that exists was made by a request whose answer was lost. With `identities`
+        (resource ids), Azure Resource Manager makes it; returns the client id of the first."""
         self._note(pool.id)
+        if identities:
+            with self._explained(f"create the pool {pool.id}", by_resource_manager=True):
+                client_id = self.resource_manager.create_pool(pool.as_dict(), identities)
+            self._note(pool.id)
+            return client_id
         with self._forgiving("PoolExists", "PoolBeingCreated"), self._explained(f"create the pool {pool.id}"):
             self.client.create_pool(pool)
         self._note(pool.id)
+        return ""
+
+    def find_account(self) -> None:
+        """Looks the account up where pools with an identity are made, which asks for the login and the subscription."""
+        with self._explained("look up the Batch account", by_resource_manager=True):
+            _ = self.resource_manager.place
 
     @contextmanager
     def _forgiving(self, *codes: str) -> Iterator[None]:
@@ -437,5 +465,6 @@ class Batch:
             raise
 
     def close(self) -> None:
+        self.resource_manager.close()
         if "client" in self.__dict__:
             self.client.close()

@@ -120,6 +120,8 @@ class BatchRun:
         self.logs = logs
         self.queues: dict[str, PoolQueue] = {}
         self.resources = Resources(requests, warn, note_left)
+        self.client_id = ""
+        """Of the identity that tasks have."""
         self._taken_over: dict[str, PoolPlan] = {}
         self._job_pools: dict[str, str] = {}
         self._lock = threading.RLock()
@@ -143,7 +145,9 @@ class BatchRun:
         first = self.leases.first(plan.id, Size(nodes), self.service_now())
         self._making(POOL, plan.id, lambda: self._delete_pool(plan.id))
         named = replace(plan, metadata=tuple((dict(plan.metadata) | dict(self.metadata())).items()))
-        self.batch.create_pool(named.options(first.formula, first.interval))
+        identities = plan.definition.identities
+        client_id = self.batch.create_pool(named.options(first.formula, first.interval), identities)
+        self.client_id = client_id if identities else ""
         assert plan.os_image is not None
         self.say(
             f"Azure Batch: created the pool {plan.id} ({plan.vm_size}, {plan.slots} task slots per node, "
@@ -189,7 +193,9 @@ class BatchRun:
     def _job_environment(self) -> "Mapping[str, str]":
         access = self.access.environment() if self.access else {}
         token = self.token.environment() if self.token else {}
-        return {**self.environment, **access, **token}
+        # By this, Azure's SDKs know which of a pool's identities is meant.
+        identity = {"AZURE_CLIENT_ID": self.client_id} if self.client_id else {}
+        return {**identity, **self.environment, **access, **token}
 
     def further_environment(self) -> dict[str, str]:
         """Variables for a task that is submitted now, in place of what the Batch job has: for what came up since."""
