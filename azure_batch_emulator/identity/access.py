@@ -16,6 +16,8 @@ class Access:
     job: str | None = None
     by_key: bool = False
     """Whether it is the account's key, and no token of anybody's."""
+    only_jobs: bool = False
+    """Whether it is a token of somebody who has the role Azure Batch Job Submitter alone."""
 
     def check(self, segments: Sequence[str], parameters: Mapping[str, str]) -> None:
         """A BatchError unless an operation, by the segments of its path and their parameters, is among them."""
@@ -27,6 +29,17 @@ class Access:
                 [("Reason", f"The token of the task is for the operations on the job '{self.job}' alone.")],
             )
 
+    def check_role(self, method: str, segments: Sequence[str]) -> None:
+        """A BatchError for what Azure Batch Job Submitter may not do: all but jobs, job schedules, and looks at pools
+        and applications. https://learn.microsoft.com/azure/batch/batch-role-based-access-control
+        """
+        if not self.only_jobs or segments[0] in ("jobs", "jobschedules"):
+            return
+        if method not in ("GET", "HEAD") or segments[0] not in ("pools", "applications"):
+            raise BatchError(
+                "InsufficientAccountPermissions",
+                [("Reason", f"The role does not allow {method} on {'/'.join(segments)}.")],
+            )
 
     def check_body(self, operation: str, body: Mapping) -> None:
         """A BatchError for a pool in somebody's network, or of somebody's image, unless a token says who asks for it:

@@ -147,7 +147,9 @@ class NodeAgents:
 
     def _logins(self, given: tuple[Mapping, ...]) -> tuple[Mapping, ...]:
         """The pool's registries with their logins, where images are pulled at all."""
-        return registries.with_logins(given, self._services.access) if self._runner.name == "docker" else given
+        return (
+            registries.with_logins(given, self._services.access) if self._runner.name == "docker" else given
+        )
 
     def _container(self, settings: dict | None) -> ContainerSpec | None:
         if settings is None:

@@ -103,6 +103,7 @@ class Application:
         operation, parameters = routing.find(request.method, path, version)
         notes(request.scope)["operation"] = operation.name
         access.check(operation.segments, parameters)
+        access.check_role(request.method, operation.segments)
         _check_query(operation, query)
         base = f"{request.url.scheme}://{headers.get('host', '')}" + raw_path.removesuffix(path)
         call = Call(

@@ -264,7 +264,10 @@ def pack_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], None
 
 
 def os_images(batch: Batch, settings: ExecutorSettings, now: datetime) -> OsImages:
-    """Asks the service for its images. The first request of a run: it also checks account and credential."""
+    """Asks the service for its images. The first request of a run: it also checks account and credential. Whoever may
+    use a pool need not be allowed to ask, and a pool that exists has its image."""
+    if settings.pool_id is not None:
+        return OsImages((), now, None)
     return OsImages(tuple(batch.supported_images()), now, settings.os_image)
 
 
@@ -298,7 +301,19 @@ def existing_pool(batch: Batch, settings: ExecutorSettings) -> ExistingPool | No
             f"The pool {settings.pool_id} has nodes of size {pool.vm_size}, whose vCPUs are not known here: set "
             "--az-batch-pool-id to a pool of another size, or leave it out."
         ) from None
+    _check_user(settings, pool)
     return ExistingPool(pool.id, vm, pool.task_slots_per_node or 1)
+
+
+def _check_user(settings: ExecutorSettings, pool: Any) -> None:
+    """A user of its own name has to be one of the pool's."""
+    name = pool_settings.user_parts(settings.user)[0] if settings.user else "root"
+    known = [account.name for account in pool.user_accounts or []]
+    if name != "root" and name not in known:
+        has = f"its own are {', '.join(known)}" if known else "it has none of its own"
+        raise PoolError(
+            f"The pool {pool.id} has no user {name} ({has}): correct --az-batch-user, or leave it out for Batch's user."
+        )
 
 
 def check_blob_access(account: "BlobAccount", prefix: str) -> None:

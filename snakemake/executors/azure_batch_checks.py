@@ -64,8 +64,9 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     now = datetime.now(UTC)
     os_images = preflight.os_images(batch, settings, now)
     placement = Placement(settings, os_images)
-    os_images.for_vm(placement.default_size)
     placement.existing = preflight.existing_pool(batch, settings)
+    if placement.existing is None:
+        os_images.for_vm(placement.default_size)
     preflight.check_blob_access(blob_account, source_prefix)
     placement.definition = pool_options.definition(settings, image, blob_account, os.environ)
     pool_options.check(settings, placement.definition, account)

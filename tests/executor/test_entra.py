@@ -5,6 +5,7 @@ import re
 import pytest
 from azure.identity import ClientSecretCredential
 from azure.storage.blob import BlobServiceClient
+from emulator.helpers import VM, make_pool
 from support.emulator import wait_until
 
 from azure_batch_emulator.host.azurite import KEY
@@ -12,6 +13,7 @@ from azure_batch_emulator.identity import directory
 
 from .conftest import Site
 
+CONTAINERS = VM.as_dict() | {"containerConfiguration": {"type": "dockerCompatible"}}
 SNAKEFILE = """
 rule all:
     input: "out/a.txt"
@@ -133,3 +135,18 @@ def test_an_account_that_is_not_in_the_subscription_is_told(entra):
     entra.assert_clean()
     result = entra.run(az_batch_identity=other, az_batch_subscription_id=directory.SUBSCRIPTION)
     assert result.code == 0, result.last_error()
+
+
+def test_a_pool_that_exists_is_used_with_the_role_of_a_job_submitter(entra):
+    entra.write({"Snakefile": SNAKEFILE})
+    entra.put("in.txt", b"one\n")
+    make_pool(entra.emulator.client(), "mine", virtual_machine_configuration=CONTAINERS)
+    entra.environ |= {"AZURE_CLIENT_ID": directory.SUBMITTER_ID}
+    result = entra.run(az_batch_pool_id="mine", az_batch_user="nobody-there")
+    assert result.code == 1 and "The pool mine has no user nobody-there" in result.output, result.output
+    result = entra.run(az_batch_pool_id="mine")
+    assert result.code == 0, result.last_error()
+    assert entra.read("out/a.txt") == "one\n0\n"
+    assert "WARNING" not in result.output and "403" not in result.output
+    result = entra.run("--forceall")
+    assert result.code == 1 and "'Azure Batch Job Submitter'" in result.output, "but none is made"

@@ -47,7 +47,9 @@ class Catalogue:
             return None
         processor = "Arm64" if image["imageReference"]["sku"].endswith("-arm64") else "x64"
         if processor != size.processor:
-            return f"The selected VM size '{size.name.upper()}' cannot boot an image for {processor} processors."
+            return (
+                f"The selected VM size '{size.name.upper()}' cannot boot an image for {processor} processors."
+            )
         generation = 2 if GENERATION_2 in image.get("capabilities", ()) else 1
         if generation in size.generations:
             return None

@@ -12,8 +12,9 @@ from ...protocol.errors import BatchError
 
 
 class Tokens:
-    """Lets in who has a token for the Batch service: any application and any managed identity of the tenant, as
-    if each had been given the role Azure Batch Data Contributor, and tasks with a token for their job."""
+    """Lets in who has a token for the Batch service: the application and any managed identity of the tenant, as
+    if each had been given the role Azure Batch Data Contributor, the application that has Azure Batch Job Submitter,
+    and tasks with a token for their job."""
 
     def __init__(self, issuer: Issuer) -> None:
         self._issuer = issuer
@@ -26,4 +27,4 @@ class Tokens:
             raise BatchError(
                 "AuthenticationFailed", [("AuthenticationErrorDetail", error.detail)], status=401
             ) from None
-        return Access(claims.get(JOB_CLAIM))
+        return Access(claims.get(JOB_CLAIM), only_jobs=claims.get("appid") == directory.SUBMITTER_ID)

@@ -89,7 +89,7 @@ class Management:
 
     def _handle(self, request: Request, body: bytes | None, base: str) -> Answer:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self._check_token(headers.get("authorization", ""))
+        self._check_token(headers.get("authorization", ""), request.method)
         query = {name.lower(): value for name, value in parse_qsl(request.url.query, keep_blank_values=True)}
         if body is None:
             raise BatchError("RequestBodyTooLarge", [("MaxLimit", str(MAX_BODY))])
@@ -100,16 +100,22 @@ class Management:
         _check_place(parameters)
         return handler(Ask(self._engine, base, path, parameters, query, headers, body))
 
-    def _check_token(self, authorization: str) -> None:
+    def _check_token(self, authorization: str, method: str) -> None:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise ManagementError(
                 401, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing."
             )
         try:
-            self._issuer.verify(token.strip(), directory.MANAGEMENT, datetime.now(UTC))
+            claims = self._issuer.verify(token.strip(), directory.MANAGEMENT, datetime.now(UTC))
         except TokenError as error:
             raise ManagementError(401, error.code, error.detail) from None
+        if claims.get("appid") == directory.SUBMITTER_ID and method != "GET":
+            raise ManagementError(
+                403,
+                "AuthorizationFailed",
+                f"The client '{directory.SUBMITTER_PRINCIPAL_ID}' does not have authorization to perform the action.",
+            )
 
 
 def _check_version(version: str | None, path: str) -> None:

@@ -172,7 +172,7 @@ class Batch:
             return (
                 f"The Batch account {self.account.name} accepts no credentials that were found here{why}: set "
                 "AZ_BATCH_ACCOUNT_KEY, or log in (az login) with an identity that has the role "
-                "'Azure Batch Data Contributor' on the account."
+                "'Azure Batch Data Contributor' on the account ('Azure Batch Job Submitter' for --az-batch-pool-id)."
             )
         return (
             f"The Batch account {self.account.name} at {self.account.endpoint} refused the key{why}: set "

@@ -117,7 +117,7 @@ class Placement:
 
     def pool_plan(self, place: Place, run_id: str, number: int, image: str) -> PoolPlan:
         """The plan of the run's pool for such places, its `number`-th one."""
-        os_image = self.os_images.for_vm(place.vm)
+        os_image = None if self.existing else self.os_images.for_vm(place.vm)
         return PoolPlan(
             id=derived_id(run_id, "pool", str(number)),
             vm_size=place.vm.name,
