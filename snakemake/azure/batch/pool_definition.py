@@ -35,12 +35,15 @@ class TaskUser:
         """https://learn.microsoft.com/azure/batch/batch-user-accounts"""
         from azure.batch import models
 
+        return models.UserIdentity(self.wire())
+
+    def wire(self) -> dict[str, Any]:
+        """The same as it goes over the wire, which tasks are made of."""
         if self.name not in ("", "root"):
-            return models.UserIdentity(username=self.name)
-        level = models.ElevationLevel.ADMIN if self.name == "root" else models.ElevationLevel.NON_ADMIN
-        return models.UserIdentity(
-            auto_user=models.AutoUserSpecification(scope=models.AutoUserScope.POOL, elevation_level=level)
-        )
+            return {"username": self.name}
+        return {
+            "autoUser": {"scope": "pool", "elevationLevel": "admin" if self.name == "root" else "nonadmin"}
+        }
 
     def account(self) -> "models.UserAccount | None":
         """The account that a pool needs for it; nobody ever logs in with its password."""
