@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from snakemake.azure import last_run, migration
+from snakemake.azure.pool_settings import OWN_FORMULA
 from snakemake.azure.secrets import HIDDEN, SHORTEST, remember, without_secrets
 
 if TYPE_CHECKING:
@@ -243,6 +244,8 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     from snakemake.azure.batch.account import BatchAccount
     from snakemake.exceptions import WorkflowError
 
+    if getattr(args, "az_batch_autoscale", "") is None:  # given without a value
+        args.az_batch_autoscale = OWN_FORMULA
     migration.check_sdk()
     migration.apply_variables(args, os.environ, migration.warn)
     resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))

@@ -5,16 +5,18 @@ Raises a `SettingsError` of one sentence that names the option or variable to se
 
 import getpass
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snakemake.azure.batch.account import BatchAccount
+from snakemake.azure.batch.autoscale import LONGEST, AutoScale
 from snakemake.azure.batch.node_setup import MAX_SCRIPT, packed
 from snakemake.azure.batch.pool_definition import Mount, PoolDefinition, TaskUser
 from snakemake.azure.image.private_registry import private_registry
 from snakemake.azure.options import SettingsError
-from snakemake.azure.pool_settings import MOUNT, PoolSettings, tag_parts, user_parts
+from snakemake.azure.pool_settings import MOUNT, OWN_FORMULA, PoolSettings, tag_parts, user_parts
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.account import BlobAccount
@@ -79,7 +81,8 @@ def _mount(text: str, settings: PoolSettings, storage: "BlobAccount") -> Mount:
 
 
 def check(settings: PoolSettings, wanted: PoolDefinition, account: BatchAccount) -> None:
-    """What the Batch account takes with the credential that there is."""
+    """What the Batch account takes with the credential that there is; and that a formula can be read."""
+    autoscale(settings)
     if wanted.subnet_id and account.key is not None:
         raise SettingsError(
             "Batch makes no pool in a network for the account's key, and AZ_BATCH_ACCOUNT_KEY is set: unset it and "
@@ -91,6 +94,35 @@ def check(settings: PoolSettings, wanted: PoolDefinition, account: BatchAccount)
             f"{account.endpoint}: start the emulator with --cert and --key, or leave out --az-batch-identity and "
             "--az-batch-registry-identity."
         )
+
+
+def autoscale(settings: PoolSettings) -> AutoScale | None:
+    """None where Snakemake sizes the pools itself."""
+    value = settings.autoscale
+    if value is None:
+        return None
+    if value.lower() in (OWN_FORMULA, "true", ""):
+        return AutoScale()
+    formula = value
+    if "=" not in value:
+        try:
+            formula = Path(value).expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as e:
+            why = e.strerror if isinstance(e, OSError) else "it is not UTF-8"
+            raise SettingsError(
+                f"--az-batch-autoscale {value} is no formula, and no file that can be read: {why}."
+            ) from None
+    if not re.search(r"\$Target(Dedicated|LowPriority)(Nodes)?\s*=(?!=)", formula):
+        raise SettingsError(
+            "The formula of --az-batch-autoscale sets no number of nodes: assign $TargetDedicatedNodes or "
+            "$TargetLowPriorityNodes, or leave the formula out for Snakemake's own."
+        )
+    if len(formula.encode()) > LONGEST:
+        raise SettingsError(
+            f"The formula of --az-batch-autoscale has {len(formula.encode())} bytes, and {LONGEST} are "
+            "allowed: shorten it."
+        )
+    return AutoScale(formula)
 
 
 def tags(settings: PoolSettings, workflow: str) -> tuple[tuple[str, str], ...]:

@@ -4,7 +4,6 @@ Pools and Batch jobs name their run, and the record of it in storage, in their m
 its record is held. What is deleted is deleted under that lock, so that no run begins on it meanwhile.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.lease import held_until
 from snakemake.azure.blob import policies
 from snakemake.azure.blob.errors import explained
 from snakemake.azure.blob.record import FOLDER, Record, RunLock, RunLocked
@@ -109,7 +109,8 @@ class Sweep:
                 left.pools.append(pool.id)
                 self._count_nodes(left, pool)
                 leases[left.run] = max(
-                    _lease(pool) or pool.creation_time, leases.get(left.run, pool.creation_time)
+                    held_until(pool.auto_scale_formula) or pool.creation_time,
+                    leases.get(left.run, pool.creation_time),
                 )
         for job in jobs:
             if left := self._of(job):
@@ -245,12 +246,6 @@ class Sweep:
                 service.get_blob_client(container, blob).delete_blob()
             except ResourceNotFoundError:
                 return
-
-
-def _lease(pool: Any) -> datetime | None:
-    """When the lease of a pool ends, by its formula."""
-    match = re.search(r'time\("([^"]+)"\)', pool.auto_scale_formula or "")
-    return datetime.fromisoformat(match[1]) if match else None
 
 
 def sweep(

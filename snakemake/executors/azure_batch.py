@@ -287,6 +287,7 @@ class AzBatchExecutor(RemoteExecutor):
             user=checked.placement.definition.user,
             run_options=checked.settings.container_options or "",
             tags=pool_options.tags(checked.settings, Path.cwd().name),
+            autoscale=pool_options.autoscale(checked.settings),
         )
 
     def _endpoints(self) -> orphans.Account:

@@ -7,6 +7,7 @@ import pytest
 
 from snakemake.azure import pool_options
 from snakemake.azure.batch.account import BatchAccount
+from snakemake.azure.batch.autoscale import AutoScale
 from snakemake.azure.batch.pool_definition import PLAIN, PoolDefinition
 from snakemake.azure.batch.pools import PoolPlan
 from snakemake.azure.blob.account import BlobAccount
@@ -214,3 +215,28 @@ def test_tags_tell_workflow_and_user():
     tags = dict(pool_options.tags(ExecutorSettings(tags=["project=atlas", "note=a=b"]), "variants"))
     assert tags["snakemake-workflow"] == "variants" and tags["snakemake-user"]
     assert tags["project"] == "atlas" and tags["note"] == "a=b"
+
+
+def test_a_formula_is_given_or_in_a_file_or_snakemakes_own(tmp_path):
+    file = tmp_path / "formula.txt"
+    file.write_text("$TargetDedicatedNodes = 4;\n")
+    for value, formula in (
+        ("auto", ""),
+        ("$TargetDedicatedNodes = 2", "$TargetDedicatedNodes = 2"),
+        (str(file), file.read_text()),
+    ):
+        assert pool_options.autoscale(ExecutorSettings(autoscale=value)) == AutoScale(formula)
+    assert pool_options.autoscale(ExecutorSettings()) is None
+
+
+@pytest.mark.parametrize(
+    "value, says",
+    [
+        ("none.txt", "no file that can be read"),
+        ("nodes = 2", r"assign \$TargetDedicatedNodes"),
+        ("$TargetDedicatedNodes = 1; //" + "x" * 8192, "shorten it"),
+    ],
+)
+def test_a_formula_that_is_none_is_refused(value, says):
+    with pytest.raises(SettingsError, match=says):
+        definition(autoscale=value)

@@ -131,3 +131,26 @@ def test_refused_in_a_dry_run_too(site, options, says):
     result = site.run("-n", **options)
     assert result.code == 1 and says in result.output, result.output
     assert "Traceback" not in result.output and not site.left()
+
+
+def test_the_service_sizes_a_pool_from_its_first_nodes_on(site):
+    site.write({"Snakefile": SNAKEFILE.replace("HELD", "true")})
+    result = site.run("--az-batch-autoscale")
+    assert result.code == 0, result.last_error()
+    assert "resizing the pool" not in result.output
+    site.assert_clean()
+
+
+@pytest.mark.parametrize(
+    "formula, says",
+    [
+        ("$TargetDedicatedNodes = max(;", "AutoScalingFormulaSyntaxError"),
+        ("$TargetDedicatedNodes = $NoSuchThing;", "NoSuchThing"),
+    ],
+)
+def test_a_formula_that_the_service_does_not_take_is_told(site, formula, says):
+    site.write({"Snakefile": SNAKEFILE.replace("HELD", "true")})
+    result = site.run(az_batch_autoscale=formula)
+    assert result.code == 1 and says in result.output, result.output
+    assert "can't size pools by --az-batch-autoscale" in result.output and "Traceback" not in result.output
+    site.assert_clean()

@@ -298,6 +298,31 @@ class Batch:
             raise
         return "done"
 
+    def try_formula(self, pool_id: str, formula: str) -> str:
+        """What the service has against a formula for this pool, which it evaluates without doing what that says; empty
+        where it has nothing. That there are no samples yet is nobody's fault.
+
+        https://learn.microsoft.com/rest/api/batchservice/pools/evaluate-pool-auto-scale
+        """
+        from azure.batch.models import BatchPoolEvaluateAutoScaleOptions
+
+        def evaluate() -> Any:
+            with self._explained(f"evaluate the formula for the pool {pool_id}"):
+                return self.client.evaluate_pool_auto_scale(
+                    pool_id, BatchPoolEvaluateAutoScaleOptions(auto_scale_formula=formula)
+                )
+
+        try:
+            error = self._settled(pool_id, evaluate).error
+        except BatchError as e:
+            if e.code.startswith("AutoScalingFormula"):
+                return str(e)
+            raise
+        if error is None or error.code == "InsufficientSampleData":
+            return ""
+        details = "; ".join(str(v.value) for v in error.error_values or [] if v.value)
+        return f"{error.code}: {details or error.message}"
+
     def delete_pool(self, pool_id: str) -> bool:
         """Starts the deletion; a pool that is going is fine. False if there is none."""
         return self._delete("pool", pool_id, "PoolBeingDeleted")

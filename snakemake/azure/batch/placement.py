@@ -127,5 +127,6 @@ class Placement:
             os_image=os_image,
             metadata=(("snakemake-run", run_id),),
             definition=self.definition,
+            tasks_per_node=max(1, place.slots_per_node // place.slots),
             made_of=self.definition.digest(place.vm.name, place.slots_per_node, image, os_image),
         )

@@ -40,7 +40,8 @@ class PoolError(WorkflowError):
 @dataclass(frozen=True)
 class PoolPlan:
     """A pool to be created: `slots` are task slots per node, `max_nodes` bounds its size. `os_image` is None for a pool
-    that another run has made. `made_of` is the digest of all that nodes are made of, see `PoolDefinition`.
+    that another run has made. `made_of` is the digest of all that nodes are made of, see `PoolDefinition`;
+    `tasks_per_node` how many tasks like its first one fit a node.
     """
 
     id: str
@@ -52,6 +53,7 @@ class PoolPlan:
     metadata: tuple[tuple[str, str], ...] = ()
     definition: PoolDefinition = PLAIN
     made_of: str = ""
+    tasks_per_node: int = 1
 
     def options(self, formula: str, interval: timedelta) -> "BatchPoolCreateOptions":
         """The request body: a pool that scales by the formula."""

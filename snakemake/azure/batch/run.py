@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure import retry
+from snakemake.azure.batch.autoscale import AutoScale, leased
 from snakemake.azure.batch.client import Batch, BatchError, Rejected
 from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
@@ -72,7 +73,7 @@ class BatchRun:
     new. `record` is the URL of the run's record, by which what is left of it can be told from what goes on. requests:
     how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now. user and
     run_options: whom all tasks run as, and further options of their containers; tags: names and values
-    that pools and Batch jobs get.
+    that pools and Batch jobs get; autoscale: by what the service sizes the pools, if it does.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class BatchRun:
         user: TaskUser = POOL_USER,
         run_options: str = "",
         tags: Sequence[tuple[str, str]] = (),
+        autoscale: AutoScale | None = None,
     ):
         self.id = id
         self.batch = batch
@@ -107,6 +109,7 @@ class BatchRun:
         self.access = access
         self.image = image
         self.user, self.run_options, self.tags = user, run_options, tags
+        self.autoscale = autoscale
         self.patience = patience
         self.say = say
         self.warn = warn
@@ -142,18 +145,31 @@ class BatchRun:
             return self.queues[key]
 
     def _make_pool(self, plan: PoolPlan, nodes: int) -> None:
-        first = self.leases.first(plan.id, Size(nodes), self.service_now())
+        now = self.service_now()
+        if self.autoscale and self.autoscale.formula:
+            nodes = 0
+        rule = self.autoscale.rule(plan.tasks_per_node, plan.max_nodes, nodes, now) if self.autoscale else ""
+        first = self.leases.first(plan.id, Size(nodes), now, rule)
         self._making(POOL, plan.id, lambda: self._delete_pool(plan.id))
         named = replace(plan, metadata=tuple((dict(plan.metadata) | dict(self.metadata())).items()))
         identities = plan.definition.identities
         client_id = self.batch.create_pool(named.options(first.formula, first.interval), identities)
         self.client_id = client_id if identities else ""
+        self._try_formula(plan.id, rule)
         assert plan.os_image is not None
         self.say(
             f"Azure Batch: created the pool {plan.id} ({plan.vm_size}, {plan.slots} task slots per node, "
             f"{nodes} of at most {plan.max_nodes} nodes, {plan.os_image.offer} {plan.os_image.sku}, image "
             f"{plan.image})."
         )
+
+    def _try_formula(self, pool_id: str, rule: str) -> None:
+        """Whether the service understands a user's formula, which it says of pools alone."""
+        if not rule:
+            return
+        if problem := self.batch.try_formula(pool_id, leased(rule, self.service_now())):
+            raise PoolError(f"The service can't size pools by --az-batch-autoscale: {problem.rstrip('.')}.")
+        self.wake()
 
     def _delete_pool(self, pool_id: str) -> bool:
         self.leases.forget(pool_id)
@@ -266,7 +282,10 @@ class BatchRun:
         """Keeps the pool, and lets fitting jobs run in it. `nodes` is its size."""
         with self._lock:
             self._taken_over[plan.id] = plan
-            self.leases.take_over(plan.id, Size(nodes))
+            rule = ""
+            if self.autoscale:
+                rule = self.autoscale.rule(plan.slots, plan.max_nodes, nodes, self.service_now())
+            self.leases.take_over(plan.id, Size(nodes), rule)
             self.resources.take_over(POOL, plan.id, lambda: self._delete_pool(plan.id))
             self.wake()
 

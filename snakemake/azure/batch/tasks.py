@@ -39,8 +39,8 @@ class Task:
         return f"python -m {NODE_MODULE} {self.order.encode()}"
 
     def body(self, image: str, user: TaskUser = POOL_USER, run_options: str = "") -> dict[str, Any]:
-        """The request's body for this task, in a container of `image`, made with further `run_options`, as it goes over the
-        wire: the SDK's objects take more time than all else that is done for a task.
+        """The request's body for this task, in a container of `image`, made with further `run_options`, as it goes over
+        the wire: the SDK's objects take more time than all else that is done for a task.
 
         `--rm`, because stopped containers otherwise fill the node's disk (github.com/Azure/Batch/issues/189).
         https://learn.microsoft.com/rest/api/batchservice/tasks/create-task-collection
