@@ -39,6 +39,7 @@ from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN
 from snakemake.azure.batch.run import BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
+from snakemake.azure.batch.warm_pools import is_warm
 from snakemake.azure.blob.fence import RunToken
 from snakemake.azure.blob.node_access import revoke
 from snakemake.azure.blob.record import LEASE as LOCK_LASTS
@@ -288,6 +289,7 @@ class AzBatchExecutor(RemoteExecutor):
             run_options=checked.settings.container_options or "",
             tags=pool_options.tags(checked.settings, Path.cwd().name),
             autoscale=pool_options.autoscale(checked.settings),
+            keep=timedelta(minutes=checked.settings.keep_pool) if checked.settings.keep_pool else None,
         )
 
     def _endpoints(self) -> orphans.Account:
@@ -297,7 +299,8 @@ class AzBatchExecutor(RemoteExecutor):
         """What an earlier run in this directory could not delete; it is no reason to wait."""
         batch, account = self.checked.batch, self.checked.blob_account
         deleters = {
-            POOL: batch.delete_pool,
+            # A pool that stays may be another run's by now, and ends by its lease.
+            POOL: lambda name: not is_warm(name) and batch.delete_pool(name),
             JOB: batch.delete_job,
             SOURCES: lambda name: delete_blob(account, name.removeprefix("az://")),
             "logs of failed tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),

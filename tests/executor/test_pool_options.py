@@ -154,3 +154,22 @@ def test_a_formula_that_the_service_does_not_take_is_told(site, formula, says):
     assert result.code == 1 and says in result.output, result.output
     assert "can't size pools by --az-batch-autoscale" in result.output and "Traceback" not in result.output
     site.assert_clean()
+
+
+def test_the_next_run_finds_the_nodes_of_a_kept_pool(site):
+    site.write({"Snakefile": SNAKEFILE.replace("HELD", "true")})
+    first = site.run(az_batch_keep_pool="30")
+    assert first.code == 0, first.last_error()
+    (kept,) = site.left()
+    assert "kept the pool" in first.output and kept.startswith("pool snakemake-warm-")
+    second = site.run("--forceall", az_batch_keep_pool="20", default_storage_prefix=site.prefix + "/other")
+    assert second.code == 0, second.last_error()
+    assert f"took the {kept}" in second.output and "created the pool" not in second.output
+    assert site.left() == [kept]
+    listed = site.run(command=site.sweep())
+    assert "for the next run that wants such a pool: not touched" in listed.output, listed.output
+    third = site.run("--forceall", az_batch_keep_pool="30", az_batch_os_disk="99")
+    assert third.code == 0 and "created the pool" in third.output, third.last_error()
+    last = site.run("--forceall")
+    assert last.code == 0 and "created the pool" in last.output, "without the option, none of them"
+    assert len(site.left()) == 2

@@ -6,7 +6,7 @@ know what it has just made, which is waited out as well. What remains becomes a 
 service's code, the option that helps, no secret.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -297,6 +297,43 @@ class Batch:
                 return "gone"
             raise
         return "done"
+
+    def set_metadata(self, pool: "BatchPool", metadata: Mapping[str, str]) -> bool:
+        """Gives the pool this metadata unless anything of it has changed since `pool` was read, or it is gone;
+        whether it did.
+
+        https://learn.microsoft.com/rest/api/batchservice/pools/update-pool
+        """
+        from azure.batch import models
+
+        items = [models.BatchMetadataItem(name=name, value=value) for name, value in metadata.items()]
+        return self._unless_changed(
+            f"change the metadata of the pool {pool.id}",
+            lambda **condition: self.client.update_pool(
+                pool.id, models.BatchPoolUpdateOptions(metadata=items), **condition
+            ),
+            pool,
+        )
+
+    def delete_unchanged(self, pool: "BatchPool") -> bool:
+        """Deletes the pool unless anything of it has changed since it was read; whether it did."""
+        return self._unless_changed(
+            f"delete the pool {pool.id}",
+            lambda **condition: self.client.begin_delete_pool(pool.id, polling_interval=3600, **condition),
+            pool,
+        )
+
+    def _unless_changed(self, doing: str, act: Callable[..., Any], pool: "BatchPool") -> bool:
+        from azure.core import MatchConditions
+
+        try:
+            with self._explained(doing):
+                act(etag=pool.etag, match_condition=MatchConditions.IfNotModified)
+        except BatchError as e:
+            if e.status in (404, 409, 412):
+                return False
+            raise
+        return True
 
     def try_formula(self, pool_id: str, formula: str) -> str:
         """What the service has against a formula for this pool, which it evaluates without doing what that says; empty

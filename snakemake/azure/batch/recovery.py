@@ -16,6 +16,7 @@ from snakemake.azure.batch.listed_tasks import ListedTask
 from snakemake.azure.batch.monitor import Verdict, judge
 from snakemake.azure.batch.pool_definition import DEFINITION
 from snakemake.azure.batch.pools import PoolPlan
+from snakemake.azure.batch.warm_pools import RUN, is_warm
 from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:
@@ -114,17 +115,19 @@ def newest(tasks: Iterable[LeftTask]) -> dict[str, LeftTask]:
     return found
 
 
-def pools_left(batch: Batch, pool_ids: Iterable[str], max_nodes: int) -> list[tuple[PoolPlan, int]]:
-    """Those of the pools that are still there and not being deleted, with the sizes that they are to have."""
+def pools_left(batch: Batch, pools: Iterable[tuple[str, str]], max_nodes: int) -> list[tuple[PoolPlan, int]]:
+    """Those of the pools (each with the id of the run that had it) that are still there, not being deleted, and not
+    another run's by now, with the sizes that they are to have."""
     found = []
-    for pool_id in pool_ids:
+    for pool_id, run in pools:
         try:
             pool = batch.get_pool(pool_id)
         except BatchError as e:
             if e.status == 404:
                 continue
             raise
-        if lower(pool.state) == "active":
+        metadata = {item.name: item.value for item in pool.metadata or []}
+        if lower(pool.state) == "active" and not (is_warm(pool_id) and metadata.get(RUN) != run):
             found.append((_plan_of(pool, max_nodes), pool.target_dedicated_nodes or 0))
     return found
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure import retry
-from snakemake.azure.batch.autoscale import AutoScale, leased
+from snakemake.azure.batch.autoscale import AutoScale
 from snakemake.azure.batch.client import Batch, BatchError, Rejected
 from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.node_health import NodeHealth
 from snakemake.azure.batch.pool_definition import POOL_USER, TaskUser
+from snakemake.azure.batch.pool_making import PoolMaker
 from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN, Resources
 from snakemake.azure.batch.stores import Access, LogStore, SourceStore, Token
@@ -73,7 +74,8 @@ class BatchRun:
     new. `record` is the URL of the run's record, by which what is left of it can be told from what goes on. requests:
     how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now. user and
     run_options: whom all tasks run as, and further options of their containers; tags: names and values
-    that pools and Batch jobs get; autoscale: by what the service sizes the pools, if it does.
+    that pools and Batch jobs get; autoscale: by what the service sizes the pools, if it does;
+    keep: for how long pools stay after the run, for another one.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class BatchRun:
         run_options: str = "",
         tags: Sequence[tuple[str, str]] = (),
         autoscale: AutoScale | None = None,
+        keep: timedelta | None = None,
     ):
         self.id = id
         self.batch = batch
@@ -109,7 +112,6 @@ class BatchRun:
         self.access = access
         self.image = image
         self.user, self.run_options, self.tags = user, run_options, tags
-        self.autoscale = autoscale
         self.patience = patience
         self.say = say
         self.warn = warn
@@ -123,8 +125,19 @@ class BatchRun:
         self.logs = logs
         self.queues: dict[str, PoolQueue] = {}
         self.resources = Resources(requests, warn, note_left)
-        self.client_id = ""
-        """Of the identity that tasks have."""
+        self.pools = PoolMaker(
+            id,
+            batch,
+            self.leases,
+            self.metadata,
+            self.service_now,
+            say,
+            wake,
+            self._note_pool,
+            self._forget_pool,
+            autoscale,
+            keep,
+        )
         self._taken_over: dict[str, PoolPlan] = {}
         self._job_pools: dict[str, str] = {}
         self._lock = threading.RLock()
@@ -140,40 +153,16 @@ class BatchRun:
                 if there := next((p for p in self._taken_over.values() if plan.fits(p)), None):
                     plan = replace(plan, id=there.id)
                 else:
-                    self._make_pool(plan, nodes)
+                    plan = self.pools.open(plan, nodes)
                 self.queues[key] = self._new_queue(plan.id, plan)
             return self.queues[key]
 
-    def _make_pool(self, plan: PoolPlan, nodes: int) -> None:
-        now = self.service_now()
-        if self.autoscale and self.autoscale.formula:
-            nodes = 0
-        rule = self.autoscale.rule(plan.tasks_per_node, plan.max_nodes, nodes, now) if self.autoscale else ""
-        first = self.leases.first(plan.id, Size(nodes), now, rule)
-        self._making(POOL, plan.id, lambda: self._delete_pool(plan.id))
-        named = replace(plan, metadata=tuple((dict(plan.metadata) | dict(self.metadata())).items()))
-        identities = plan.definition.identities
-        client_id = self.batch.create_pool(named.options(first.formula, first.interval), identities)
-        self.client_id = client_id if identities else ""
-        self._try_formula(plan.id, rule)
-        assert plan.os_image is not None
-        self.say(
-            f"Azure Batch: created the pool {plan.id} ({plan.vm_size}, {plan.slots} task slots per node, "
-            f"{nodes} of at most {plan.max_nodes} nodes, {plan.os_image.offer} {plan.os_image.sku}, image "
-            f"{plan.image})."
-        )
+    def _note_pool(self, pool_id: str) -> None:
+        self._making(POOL, pool_id, lambda: self.pools.delete(pool_id))
 
-    def _try_formula(self, pool_id: str, rule: str) -> None:
-        """Whether the service understands a user's formula, which it says of pools alone."""
-        if not rule:
-            return
-        if problem := self.batch.try_formula(pool_id, leased(rule, self.service_now())):
-            raise PoolError(f"The service can't size pools by --az-batch-autoscale: {problem.rstrip('.')}.")
-        self.wake()
-
-    def _delete_pool(self, pool_id: str) -> bool:
-        self.leases.forget(pool_id)
-        return self.batch.delete_pool(pool_id)
+    def _forget_pool(self, pool_id: str) -> None:
+        for made in [m for m in self.resources.of_kind(POOL) if m.name == pool_id]:
+            self.resources.remove(made)
 
     def join_queue(self, key: str, pool_id: str) -> PoolQueue:
         """The queue for `key` on a pool that exists and stays."""
@@ -210,7 +199,7 @@ class BatchRun:
         access = self.access.environment() if self.access else {}
         token = self.token.environment() if self.token else {}
         # By this, Azure's SDKs know which of a pool's identities is meant.
-        identity = {"AZURE_CLIENT_ID": self.client_id} if self.client_id else {}
+        identity = {"AZURE_CLIENT_ID": self.pools.client_id} if self.pools.client_id else {}
         return {**identity, **self.environment, **access, **token}
 
     def further_environment(self) -> dict[str, str]:
@@ -282,12 +271,8 @@ class BatchRun:
         """Keeps the pool, and lets fitting jobs run in it. `nodes` is its size."""
         with self._lock:
             self._taken_over[plan.id] = plan
-            rule = ""
-            if self.autoscale:
-                rule = self.autoscale.rule(plan.slots, plan.max_nodes, nodes, self.service_now())
-            self.leases.take_over(plan.id, Size(nodes), rule)
-            self.resources.take_over(POOL, plan.id, lambda: self._delete_pool(plan.id))
-            self.wake()
+            self.pools.take_over(plan, nodes)
+            self.resources.take_over(POOL, plan.id, lambda: self.pools.delete(plan.id))
 
     def take_over_tasks(self, job_id: str, pool_id: str, slots: "Mapping[str, int]") -> PoolQueue:
         """Watches these tasks of a Batch job, by their ids, with the slots that each takes."""
