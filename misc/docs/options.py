@@ -53,6 +53,8 @@ RULES = """\
 | `AZ_BATCH_ACCOUNT_NAME` | the Batch account's name, where the URL does not begin with it |
 | `AZ_BLOB_ACCOUNT_URL` | the storage account's URL, with or without a SAS |
 | `AZ_BLOB_ACCOUNT_KEY`, `AZ_BLOB_CONNECTION_STRING` | its key, or URL and key in one ([all ways](storage.md)) |
+| `AZ_BATCH_REGISTRY_USER`, `AZ_BATCH_REGISTRY_PASSWORD` | the login for a private registry ([pools.md](pools.md#a-private-registry)) |
+| `SNAKEMAKE_AZ_BATCH_...` | any option of the executor, such as `SNAKEMAKE_AZ_BATCH_OS_DISK` |
 
 ## Options of the first fork
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from snakemake.azure import last_run, migration
+from snakemake.azure.pool_settings import OWN_FORMULA
 from snakemake.azure.secrets import HIDDEN, SHORTEST, remember, without_secrets
 
 if TYPE_CHECKING:
@@ -255,12 +256,14 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     an account that is missing or does not answer should not first show as a missing input file."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    from snakemake.azure import fetched_sources, parsing, preflight, retry, settings, signals
+    from snakemake.azure import fetched_sources, parsing, pool_options, preflight, retry, settings, signals
     from snakemake.azure.batch.account import BatchAccount
     from snakemake.azure.blob.here import Here
     from snakemake.azure.blob.storage import StorageProvider
     from snakemake.exceptions import WorkflowError
 
+    if getattr(args, "az_batch_autoscale", "") is None:  # given without a value
+        args.az_batch_autoscale = OWN_FORMULA
     migration.check_sdk()
     migration.apply_variables(args, os.environ, migration.warn)
     resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
@@ -287,11 +290,13 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     if emulator:
         _point_at_azurite()
     blobs = _blob_account(args)
+    account = BatchAccount.resolve(resolved)
+    pool_options.check(resolved, pool_options.definition(resolved, image, blobs), account)
     if not args.az_batch_check:
         preflight.check_blob_access(blobs, prefix)
     # What a run that died left half done is found by its record, or else by Snakemake's own, and is run again.
     args.rerun_incomplete = True
-    last_run.place = last_run.Place(BatchAccount.resolve(resolved), blobs, prefix, image)
+    last_run.place = last_run.Place(account, blobs, prefix, image)
     parsing.watch()
     fetched_sources.watch()
 

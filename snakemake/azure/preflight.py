@@ -11,18 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from snakemake.azure import pool_settings
 from snakemake.azure.batch import ids, vm_sizes
 from snakemake.azure.batch.client import Batch, BatchError
 from snakemake.azure.batch.lease import LEAST, MOST
-from snakemake.azure.batch.os_images import OsImages
+from snakemake.azure.batch.os_images import OsImages, is_arm
 from snakemake.azure.batch.placement import ExistingPool
 from snakemake.azure.batch.pools import PoolError
 from snakemake.azure.blob.names import container_name_fault, query_fault
 from snakemake.azure.blob.node_access import Use
 from snakemake.azure.image.contents import Contents, Need, lacking
 from snakemake.azure.image.labels import fault
+from snakemake.azure.image.private_registry import PrivateRegistry
 from snakemake.azure.image.reference import parse_image_reference
-from snakemake.azure.image.registry import check_pull
+from snakemake.azure.image.registry import Pull, Verdict, check_pull
+from snakemake.azure.options import check_bounds
 from snakemake.azure.settings import DEFAULT_VM_SIZE, ExecutorSettings, SettingsError, endpoint, is_emulator
 from snakemake.azure.sources import LARGE_ARCHIVE, SourceArchive, Survey, pack, survey
 from snakemake.azure.wire import is_loopback, lower
@@ -60,19 +63,19 @@ def validate(settings: ExecutorSettings) -> None:
     except vm_sizes.UnknownVmSize as e:
         raise SettingsError(f"{e} Set --az-batch-vm-size.") from None
     most = vm_sizes.most_slots(vm)
-    _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {vm.name}")
-    _bounds(settings.nodes, 1, None, "nodes", "give")
-    _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
-    _bounds(settings.infra_retries, 0, MAX_TASK_RETRIES, "infra-retries", "give")
-    _bounds(settings.node_timeout, 1, None, "node-timeout", "give")
+    check_bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {vm.name}")
+    check_bounds(settings.nodes, 1, None, "nodes", "give")
+    check_bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
+    check_bounds(settings.infra_retries, 0, MAX_TASK_RETRIES, "infra-retries", "give")
+    check_bounds(settings.node_timeout, 1, None, "node-timeout", "give")
     if not math.isfinite(settings.patience):
         raise SettingsError(
             f"--az-batch-patience {settings.patience} is no number of minutes: give 0 or more."
         )
-    _bounds(settings.patience, 0, None, "patience", "give")
-    _bounds(settings.task_timeout, 0, None, "task-timeout", "give")
-    _bounds(settings.sas_hours, 1, None, "sas-hours", "give")
-    _bounds(settings.lease, LEAST, MOST, "lease", "give")
+    check_bounds(settings.patience, 0, None, "patience", "give")
+    check_bounds(settings.task_timeout, 0, None, "task-timeout", "give")
+    check_bounds(settings.sas_hours, 1, None, "sas-hours", "give")
+    check_bounds(settings.lease, LEAST, MOST, "lease", "give")
     if settings.on_exit not in ON_EXIT:
         raise SettingsError(
             f"--az-batch-on-exit {settings.on_exit} is none of the choices: give {' or '.join(ON_EXIT)}."
@@ -87,14 +90,7 @@ def validate(settings: ExecutorSettings) -> None:
             f"--az-batch-os-image {settings.os_image} is malformed: give PUBLISHER:OFFER:SKU or "
             "PUBLISHER:OFFER:SKU:VERSION."
         )
-
-
-def _bounds(value: float | None, least: int, most: int | None, name: str, why: str) -> None:
-    if value is None:
-        return
-    if value < least or (most is not None and value > most):
-        bounds = f"at least {least}" if most is None else f"{least} to {most}"
-        raise SettingsError(f"--az-batch-{name} {value} is out of bounds: {why} {bounds}.")
+    pool_settings.validate(settings)
 
 
 def container_image(settings: ExecutorSettings, given: str | None) -> str:
@@ -127,10 +123,12 @@ def check_image(
     account_endpoint: str,
     needs: Callable[[], Iterable[Need]] = tuple,
     warn: Callable[[str], None] = lambda sentence: None,
+    registry: PrivateRegistry | None = None,
+    sizes: Iterable[vm_sizes.VmSize] = (),
 ) -> str:
-    """Asks the image's registry whether it has the image, and what the image says it has in it, which is compared with
-    what the workflow `needs`; returns its name with the digest that the tag stands for now, so that nodes that come
-    later pull the same one.
+    """Asks the image's registry, with the nodes' login, whether it has the image, what the image says it has in it,
+    which is compared with what the workflow `needs`, and whether it is for the processors of the VM `sizes`; returns
+    its name with the digest that the tag stands for now, so that nodes that come later pull the same one.
 
     Not for a pool that exists, which may have a login of its own and the image already, nor for an emulator on this
     machine, whose engine may have the image without any registry; there, and where the registry gives no answer here,
@@ -140,9 +138,14 @@ def check_image(
         return image
     from snakemake.common import __version__
 
-    pull = check_pull(parse_image_reference(image))
+    reference = parse_image_reference(image)
+    ours = registry if registry and registry.server == reference.registry else None
+    pull = check_pull(reference, ours.login if ours else None)
+    if ours and ours.identity and pull.verdict is Verdict.DENIED:
+        return image  # the nodes log in by an identity that is not ours
     if pull.problem:
         raise SettingsError(pull.problem)
+    _check_processors(image, pull, sizes)
     if pull.labels is not None and (problem := fault(image, pull.labels, __version__)):
         raise SettingsError(problem)
     if pull.labels is not None:
@@ -152,6 +155,17 @@ def check_image(
         if may_lack:
             warn(may_lack)
     return pull.pinned or image
+
+
+def _check_processors(image: str, pull: Pull, sizes: Iterable[vm_sizes.VmSize]) -> None:
+    for size in sizes:
+        wanted = "arm64" if is_arm(size) else "amd64"
+        if pull.architectures and wanted not in pull.architectures:
+            raise SettingsError(
+                f"--container-image {image} is for {', '.join(sorted(pull.architectures))}, and nodes of size "
+                f"{size.name} need {wanted}: build it (docker buildx build --platform linux/{wanted}), or choose "
+                "another size with --az-batch-vm-size or the rule's az_vm_size."
+            )
 
 
 def blob_storage(provider: Any, prefix: str | None) -> "tuple[BlobAccount, str]":
@@ -274,7 +288,10 @@ def _tell_of_sources(
 
 
 def os_images(batch: Batch, settings: ExecutorSettings, now: datetime) -> OsImages:
-    """Asks the service for its images. The first request of a run: it also checks account and credential."""
+    """Asks the service for its images. The first request of a run: it also checks account and credential. Whoever may
+    use a pool need not be allowed to ask, and a pool that exists has its image."""
+    if settings.pool_id is not None:
+        return OsImages((), now, None)
     return OsImages(tuple(batch.supported_images()), now, settings.os_image)
 
 
@@ -308,7 +325,19 @@ def existing_pool(batch: Batch, settings: ExecutorSettings) -> ExistingPool | No
             f"The pool {settings.pool_id} has nodes of size {pool.vm_size}, whose vCPUs are not known here: set "
             "--az-batch-pool-id to a pool of another size, or leave it out."
         ) from None
+    _check_user(settings, pool)
     return ExistingPool(pool.id, vm, pool.task_slots_per_node or 1)
+
+
+def _check_user(settings: ExecutorSettings, pool: Any) -> None:
+    """A user of its own name has to be one of the pool's."""
+    name = pool_settings.user_parts(settings.user)[0] if settings.user else "root"
+    known = [account.name for account in pool.user_accounts or []]
+    if name != "root" and name not in known:
+        has = f"its own are {', '.join(known)}" if known else "it has none of its own"
+        raise PoolError(
+            f"The pool {pool.id} has no user {name} ({has}): correct --az-batch-user, or leave it out for Batch's user."
+        )
 
 
 def check_blob_access(account: "BlobAccount", prefix: str) -> None:

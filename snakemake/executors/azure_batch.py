@@ -30,7 +30,7 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
-from snakemake.azure import retry, signals
+from snakemake.azure import pool_options, retry, signals
 from snakemake.azure.batch import orphans
 from snakemake.azure.batch.lease import PoolLeases, Renewals
 from snakemake.azure.batch.placement import Place
@@ -39,6 +39,7 @@ from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN
 from snakemake.azure.batch.run import BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
+from snakemake.azure.batch.warm_pools import is_warm
 from snakemake.azure.blob.fence import RunToken
 from snakemake.azure.blob.node_access import revoke
 from snakemake.azure.blob.record import LEASE as LOCK_LASTS
@@ -284,6 +285,11 @@ class AzBatchExecutor(RemoteExecutor):
             record=f"{checked.blob_account.url}/{self.record.lock.name}",
             note_left=partial(orphans.note, checked.run_id, self._endpoints(), home=self._left),
             logs=StoredLogs(checked.blob_account, folder(self.sources.name)),
+            user=checked.placement.definition.user,
+            run_options=checked.settings.container_options or "",
+            tags=pool_options.tags(checked.settings, Path.cwd().name),
+            autoscale=pool_options.autoscale(checked.settings),
+            keep=timedelta(minutes=checked.settings.keep_pool) if checked.settings.keep_pool else None,
         )
 
     def _endpoints(self) -> orphans.Account:
@@ -293,7 +299,8 @@ class AzBatchExecutor(RemoteExecutor):
         """What an earlier run in this directory could not delete; it is no reason to wait."""
         batch, account = self.checked.batch, self.checked.blob_account
         deleters = {
-            POOL: batch.delete_pool,
+            # A pool that stays may be another run's by now, and ends by its lease.
+            POOL: lambda name: not is_warm(name) and batch.delete_pool(name),
             JOB: batch.delete_job,
             SOURCES: lambda name: delete_blob(account, name.removeprefix("az://")),
             "logs of failed tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),

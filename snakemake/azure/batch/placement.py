@@ -5,12 +5,15 @@ key is that size's name in lower case, empty for the run's own size.
 """
 
 import math
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from snakemake.azure.batch import vm_sizes
 from snakemake.azure.batch.ids import derived_id
 from snakemake.azure.batch.os_images import OsImages
+from snakemake.azure.batch.pool_definition import PLAIN, PoolDefinition
 from snakemake.azure.batch.pools import PoolPlan
 from snakemake.azure.batch.vm_sizes import VmSize
 from snakemake.azure.settings import DEFAULT_NODES, DEFAULT_VM_SIZE, ExecutorSettings, SettingsError
@@ -58,6 +61,7 @@ class Placement:
     settings: ExecutorSettings
     os_images: OsImages
     existing: ExistingPool | None = None
+    definition: PoolDefinition = PLAIN
     _sizes: dict[str, VmSize] = field(default_factory=dict)
 
     @property
@@ -65,6 +69,14 @@ class Placement:
         if "" not in self._sizes:
             self._sizes[""] = vm_sizes.vm_size(self.settings.vm_size or DEFAULT_VM_SIZE)
         return self._sizes[""]
+
+    def sizes_of(self, names: Iterable[str]) -> list[VmSize]:
+        """The VM sizes of these names; those that Azure has not are left to the jobs that ask for them."""
+        found = []
+        for name in sorted(names):
+            with suppress(vm_sizes.UnknownVmSize):
+                found.append(vm_sizes.vm_size(name))
+        return found
 
     def place(self, demand: Demand) -> Place:
         """
@@ -105,12 +117,16 @@ class Placement:
 
     def pool_plan(self, place: Place, run_id: str, number: int, image: str) -> PoolPlan:
         """The plan of the run's pool for such places, its `number`-th one."""
+        os_image = None if self.existing else self.os_images.for_vm(place.vm)
         return PoolPlan(
             id=derived_id(run_id, "pool", str(number)),
             vm_size=place.vm.name,
             slots=place.slots_per_node,
             max_nodes=self.settings.nodes or DEFAULT_NODES,
             image=image,
-            os_image=self.os_images.for_vm(place.vm),
+            os_image=os_image,
             metadata=(("snakemake-run", run_id),),
+            definition=self.definition,
+            tasks_per_node=max(1, place.slots_per_node // place.slots),
+            made_of=self.definition.digest(place.vm.name, place.slots_per_node, image, os_image),
         )
