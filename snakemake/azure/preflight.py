@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from snakemake.azure.batch import ids, vm_sizes
+from snakemake.azure.batch import ids, size_lists, vm_sizes
 from snakemake.azure.batch.client import Batch, BatchError
 from snakemake.azure.batch.lease import LEAST, MOST
 from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import ExistingPool
 from snakemake.azure.batch.pools import PoolError
+from snakemake.azure.batch.prices import Cache, Prices, built_in, look_up, read_file
 from snakemake.azure.blob.names import container_name_fault, query_fault
 from snakemake.azure.blob.node_access import Use
 from snakemake.azure.image.labels import fault
 from snakemake.azure.image.reference import parse_image_reference
 from snakemake.azure.image.registry import check_pull
-from snakemake.azure.settings import DEFAULT_VM_SIZE, ExecutorSettings, SettingsError, endpoint, is_emulator
+from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint, is_emulator
 from snakemake.azure.sources import LARGE_ARCHIVE, SourceArchive, pack
 from snakemake.azure.wire import is_loopback, lower
 
@@ -55,11 +56,12 @@ def validate(settings: ExecutorSettings) -> None:
         )
     endpoint(settings.account_url)
     try:
-        vm = vm_sizes.vm_size(settings.vm_size or DEFAULT_VM_SIZE)
+        sizes = size_lists.sizes(settings.vm_size or size_lists.AUTO) or size_lists.auto()
     except vm_sizes.UnknownVmSize as e:
         raise SettingsError(f"{e} Set --az-batch-vm-size.") from None
-    most = vm_sizes.most_slots(vm)
-    _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {vm.name}")
+    largest = max(sizes, key=vm_sizes.most_slots)
+    most = vm_sizes.most_slots(largest)
+    _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {largest.name}")
     _bounds(settings.nodes, 1, None, "nodes", "give")
     _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
     _bounds(settings.infra_retries, 0, MAX_TASK_RETRIES, "infra-retries", "give")
@@ -247,6 +249,21 @@ def pack_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], None
 def os_images(batch: Batch, settings: ExecutorSettings, now: datetime) -> OsImages:
     """Asks the service for its images. The first request of a run: it also checks account and credential."""
     return OsImages(tuple(batch.supported_images()), now, settings.os_image)
+
+
+def prices(settings: ExecutorSettings, endpoint: str) -> Prices:
+    """What nodes cost in the account's region, by the user's file where there is one. Prices of sizes that only rules
+    name are not asked for."""
+    given = read_file(settings.prices) if settings.prices else None
+    if settings.pool_id is not None:
+        return built_in()
+    from snakemake.common import get_appdirs
+
+    named = size_lists.sizes(settings.vm_size or size_lists.AUTO)
+    sizes = {vm.name for vm in (*named, *size_lists.auto(), *size_lists.auto(gpu=True))}
+    cache = Cache(Path(get_appdirs().user_cache_dir) / "azure-batch")
+    known = look_up(endpoint, sizes, cache)
+    return given.over(known) if given else known
 
 
 def existing_pool(batch: Batch, settings: ExecutorSettings) -> ExistingPool | None:

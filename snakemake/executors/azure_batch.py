@@ -218,7 +218,7 @@ class AzBatchExecutor(RemoteExecutor):
     def _task(self, job: JobExecutorInterface) -> tuple[Place, Task]:
         """The job's place, and a new task for it."""
         wanted = demand(job)
-        place = self.checked.placement.place(wanted)
+        place = self.checked.placement.take(wanted)
         return place, self.task_maker.task(job, wanted, place)
 
     def _submit(self, members: list[Submission]) -> None:

@@ -61,9 +61,9 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     sources = _pack_sources(workflow, logger)
     now = datetime.now(UTC)
     os_images = preflight.os_images(batch, settings, now)
-    placement = Placement(settings, os_images)
-    os_images.for_vm(placement.default_size)
-    placement.existing = preflight.existing_pool(batch, settings)
+    prices = preflight.prices(settings, account.endpoint)
+    placement = Placement(settings, os_images, preflight.existing_pool(batch, settings), prices)
+    placement.check_images()
     preflight.check_blob_access(blob_account, source_prefix)
     if (pinned := preflight.check_image(settings, image, account.endpoint)) != image:
         logger.info(f"Azure Batch: all tasks run in {pinned}, which is what {image} stands for now.")

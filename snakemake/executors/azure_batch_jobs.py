@@ -8,9 +8,9 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import Placement
-from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize, vm_size
+from snakemake.azure.batch.size_lists import sizes
+from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
 from snakemake.azure.settings import ExecutorSettings, SettingsError, resolve
 from snakemake.executors.azure_batch_inputs import check_inputs
 from snakemake.executors.azure_batch_tasks import demand
@@ -34,7 +34,7 @@ def check_dag(workflow: Any, given: ExecutorSettings | None, warn: Callable[[str
     _check_sizes({job.rule for job in jobs})
     check_inputs(workflow.dag, every)
     if settings.pool_id is None:
-        _check_demands(Placement(settings, OsImages((), _NEVER, None)), _samples(workflow, jobs))
+        _check_demands(Placement(settings, None), _samples(workflow, jobs))
     _tell_of_local_files(filter(_has_local_file, elsewhere), warn)
     _tell_of_rules(jobs, warn)
 
@@ -47,9 +47,6 @@ def _is_local_rule(workflow: Any, rule: Any) -> bool:
 
 def _has_local_file(job: Any) -> bool:
     return any(is_flagged(file, "local") for file in [*job.input, *job.output])
-
-
-_NEVER: Any = None  # no image is chosen here
 
 
 def _check_options(workflow: Any) -> None:
@@ -73,7 +70,7 @@ def _check_sizes(rules: Iterable[Any]) -> None:
         if size is None or size.is_evaluable() or not size.value:
             continue
         try:
-            vm_size(str(size.value))
+            sizes(str(size.value))
         except UnknownVmSize as e:
             raise SettingsError(f"Rule {rule.name}: {e} Set its resource az_vm_size.") from None
 

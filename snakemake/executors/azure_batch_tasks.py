@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
@@ -23,6 +23,7 @@ from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.settings import SettingsError
 from snakemake.azure.sources import SourceArchive
 from snakemake.executors.azure_batch_takeover import mark
+from snakemake.resources import Resources
 
 
 @dataclass
@@ -38,12 +39,16 @@ class AzBatchJob(SubmittedJobInfo):
 def demand(job: JobExecutorInterface) -> Demand:
     """What the job's resources ask for; raises SettingsError where one of ours is no number."""
     minutes = _positive(job, "runtime")
+    disk_mib, disk_is_guess = _disk(job)
     return Demand(
         threads=job.threads,
-        mem_mib=_mem_mib(job),
+        mem_mib=_mib(job, "mem_mb"),
         vm_size=str(job.resources.get("az_vm_size") or ""),
         slots=_positive(job, "az_slots"),
         runtime=timedelta(minutes=minutes) if minutes else None,
+        disk_mib=disk_mib,
+        disk_is_guess=disk_is_guess,
+        gpus=max(_positive(job, "gpu") or 0, _positive(job, "nvidia_gpu") or 0),
     )
 
 
@@ -186,7 +191,24 @@ def _positive(job: JobExecutorInterface, resource: str) -> int | None:
     return math.ceil(value) if value > 0 else None
 
 
-def _mem_mib(job: JobExecutorInterface) -> int | None:
-    """Snakemake's mem_mb are megabytes, VM sizes have mebibytes."""
-    megabytes = _positive(job, "mem_mb")
+def _mib(job: JobExecutorInterface, resource: str) -> int | None:
+    """Snakemake's mem_mb and disk_mb are megabytes, VM sizes have mebibytes."""
+    megabytes = _positive(job, resource)
     return None if megabytes is None else math.ceil(megabytes * 1_000_000 / 2**20)
+
+
+def _disk(job: JobExecutorInterface) -> tuple[int | None, bool]:
+    """The disk that the job asks for in MiB, and whether that is a guess: nobody has said it, and Snakemake's default
+    is twice the job's input. Its default for jobs without input, and that of a group, say nothing.
+    """
+    rules = {j.rule for j in (job.jobs if job.is_group() else [job])}
+    asked = [rule.resources["disk_mb"].raw for rule in rules if "disk_mb" in rule.resources]
+    is_guess = all(raw == _default_disk() for raw in asked)
+    if is_guess and (job.is_group() or not job.input):
+        return None, True
+    return _mib(job, "disk_mb"), is_guess
+
+
+@cache
+def _default_disk() -> object:
+    return Resources.default("full")["disk_mb"].raw

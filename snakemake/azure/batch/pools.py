@@ -49,6 +49,8 @@ class PoolPlan:
     image: str
     os_image: "OsImage | None"
     metadata: tuple[tuple[str, str], ...] = ()
+    spot: bool = False
+    """Whether it is for Spot nodes; dedicated ones may stand in for them."""
 
     def options(self, formula: str, interval: timedelta) -> "BatchPoolCreateOptions":
         """The request body: a pool that scales by the formula, with nodes that pull the image before they take tasks.
@@ -86,10 +88,11 @@ class PoolPlan:
 
     def fits(self, other: "PoolPlan") -> bool:
         """Whether jobs for which this pool is meant can run in the other one as well."""
-        return (self.vm_size.lower(), self.slots, self.image) == (
+        return (self.vm_size.lower(), self.slots, self.image, self.spot) == (
             other.vm_size.lower(),
             other.slots,
             other.image,
+            other.spot,
         )
 
     def nodes_for(self, slots: int, bad: int = 0) -> int:

@@ -49,8 +49,8 @@ MOST_PAGES = 20
 @dataclass(frozen=True)
 class Prices:
     """Prices of an hour of a node, by the lower-case names of sizes. `source` says where from, for people, and
-    `currency` in what; `sought`: the sizes that Azure was asked for, of the region, and `unsold` those of them that have
-    no price there."""
+    `currency` in what; `sought`: the sizes that Azure was asked for, of the region, and `unsold` those of them that
+    have no price there."""
 
     source: str
     currency: str
@@ -137,7 +137,8 @@ def read_file(path: Path) -> Prices:
         raise SettingsError(
             f"The file given as {OPTION} must hold lines such as 'Standard_D4ds_v5: 0.226': {path}."
         )
-    dedicated, spot = {}, {}
+    dedicated: dict[str, float] = {}
+    spot: dict[str, float] = {}
     for name, value in data.items():
         try:
             key = vm_sizes.vm_size(str(name)).name.lower()

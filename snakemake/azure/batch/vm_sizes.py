@@ -198,8 +198,8 @@ def task_slots(vm: VmSize, wanted: int | None = None) -> int:
 
 @dataclass(frozen=True)
 class Share:
-    """What a job asks of a node: memory and disk in MiB, None or 0 for no particular amount. `disk_is_guess`: nobody has
-    asked for the disk, it is Snakemake's default, and one that no node has is no reason not to run."""
+    """What a job asks of a node: memory and disk in MiB, None or 0 for no particular amount. `disk_is_guess`: nobody
+    has asked for the disk, it is Snakemake's default, and one that no node has is no reason not to run."""
 
     threads: int
     mem_mib: int | None = None

@@ -101,7 +101,7 @@ class PriceList:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=lambda: server.serve_forever(0.02), daemon=True).start()
         api.url = f"http://127.0.0.1:{server.server_port}/api/retail/prices"
         try:
             yield api
