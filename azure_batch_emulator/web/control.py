@@ -45,9 +45,9 @@ class Control:
     def plan(self, wanted: Mapping[str, Any]) -> None:
         """Plans faults, each for the next occasion: `allocations` (codes of resize errors, or `stall`), `boots` and
         `startTasks` (how many of the next fail), `requests` (kinds of request_faults.KINDS), `lowPriorityCores` (the
-        region's capacity from now on; None: as in the profile), `notFoundSeconds` (for so long what is made from
-        now on is not found). What is not named stays as it is; a BatchError for what makes no sense, and then nothing
-        is changed."""
+        region's capacity from now on; None: as in the profile), `vmSizeCores` (what the region has from now on for
+        nodes of these VM sizes), `notFoundSeconds` (for so long what is made from now on is not found). What is not
+        named stays as it is; a BatchError for what makes no sense, and then nothing is changed."""
         for name, value in wanted.items():
             if name not in _CHECKS:
                 reason = f"There is no fault '{name}'; known are {', '.join(_CHECKS)}."
@@ -66,6 +66,7 @@ class Control:
             "startTasks": plan.start_tasks,
             "requests": self._requests.planned(),
             "lowPriorityCores": plan.capacity,
+            "vmSizeCores": dict(plan.size_cores),
             "notFoundSeconds": plan.not_found,
         }
 
@@ -80,6 +81,8 @@ def _plan(m: Machine, wanted: Mapping[str, Any]) -> None:
     m.plan.boots = wanted.get("boots", m.plan.boots)
     m.plan.start_tasks = wanted.get("startTasks", m.plan.start_tasks)
     m.plan.not_found = wanted.get("notFoundSeconds", m.plan.not_found)
+    if "vmSizeCores" in wanted:
+        m.plan.size_cores = {name.lower(): cores for name, cores in wanted["vmSizeCores"].items()}
     if "lowPriorityCores" in wanted:
         faults.set_capacity(m, wanted["lowPriorityCores"])
 
@@ -102,6 +105,13 @@ def _cores(name: str, value: Any) -> None:
         _count(name, value)
 
 
+def _size_cores(name: str, value: Any) -> None:
+    if not isinstance(value, dict):
+        raise invalid_property(name, value, "An object such as {'Standard_D4ds_v5': 8} is expected.")
+    for cores in value.values():
+        _count(name, cores)
+
+
 def _seconds(name: str, value: Any) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
         raise invalid_property(name, value, "Seconds are expected, or null.")
@@ -113,5 +123,6 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "startTasks": _count,
     "requests": _one_of(KINDS),
     "lowPriorityCores": _cores,
+    "vmSizeCores": _size_cores,
     "notFoundSeconds": _seconds,
 }

@@ -58,7 +58,11 @@ def test_prices_of_a_file_decide(site):
 @pytest.mark.parametrize(
     "body, options, says",
     [
-        ("threads: 64", {}, r"Rule big: .*64 threads.*has 32.*--max-threads 32.*larger size with --az-batch-vm-size"),
+        (
+            "threads: 64",
+            {},
+            r"Rule big: .*64 threads.*has 32.*--max-threads 32.*larger size with --az-batch-vm-size",
+        ),
         ("resources: mem_mb=400000", {}, r"Rule big: .*381470 MiB.*has 262144"),
         ("resources: disk_mb=200000", {"az_batch_vm_size": "Standard_D4ds_v5"}, r"disk_mb\).*has 153600"),
         ("resources: gpu=1", {"az_batch_vm_size": "Standard_D4ds_v5,Standard_E4ds_v5"}, r"1 GPUs.*has 0"),

@@ -27,7 +27,13 @@ def plan(emulator):
     yield do
     assert (
         do(
-            allocations=[], boots=0, startTasks=0, requests=[], lowPriorityCores=None, notFoundSeconds=None
+            allocations=[],
+            boots=0,
+            startTasks=0,
+            requests=[],
+            lowPriorityCores=None,
+            notFoundSeconds=None,
+            vmSizeCores={},
         ).status_code
         == 200
     )
@@ -138,6 +144,8 @@ def test_capacity_boots_start_tasks_and_allocations(emulator, plan):
         {"requests": "slow"},
         {"requests": ["x"]},
         {"lowPriorityCores": 1.5},
+        {"vmSizeCores": 1},
+        {"vmSizeCores": {"Standard_D4ds_v5": -1}},
         {"notFoundSeconds": -1},
         {"notFoundSeconds": "soon"},
     ],
