@@ -63,6 +63,10 @@ def validate(settings: ExecutorSettings) -> None:
     most = vm_sizes.most_slots(largest)
     _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {largest.name}")
     _bounds(settings.nodes, 1, None, "nodes", "give")
+    _bounds(settings.spot, 0, MAX_TASK_RETRIES, "spot", "give")
+    _bounds(settings.spot_wait, 0, None, "spot-wait", "give")
+    if settings.prices:
+        read_file(settings.prices)
     _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
     _bounds(settings.infra_retries, 0, MAX_TASK_RETRIES, "infra-retries", "give")
     _bounds(settings.node_timeout, 1, None, "node-timeout", "give")

@@ -25,6 +25,7 @@ EMULATOR_PORT = 10011
 
 DEFAULT_VM_SIZE = "auto"
 DEFAULT_NODES = 10
+DEFAULT_SPOT_TRIES = 2
 DEFAULT_TASK_TIMEOUT = 2880
 """Minutes, two days."""
 
@@ -69,6 +70,20 @@ class ExecutorSettings(ExecutorSettingsBase):
         "ready, up to this number.",
         metavar="N",
         type=int,
+    )
+    spot: int | None = option(
+        "Run jobs on Spot nodes, which cost a fifth or so and may be taken away: a job goes to dedicated ones after it "
+        f"has lost its node so many times ({DEFAULT_SPOT_TRIES} without a number). The rule's resource az_spot sets the "
+        "number for a rule, 0 for no Spot nodes; --preemptible-rules names rules that use them, --preemptible-retries "
+        "how often they begin again there.",
+        metavar="N",
+        type=int,
+        nargs="?",
+    )
+    spot_wait: int = option(
+        "Minutes to wait for Spot nodes before dedicated ones take their place.",
+        default=10,
+        metavar="MINUTES",
     )
     slots_per_node: int | None = option(
         "Task slots of a node (default: its number of vCPUs). A job takes as many slots as its threads and "
@@ -231,7 +246,7 @@ def _check_pool_options(settings: ExecutorSettings) -> None:
     """A pool that exists has its size and its slots already."""
     if settings.pool_id is None:
         return
-    for name in ("vm_size", "nodes", "slots_per_node", "os_image"):
+    for name in ("vm_size", "nodes", "slots_per_node", "os_image", "spot"):
         if getattr(settings, name) is not None:
             raise SettingsError(
                 f"--az-batch-{name.replace('_', '-')} is for a new pool, and --az-batch-pool-id {settings.pool_id} "

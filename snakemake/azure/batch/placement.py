@@ -10,7 +10,6 @@ A size that the region has none of at the moment is closed for a while: the next
 """
 
 import math
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from snakemake.azure.batch import size_lists, vm_sizes
 from snakemake.azure.batch.ids import derived_id
 from snakemake.azure.batch.os_images import NoOsImage, OsImages
-from snakemake.azure.batch.pools import PoolPlan
+from snakemake.azure.batch.pools import SPOT_KEY, PoolPlan
 from snakemake.azure.batch.prices import Prices, built_in
 from snakemake.azure.batch.vm_sizes import DoesNotFit, Share, VmSize
 from snakemake.azure.settings import DEFAULT_NODES, ExecutorSettings, SettingsError
@@ -100,6 +99,7 @@ class Placement:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _used: dict[str, VmSize] = field(default_factory=dict)
     _closed: dict[str, datetime] = field(default_factory=dict)
+    _closed_series: dict[str, datetime] = field(default_factory=dict)
 
     def place(self, demand: Demand) -> Place:
         """
@@ -131,13 +131,18 @@ class Placement:
 
     # -- sizes that the region has none of ----------------------------------------------------------------------------
 
-    def close(self, key: str, lasting: timedelta = CLOSED_FOR) -> None:
-        """The region has no nodes for the pool: new places are elsewhere for so long, where there is another one."""
+    def close(self, key: str, lasting: timedelta = CLOSED_FOR, whole_series: bool = False) -> None:
+        """The region has no nodes for the pool, or the account no quota for the whole series: new places are elsewhere
+        for so long, where there is another one."""
         self._closed[key] = self.now() + lasting
+        if whole_series:
+            self._closed_series[_series_of(key)] = self.now() + lasting
 
     def reopen(self, key: str) -> None:
         """There are nodes again."""
-        self._closed.pop(key, None)
+        if key in self._closed:
+            self._closed.pop(key)
+            self._closed_series.pop(_series_of(key), None)
 
     def has_other(self, demand: Demand, key: str) -> bool:
         """Whether the job could go somewhere else than to that pool, now."""
@@ -146,8 +151,8 @@ class Placement:
         return any(place.key != key and self._is_open(place.key) for place in self._places(demand))
 
     def _is_open(self, key: str) -> bool:
-        until = self._closed.get(key)
-        return until is None or until <= self.now()
+        times = (self._closed.get(key), self._closed_series.get(_series_of(key)))
+        return all(until is None or until <= self.now() for until in times)
 
     # -- the choice ---------------------------------------------------------------------------------------------------
 
@@ -217,7 +222,7 @@ class Placement:
             self.os_images.for_vm(self.candidates(Demand(threads=1))[0])
 
     def _rank(self, place: Place) -> float:
-        series = _series(place.vm)
+        series = vm_sizes.series(place.vm.name)
         others = [key for key in self._closed if not self._is_open(key) and key != place.key]
         is_scarce = any(_series_of(key) == series for key in others)
         larger = PER_DOUBLING ** math.log2(place.vm.vcpus)
@@ -243,20 +248,17 @@ class Placement:
             os_image=self.os_images.for_vm(place.vm),
             metadata=(("snakemake-run", run_id),),
             spot=place.spot,
+            buys_spot=place.spot,
         )
 
 
 def key_of(vm: VmSize, spot: bool) -> str:
     """What a pool of such nodes is known by within a run."""
-    return vm.name.lower() + (":spot" if spot else "")
-
-
-def _series(vm: VmSize) -> str:
-    return _series_of(vm.name.lower())
+    return vm.name.lower() + (SPOT_KEY if spot else "")
 
 
 def _series_of(key: str) -> str:
-    return re.sub(r"\d+(-\d+)?", "#", key.partition(":")[0], count=1)
+    return vm_sizes.series(key.removesuffix(SPOT_KEY))
 
 
 def _place_on(demand: Demand, vm: VmSize, per_node: int, key: str) -> Place:

@@ -147,7 +147,7 @@ def vm_size(name: str) -> VmSize:
             )
     match = _CONVENTION.fullmatch(name)
     # A series that the table has is there in full: a number that it lacks is a slip, not a new size.
-    known_series = re.sub(r"\d+(-\d+)?", "#", name.lower(), count=1) in _series()
+    known_series = series(name) in _series()
     if match is None or known_series or _NUMBERED.fullmatch(name) or _too_many_active(match):
         raise UnknownVmSize(name, _near(name))
     return VmSize(
@@ -158,6 +158,19 @@ def vm_size(name: str) -> VmSize:
         gpus=None if match["family"].upper().startswith("N") else 0,
         generation2=True,  # every family that is still sold, but A
     )
+
+
+def series(name: str) -> str:
+    """What sizes of a series have in common: the lower-case name without its number."""
+    return re.sub(r"\d+(-\d+)?", "#", name.lower(), count=1)
+
+
+def vcpus(name: str) -> int:
+    """Those of a size by its name, 1 where it is not known."""
+    try:
+        return vm_size(name).vcpus
+    except UnknownVmSize:
+        return 1
 
 
 def _too_many_active(match: re.Match[str]) -> bool:
