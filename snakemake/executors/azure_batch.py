@@ -373,8 +373,7 @@ class AzBatchExecutor(RemoteExecutor):
     def _anew(self, job: AzBatchJob) -> tuple[PoolQueue, Task]:
         """Another task for the job, and where it goes: never among the tasks of another run, which may not write."""
         place, task = self._task(job.job, job.no_spot)
-        own = job.queue if job.queue and not job.queue.taken_over else self._queue(place, task.slots)
-        return own, task
+        return self._queue(place, task.slots), task
 
     def _report_failure(self, ended: Ended) -> None:
         job = ended.job

@@ -66,13 +66,13 @@ def nobody_moves(
 
 @dataclass
 class _State:
-    """What is remembered of a pool. broken: reasons by the ids of nodes; running: nodes by the ids of tasks that ran
-    there; preempted: how often tasks were."""
+    """What is remembered of a pool. broken: reasons by the ids of nodes; running: by the ids of tasks, the nodes that they
+    ran on, and since when; preempted: how often tasks were."""
 
     asked_again: datetime | None = None
     told: set[str] = field(default_factory=set)
     broken: dict[str, str] = field(default_factory=dict)
-    running: dict[str, str] = field(default_factory=dict)
+    running: dict[str, tuple[str, datetime | None]] = field(default_factory=dict)
     preempted: Counter[str] = field(default_factory=Counter)
     stood_in: datetime | None = None
 
@@ -97,11 +97,15 @@ class Fallback:
         self._patience, self._spot_patience = patience, spot_patience
         self._movable, self._has_nodes = movable, has_nodes
         self._tries: dict[str, int] = {}
+        self._retried: set[str] = set()
         self._pools: dict[str, _State] = {}
 
-    def allow(self, task_id: str, tries: int) -> None:
-        """So many times the task may be on Spot nodes."""
-        self._tries[task_id] = tries
+    def allow(self, task_id: str, tries: int, retried: bool) -> None:
+        """So many times the task may begin on Spot nodes; `retried`: it may begin anew after a failure, too."""
+        if tries:
+            self._tries[task_id] = tries
+            if retried:
+                self._retried.add(task_id)
 
     def look(self, queue: Queue, view: PoolView, waited: timedelta, now: datetime) -> list[Verdict]:
         """Verdicts on tasks that will not run in this pool. `waited` is how long no node of it could be used."""
@@ -140,6 +144,8 @@ class Fallback:
                     f"{len(movable)} tasks go to other sizes."
                 )
                 moved = self._take_back(queue, movable, trouble.text, moved=True)
+                if not queue.open_slots:
+                    return moved
         if trouble.kind is Kind.SHORTAGE:
             self._ask_again(queue, state, view, now)
             return moved
@@ -252,15 +258,18 @@ class Fallback:
         if queue.plan is None or not queue.plan.spot or not queue.open_slots:
             return []
         usable = {node.id for node in view.nodes if node.state in USABLE}
+        runs = self._batch.runs_on_nodes(queue.job_id)
         lost: dict[str, list[str]] = {}
-        for task_id, node in state.running.items():
-            if node not in usable and task_id in queue.open_slots:
-                lost.setdefault(node, []).append(task_id)
-        state.running = {
-            task_id: node
-            for task_id, node in self._batch.tasks_on_nodes(queue.job_id).items()
-            if node in usable and task_id in queue.open_slots
-        }
+        kept = {}
+        for task_id, before in state.running.items():
+            if task_id not in queue.open_slots:
+                continue
+            now = runs.get(task_id)
+            if now is None and before[0] in usable:
+                kept[task_id] = before  # it has ended, or will run again
+            elif now != before and (task_id not in self._retried or before[0] not in usable):
+                lost.setdefault(before[0], []).append(task_id)
+        state.running = kept | {t: run for t, run in runs.items() if t in queue.open_slots}
         for node, task_ids in lost.items():
             state.preempted.update(task_ids)
             self._warn(

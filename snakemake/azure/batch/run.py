@@ -305,7 +305,7 @@ class BatchRun:
             queue.open_slots.update(added)
             queue.monitor.watch(added)
             for task in tasks:
-                self.fallback.allow(task.id, task.spot_tries)
+                self.fallback.allow(task.id, task.spot_tries, retried=task.retries != 0)
             self._grow(queue)
             return rejected
 
