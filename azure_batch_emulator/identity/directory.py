@@ -11,11 +11,6 @@ CLIENT_ID = "6f1c2ab4-93de-4b7a-8c05-2e1d7f9a6b30"
 CLIENT_SECRET = "azure-batch-emulator-published-development-secret"
 # The object id of the application's service principal.
 PRINCIPAL_ID = "b7f5d9c2-1e68-4a3f-b0d4-6c9e8f2a7d15"
-# Another application with the same secret, whose only role is Azure Batch Job Submitter.
-SUBMITTER_ID = "c4d2e6a8-5b17-4f39-8e60-7a9b1c3d5f24"
-SUBMITTER_PRINCIPAL_ID = "e8a1b3c5-2d74-49f6-a0b8-d6f4c2e09173"
-APPLICATIONS = {CLIENT_ID: PRINCIPAL_ID, SUBMITTER_ID: SUBMITTER_PRINCIPAL_ID}
-"""The applications' ids, with those of their service principals."""
 SUBSCRIPTION = "5a8e0f7d-1b2c-4d3e-8f90-a1b2c3d4e5f6"
 
 BATCH = "https://batch.core.windows.net/"

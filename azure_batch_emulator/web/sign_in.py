@@ -136,7 +136,7 @@ class SignIn:
                     70003,
                     "The emulator's tenant has the grant 'client_credentials' alone.",
                 )
-        if form["client_id"].lower() not in directory.APPLICATIONS:
+        if form["client_id"].lower() != directory.CLIENT_ID:
             raise SignInError(
                 "unauthorized_client",
                 700016,
@@ -154,9 +154,7 @@ class SignIn:
             "token_type": "Bearer",
             "expires_in": seconds,
             "ext_expires_in": seconds,
-            "access_token": self._issuer.issue(
-                resource, _application_claims(form["client_id"].lower()), now, LIFETIME
-            ),
+            "access_token": self._issuer.issue(resource, _application_claims(), now, LIFETIME),
         }
         if "scope" not in form:
             # The older endpoint counts in strings, and says when.
@@ -171,15 +169,14 @@ class SignIn:
         return answer
 
 
-def _application_claims(application: str) -> dict[str, str]:
-    principal = directory.APPLICATIONS[application]
+def _application_claims() -> dict[str, str]:
     return {
-        "appid": application,
+        "appid": directory.CLIENT_ID,
         "appidacr": "1",
         "idp": ISSUER,
         "idtyp": "app",
-        "oid": principal,
-        "sub": principal,
+        "oid": directory.PRINCIPAL_ID,
+        "sub": directory.PRINCIPAL_ID,
     }
 
 

@@ -80,8 +80,8 @@ LOGS = Path(".snakemake") / "azure_batch_logs"
 """Where the logs of failed tasks are kept, below the working directory."""
 
 POLLED_TOGETHER = 500
-"""Open tasks, for each so many of which a second passes between two polls, up to two seconds: what has ended by then is processed
-together, which costs far less."""
+"""Open tasks, for each so many of which a second passes between two polls, up to two seconds: what has ended by then is
+processed together, which costs far less."""
 
 POLLING_ENDS = 2.0
 """Seconds that a run that is to stop waits for its polling thread."""

@@ -460,7 +460,7 @@ class Batch:
         return rejected, again
 
     def _send(self, doing: str, method: str, url: str, **content: Any) -> dict[str, Any]:
-        """The JSON of an answer, by the SDK's pipeline, but without its objects: for what is said of thousands of tasks."""
+        """The JSON of an answer, by the SDK's pipeline but without its objects: for thousands of tasks."""
         from azure.batch.models import BatchError as ErrorBody
         from azure.core.exceptions import HttpResponseError
         from azure.core.rest import HttpRequest

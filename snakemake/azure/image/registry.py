@@ -6,7 +6,7 @@ tokens: https://distribution.github.io/distribution/spec/auth/token/.
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -45,15 +45,16 @@ class Verdict(Enum):
 @dataclass(frozen=True)
 class Pull:
     """What the registry said of an image; `detail` is for people and holds no secret, `digest` is that of the manifest
-    which the image's tag stands for now, if it said so. `labels` are those that were written when the image was built,
-    and `architectures` those of its variants for Linux, in the registry's words (`amd64`, `arm64`); None where they
-    could not be read. `user` is who asked, if somebody was logged in."""
+    which the image's tag stands for now, if it said so. `labels` and `history` are those that were written when the
+    image was built, and `architectures` those of its variants for Linux, in the registry's words (`amd64`, `arm64`);
+    None where they could not be read. `user` is who asked, if somebody was logged in."""
 
     image: ImageReference
     verdict: Verdict
     detail: str = ""
     digest: str | None = None
     labels: Mapping[str, str] | None = None
+    history: Sequence[Mapping[str, Any]] = ()
     architectures: frozenset[str] | None = None
     user: str = ""
 
@@ -125,8 +126,8 @@ def check_pull(image: ImageReference, login: RegistryLogin | None = None, timeou
                 response = _manifest(session, url, headers, timeout)
             pull = replace(_judge(image, response), user=login.username if login else "")
             if pull.verdict is Verdict.FOUND:
-                labels, architectures = _contents(session, url, headers, timeout)
-                return replace(pull, labels=labels, architectures=architectures)
+                labels, history, architectures = _written(session, url, headers, timeout)
+                return replace(pull, labels=labels, history=history, architectures=architectures)
             return pull
     except (requests.RequestException, ValueError) as e:
         # The text of these can hold a URL with a query; the kind says enough.
@@ -143,11 +144,12 @@ def _manifest(
     return response
 
 
-def _contents(
+def _written(
     session: "requests.Session", url: str, headers: dict[str, str], timeout: float
-) -> tuple[dict[str, str] | None, frozenset[str] | None]:
-    """Labels and architectures of the image: the labels of the variant for amd64 where there are several. None for what
-    can't be read."""
+) -> tuple[dict[str, str] | None, list[dict[str, Any]], frozenset[str] | None]:
+    """Labels and history in the image's configuration, of linux/amd64 where there are several, and its architectures;
+    None, and none, if they can't be read.
+    """
     import requests
 
     def fetch(address: str) -> Any:
@@ -165,9 +167,10 @@ def _contents(
         configuration = fetch(f"{url.rpartition('/manifests/')[0]}/blobs/{manifest['config']['digest']}")
         if architectures is None and configuration.get("architecture"):
             architectures = frozenset([str(configuration["architecture"])])
-        return dict(configuration["config"].get("Labels") or {}), architectures
+        history = [dict(entry) for entry in configuration.get("history") or ()]
+        return dict(configuration["config"].get("Labels") or {}), history, architectures
     except (requests.RequestException, ValueError, LookupError, AttributeError, TypeError):
-        return None, architectures
+        return None, [], architectures
 
 
 def _variants(manifest: Mapping[str, Any]) -> dict[str, str]:
