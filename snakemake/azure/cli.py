@@ -121,6 +121,10 @@ def apply_arguments(args: argparse.Namespace) -> None:
     migration.apply_options(args)
     if args.az_batch_download:
         args.targets = {*(args.targets or ()), *args.az_batch_download}
+    if getattr(args, "az_batch_spot", 0) is None:  # given without a number
+        from snakemake.azure.settings import DEFAULT_SPOT_TRIES
+
+        args.az_batch_spot = DEFAULT_SPOT_TRIES
     if args.az_batch_sweep:
         sys.exit(_sweep(args))
     if args.az_batch_check:

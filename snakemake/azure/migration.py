@@ -59,7 +59,10 @@ _SLOTS = "a job takes as many slots as its threads and memory need"
 _WHOLE_IMAGE = "publisher, offer and SKU make one value"
 _CLIENT_ID = "Azure tells it, and tasks find it in AZURE_CLIENT_ID."
 _REGISTRY_URL = "its host is enough"
-_PASS = "everybody on this machine can read it: set AZ_BATCH_REGISTRY_PASSWORD or --az-batch-registry-login."
+_PASS = (
+    "in an argument everybody on this machine can read it: set AZ_BATCH_REGISTRY_PASSWORD or "
+    "--az-batch-registry-login."
+)
 _PASS_READ = "it is read in place of AZ_BATCH_REGISTRY_PASSWORD."
 _KEEP = "taken as 60 minutes; it ends by itself if nobody takes it"
 _HOUR = "60"

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from snakemake.azure import pool_settings
-from snakemake.azure.batch import ids, vm_sizes
+from snakemake.azure.batch import ids, size_lists, vm_sizes
 from snakemake.azure.batch.client import Batch, BatchError
 from snakemake.azure.batch.lease import LEAST, MOST
-from snakemake.azure.batch.os_images import OsImages, is_arm
+from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import ExistingPool
 from snakemake.azure.batch.pools import PoolError
+from snakemake.azure.batch.prices import Cache, Prices, built_in, look_up, read_file
 from snakemake.azure.blob.names import container_name_fault, query_fault
 from snakemake.azure.blob.node_access import Use
 from snakemake.azure.image.contents import Contents, Need, lacking
 from snakemake.azure.image.labels import fault
 from snakemake.azure.image.private_registry import PrivateRegistry
 from snakemake.azure.image.reference import parse_image_reference
-from snakemake.azure.image.registry import Pull, Verdict, check_pull
+from snakemake.azure.image.registry import Verdict, check_pull
 from snakemake.azure.options import check_bounds
-from snakemake.azure.settings import DEFAULT_VM_SIZE, ExecutorSettings, SettingsError, endpoint, is_emulator
+from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint, is_emulator
 from snakemake.azure.sources import LARGE_ARCHIVE, SourceArchive, Survey, pack, survey
 from snakemake.azure.wire import is_loopback, lower
 
@@ -59,12 +60,17 @@ def validate(settings: ExecutorSettings) -> None:
         )
     endpoint(settings.account_url)
     try:
-        vm = vm_sizes.vm_size(settings.vm_size or DEFAULT_VM_SIZE)
+        sizes = size_lists.sizes(settings.vm_size or size_lists.AUTO) or size_lists.auto()
     except vm_sizes.UnknownVmSize as e:
         raise SettingsError(f"{e} Set --az-batch-vm-size.") from None
-    most = vm_sizes.most_slots(vm)
-    check_bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {vm.name}")
+    largest = max(sizes, key=vm_sizes.most_slots)
+    most = vm_sizes.most_slots(largest)
+    check_bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {largest.name}")
     check_bounds(settings.nodes, 1, None, "nodes", "give")
+    check_bounds(settings.spot, 0, MAX_TASK_RETRIES, "spot", "give")
+    check_bounds(settings.spot_wait, 0, None, "spot-wait", "give")
+    if settings.prices:
+        read_file(settings.prices)
     check_bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
     check_bounds(settings.infra_retries, 0, MAX_TASK_RETRIES, "infra-retries", "give")
     check_bounds(settings.node_timeout, 1, None, "node-timeout", "give")
@@ -121,31 +127,30 @@ def check_image(
     settings: ExecutorSettings,
     image: str,
     account_endpoint: str,
-    registry: PrivateRegistry | None = None,
-    sizes: Iterable[vm_sizes.VmSize] = (),
     needs: Callable[[], Iterable[Need]] = tuple,
     warn: Callable[[str], None] = lambda sentence: None,
-) -> str:
-    """Asks the image's registry, with the nodes' login, whether it has the image, what the image says it has in it,
-    which is compared with what the workflow `needs`, and whether it is for the processors of the VM `sizes`; returns
-    its name with the digest that the tag stands for now, so that nodes that come later pull the same one.
+    registry: PrivateRegistry | None = None,
+) -> tuple[str, frozenset[str] | None]:
+    """Asks the image's registry, with the nodes' login, whether it has the image, and what the image says it has in it,
+    which is compared with what the workflow `needs`. Returns its name with the digest that the tag stands for now, so
+    that nodes that come later pull the same one, and the architectures that it is for (`amd64`, `arm64`), None where
+    they are not known.
 
     Not for a pool that exists, which may have a login of its own and the image already, nor for an emulator on this
     machine, whose engine may have the image without any registry; there, and where the registry gives no answer here,
     the name stays as it is.
     """
     if is_loopback(account_endpoint) or settings.pool_id is not None:
-        return image
+        return image, None
     from snakemake.common import __version__
 
     reference = parse_image_reference(image)
     ours = registry if registry and registry.server == reference.registry else None
     pull = check_pull(reference, ours.login if ours else None)
     if ours and ours.identity and pull.verdict is Verdict.DENIED:
-        return image  # the nodes log in by an identity that is not ours
+        return image, None  # the nodes log in by an identity that is not ours
     if pull.problem:
         raise SettingsError(pull.problem)
-    _check_processors(image, pull, sizes)
     if pull.labels is not None and (problem := fault(image, pull.labels, __version__)):
         raise SettingsError(problem)
     if pull.labels is not None:
@@ -154,18 +159,7 @@ def check_image(
             raise SettingsError(lacks)
         if may_lack:
             warn(may_lack)
-    return pull.pinned or image
-
-
-def _check_processors(image: str, pull: Pull, sizes: Iterable[vm_sizes.VmSize]) -> None:
-    for size in sizes:
-        wanted = "arm64" if is_arm(size) else "amd64"
-        if pull.architectures and wanted not in pull.architectures:
-            raise SettingsError(
-                f"--container-image {image} is for {', '.join(sorted(pull.architectures))}, and nodes of size "
-                f"{size.name} need {wanted}: build it (docker buildx build --platform linux/{wanted}), or choose "
-                "another size with --az-batch-vm-size or the rule's az_vm_size."
-            )
+    return pull.pinned or image, pull.architectures
 
 
 def blob_storage(provider: Any, prefix: str | None) -> "tuple[BlobAccount, str]":
@@ -293,6 +287,21 @@ def os_images(batch: Batch, settings: ExecutorSettings, now: datetime) -> OsImag
     if settings.pool_id is not None:
         return OsImages((), now, None)
     return OsImages(tuple(batch.supported_images()), now, settings.os_image)
+
+
+def prices(settings: ExecutorSettings, endpoint: str) -> Prices:
+    """What nodes cost in the account's region, by the user's file where there is one. Prices of sizes that only rules
+    name are not asked for."""
+    given = read_file(settings.prices) if settings.prices else None
+    if settings.pool_id is not None:
+        return built_in()
+    from snakemake.common import get_appdirs
+
+    named = size_lists.sizes(settings.vm_size or size_lists.AUTO)
+    sizes = {vm.name for vm in (*named, *size_lists.auto(), *size_lists.auto(gpu=True))}
+    cache = Cache(Path(get_appdirs().user_cache_dir) / "azure-batch")
+    known = look_up(endpoint, sizes, cache)
+    return given.over(known) if given else known
 
 
 def existing_pool(batch: Batch, settings: ExecutorSettings) -> ExistingPool | None:

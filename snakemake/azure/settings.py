@@ -24,8 +24,9 @@ EMULATOR = "emulator"
 
 EMULATOR_PORT = 10011
 
-DEFAULT_VM_SIZE = "Standard_D4ds_v5"
+DEFAULT_VM_SIZE = "auto"
 DEFAULT_NODES = 10
+DEFAULT_SPOT_TRIES = 2
 DEFAULT_TASK_TIMEOUT = 2880
 """Minutes, two days."""
 
@@ -46,16 +47,39 @@ class ExecutorSettings(PoolSettings):
         type=str,
     )
     vm_size: str | None = option(
-        f"VM size of the pool's nodes (default: {DEFAULT_VM_SIZE}). A rule can ask for another one with the "
-        "resource az_vm_size; each size gets a pool of its own.",
-        metavar="SIZE",
+        "VM size of the nodes, or several, SIZE,SIZE,...: each job goes where its share of a node (threads, mem_mb, "
+        f"disk_mb, gpu) costs least, and each size that is used has a pool of its own. {DEFAULT_VM_SIZE} (the default) "
+        "stands for common sizes of 4 to 32 vCPUs, and for GPU sizes where a rule asks for a gpu. A rule can ask for "
+        "others with the resource az_vm_size.",
+        metavar="SIZE[,SIZE...]",
         type=str,
+    )
+    prices: Path | None = option(
+        "YAML or JSON file with prices of an hour of a node, such as 'Standard_D4ds_v5: 0.226' or 'Standard_D4ds_v5: "
+        "{dedicated: 0.226, spot: 0.05}', in place of Azure's list prices for the account's region, which are asked "
+        "for once a day. What neither of them has is taken from approximate list prices.",
+        metavar="FILE",
+        type=Path,
     )
     nodes: int | None = option(
         f"The most nodes that a pool may have (default: {DEFAULT_NODES}); a pool grows with the work that is "
         "ready, up to this number.",
         metavar="N",
         type=int,
+    )
+    spot: int | None = option(
+        "Run jobs on Spot nodes, which cost a fifth or so and may be taken away: a job goes to dedicated ones after it "
+        f"has lost its node so many times ({DEFAULT_SPOT_TRIES} without a number). A rule's resource az_spot sets the "
+        "number for a rule, 0 for no Spot nodes; --preemptible-rules names rules that use them, --preemptible-retries "
+        "how often they begin again there.",
+        metavar="N",
+        type=int,
+        nargs="?",
+    )
+    spot_wait: int = option(
+        "Minutes to wait for Spot nodes before dedicated ones take their place.",
+        default=10,
+        metavar="MINUTES",
     )
     slots_per_node: int | None = option(
         "Task slots of a node (default: its number of vCPUs). A job takes as many slots as its threads and "
@@ -263,7 +287,7 @@ def _check_pool_options(settings: ExecutorSettings) -> None:
         return
     of_new_pools = [
         name
-        for name in ("vm_size", "nodes", "slots_per_node", "os_image")
+        for name in ("vm_size", "nodes", "slots_per_node", "os_image", "spot")
         if getattr(settings, name) is not None
     ]
     for name in [*of_new_pools, *pool_settings.given(settings)]:

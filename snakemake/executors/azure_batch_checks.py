@@ -12,7 +12,7 @@ from snakemake.azure import pool_options, preflight, retry
 from snakemake.azure.batch import ids
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch
-from snakemake.azure.batch.placement import Placement
+from snakemake.azure.batch.placement import Demand, Placement
 from snakemake.azure.batch.resource_manager import subscription_of
 from snakemake.azure.settings import ExecutorSettings, resolve
 from snakemake.azure.sources import SourceArchive
@@ -65,24 +65,24 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     sources = pack_sources(workflow, logger.warning)
     now = datetime.now(UTC)
     os_images = preflight.os_images(batch, settings, now)
-    placement = Placement(settings, os_images)
-    placement.existing = preflight.existing_pool(batch, settings)
-    if placement.existing is None:
-        os_images.for_vm(placement.default_size)
+    prices = preflight.prices(settings, account.endpoint)
+    placement = Placement(settings, os_images, preflight.existing_pool(batch, settings), prices)
     preflight.check_blob_access(blob_account, source_prefix)
     placement.definition = pool_options.definition(settings, image, blob_account, os.environ)
     pool_options.check(settings, placement.definition, account)
     if identities:
         batch.find_account()
-    pinned = preflight.check_image(
+    pinned, placement.architectures = preflight.check_image(
         settings,
         image,
         account.endpoint,
-        placement.definition.registry,
-        [placement.default_size, *placement.sizes_of(_sizes_asked_for(workflow))],
         lambda: needs(workflow, workflow.dag.needrun_jobs()),
         logger.warning,
+        placement.definition.registry,
     )
+    placement.check_images()
+    for name in _sizes_asked_for(workflow):
+        placement.candidates(Demand(threads=1, vm_size=name))
     if pinned != image:
         logger.info(f"Azure Batch: all tasks run in {pinned}, which is what {image} stands for now.")
     tagged = preflight.tagged_storage(workflow.storage_registry._storages)

@@ -214,7 +214,7 @@ def test_the_sweep_deletes_what_the_dead_left_and_nothing_else(site):
     for name in before:
         if not name.endswith("run.json"):
             assert name.rpartition("/")[2].split()[-1] in listed.output, (name, listed.output)
-    assert "1 nodes of Standard_D4ds_v5 for 0.0 node-hours" in listed.output
+    assert "1 nodes of Standard_D4ads_v5 for 0.0 node-hours" in listed.output
     deleted = site.run(command=[*site.sweep(), "delete"])
     assert deleted.code == 0, deleted.output
     site.assert_clean()

@@ -138,22 +138,13 @@ def test_an_account_that_is_not_in_the_subscription_is_told(entra):
     assert result.code == 0, result.last_error()
 
 
-@pytest.fixture
-def give_role(secure):
-    """A role for the tenant's application, for the time of a test."""
-
-    def give(role):
-        assert send(secure, "PUT", f"/-/roles/{directory.CLIENT_ID}", {"role": role}).ok
-
-    yield give
-    give(None)
-
-
-def test_a_pool_that_exists_is_used_with_the_role_of_a_job_submitter(entra, give_role):
+def test_a_pool_that_exists_is_used_with_the_role_of_a_job_submitter(entra, request):
     entra.write({"Snakefile": SNAKEFILE})
     entra.put("in.txt", b"one\n")
     make_pool(entra.emulator.client(), "mine", virtual_machine_configuration=CONTAINERS)
-    give_role("Azure Batch Job Submitter")
+    role = f"/-/roles/{directory.CLIENT_ID}"
+    request.addfinalizer(lambda: send(entra.emulator, "PUT", role, {"role": None}))
+    send(entra.emulator, "PUT", role, {"role": "Azure Batch Job Submitter"})
     result = entra.run(az_batch_pool_id="mine", az_batch_user="nobody-there")
     assert result.code == 1 and "The pool mine has no user nobody-there" in result.output, result.output
     result = entra.run(az_batch_pool_id="mine")

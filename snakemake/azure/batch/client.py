@@ -506,6 +506,12 @@ class Batch:
         tasks = self._settled(job_id, lambda: self._list_tasks(job_id, ("id", "state")))
         return {task.id: task.state for task in tasks}
 
+    def runs_on_nodes(self, job_id: str) -> dict[str, tuple[str, datetime | None]]:
+        """Ids of the tasks that run, each with its node's, and since when it does."""
+        condition, select = "state eq 'running'", ("id", "nodeInfo", "stateTransitionTime")
+        tasks = self._settled(job_id, lambda: self._list_tasks(job_id, select, condition))
+        return {task.id: (task.node_id, task.changed) for task in tasks}
+
     def _list_tasks(self, job_id: str, select: Sequence[str], condition: str = "") -> list[ListedTask]:
         doing, found = f"list the tasks of the Batch job {job_id}", []
         params = {"$select": ",".join(select)} | ({"$filter": condition} if condition else {})

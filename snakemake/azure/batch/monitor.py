@@ -45,7 +45,8 @@ class Verdict:
     """How a task ended.
 
     reason: says in one sentence why it failed; service_fault: it failed by its node or by the service, not by what it
-    does; node_id, pool_id: where it ran last, empty if nowhere; ended: by the service's clock.
+    does; node_id, pool_id: where it ran last, empty if nowhere; ended: by the service's clock; ran: False
+    for one that its pool had no node for; moved: its job is to go to another pool, with `no_spot` to dedicated nodes.
     """
 
     task_id: str
@@ -56,6 +57,9 @@ class Verdict:
     node_id: str = ""
     pool_id: str = ""
     ended: datetime | None = None
+    ran: bool = True
+    moved: bool = False
+    no_spot: bool = False
 
 
 def judge(task: ListedTask) -> Verdict:
@@ -104,6 +108,10 @@ class Monitor:
 
     def watch(self, task_ids: Iterable[str]) -> None:
         self._open.update(task_ids)
+
+    def forget(self, task_ids: Iterable[str]) -> None:
+        """Tasks that somebody else has judged."""
+        self._open.difference_update(task_ids)
 
     @property
     def open_tasks(self) -> int:

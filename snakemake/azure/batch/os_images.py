@@ -24,18 +24,9 @@ OPTION = "--az-batch-os-image"
 GENERATION_2 = "generation2vmimage"
 """The capability of images that boot on VMs of generation 2, and only there; all others boot on generation 1."""
 
-_ARM_SIZE = re.compile(r"standard_[a-z]+\d+(?:-\d+)?[a-z]*p[a-z]*_", re.IGNORECASE)
 _AMD_SIZE = re.compile(r"standard_(ng|nv\d+as_v4|nv\w+_v710_|nd\w+_mi\d+)", re.IGNORECASE)
 _DRIVERS = {"tesla": "nvidiatesladriverinstalled", "grid": "nvidiagriddriverinstalled"}
 """The capabilities of images with NVIDIA's driver for whole GPUs, and with that for parts of one and for graphics."""
-
-
-def is_arm(vm: VmSize) -> bool:
-    """Whether its processors are Arm's, which the letter `p` among its features says.
-
-    https://learn.microsoft.com/azure/virtual-machines/vm-naming-conventions
-    """
-    return _ARM_SIZE.match(vm.name) is not None and not vm.name.lower().startswith("standard_np")
 
 
 def gpu_driver(vm: VmSize) -> str:
@@ -60,7 +51,7 @@ class Needs:
 
     @classmethod
     def of(cls, vm: VmSize) -> "Needs":
-        return cls(vm.generation2, is_arm(vm), gpu_driver(vm))
+        return cls(vm.generation2, vm.arm, gpu_driver(vm))
 
 
 ANY = Needs()

@@ -68,7 +68,8 @@ class PoolMaker:
 
     def take_over(self, plan: PoolPlan, nodes: int) -> None:
         """Another run's pool of this size, which is sized as the run's own are from now on."""
-        self.leases.take_over(plan.id, Size(nodes), self._rule(plan, nodes))
+        size = Size(0, nodes) if plan.buys_spot else Size(nodes)
+        self.leases.take_over(plan.id, size, self._rule(plan, nodes))
         self.wake()
 
     def _rule(self, plan: PoolPlan, nodes: int) -> str:
@@ -81,16 +82,18 @@ class PoolMaker:
         if self.autoscale and self.autoscale.formula:
             nodes = 0
         rule, identities = self._rule(plan, nodes), plan.definition.identities
-        first = self.leases.first(plan.id, Size(nodes), self.now(), rule)
+        size = Size(0, nodes) if plan.buys_spot else Size(nodes)
+        first = self.leases.first(plan.id, size, self.now(), rule)
         named = replace(plan, metadata=tuple((dict(plan.metadata) | dict(self.metadata())).items()))
         client_id = self.batch.create_pool(named.options(first.formula, first.interval), identities)
         self.client_id = client_id if identities else ""
         self._try_formula(plan.id, rule)
+        kind = "Spot " if plan.buys_spot else ""
         sized = f"at most {plan.max_nodes} nodes, as the service sees fit" if rule else ""
+        sized = sized or f"{nodes} of at most {plan.max_nodes} {kind}nodes"
         self.say(
             f"Azure Batch: created the pool {plan.id} ({plan.vm_size}, {plan.slots} task slots per node, "
-            f"{sized or f'{nodes} of at most {plan.max_nodes} nodes'}, {plan.os_image.offer} {plan.os_image.sku}, "
-            f"image {plan.image})."
+            f"{sized}, {plan.os_image.offer} {plan.os_image.sku}, image {plan.image})."
         )
 
     def _try_formula(self, pool_id: str, rule: str) -> None:

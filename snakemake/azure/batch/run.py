@@ -18,12 +18,13 @@ from snakemake_interface_common.exceptions import WorkflowError
 from snakemake.azure import retry
 from snakemake.azure.batch.autoscale import AutoScale
 from snakemake.azure.batch.client import Batch, BatchError, Rejected
+from snakemake.azure.batch.fallback import Fallback, Movable, nobody_moves
 from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.node_health import NodeHealth
 from snakemake.azure.batch.pool_definition import POOL_USER, TaskUser
 from snakemake.azure.batch.pool_making import PoolMaker
-from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
+from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN, Resources
 from snakemake.azure.batch.stores import Access, LogStore, SourceStore, Token
 from snakemake.azure.batch.tasks import Task, environment_settings
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = timedelta(seconds=15)
 """How often a pool and its nodes are looked at while its tasks are open."""
-
-ASK_AGAIN_EVERY = timedelta(minutes=1)
-"""How often a pool is asked for nodes that a shortage has kept back."""
 
 LOOK_OFTEN_FOR = timedelta(seconds=30)
 
@@ -55,7 +53,6 @@ class PoolQueue:
     open_slots: dict[str, int] = field(default_factory=dict)
     taken_over: bool = False
     """Whether another run has made it: no task is added."""
-    asked_again: datetime | None = None
     looked: datetime | None = None
     idle_since: datetime | None = None
     seen: str = ""
@@ -75,7 +72,7 @@ class BatchRun:
     how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now. user and
     run_options: whom all tasks run as, and further options of their containers; tags: names and values
     that pools and Batch jobs get; autoscale: by what the service sizes the pools, if it does;
-    keep: for how long pools stay after the run, for another one.
+    keep: for how long pools stay after the run, for another one. spot_patience, movable, has_nodes: see `Fallback`.
     """
 
     def __init__(
@@ -104,6 +101,9 @@ class BatchRun:
         tags: Sequence[tuple[str, str]] = (),
         autoscale: AutoScale | None = None,
         keep: timedelta | None = None,
+        spot_patience: timedelta = timedelta(minutes=10),
+        movable: Movable = nobody_moves,
+        has_nodes: Callable[[str], None] = lambda key: None,
     ):
         self.id = id
         self.batch = batch
@@ -123,6 +123,7 @@ class BatchRun:
         self.wake = wake
         self.record = record
         self.logs = logs
+        self.fallback = Fallback(batch, self.leases, warn, wake, patience, spot_patience, movable, has_nodes)
         self.queues: dict[str, PoolQueue] = {}
         self.resources = Resources(requests, warn, note_left)
         self.pools = PoolMaker(
@@ -180,7 +181,7 @@ class BatchRun:
 
     def _open_access(self) -> None:
         """First of all, so that it is last to go, and makes the container that the sources go to."""
-        if self.access and not self.resources.of_kind(POLICY):
+        if self.access and self.id not in self.made(POLICY):
             self._making(POLICY, self.id, self.access.revoke)
             self.access.environment()
 
@@ -323,6 +324,8 @@ class BatchRun:
             added = {task.id: task.slots for task in tasks if task.id not in refused}
             queue.open_slots.update(added)
             queue.monitor.watch(added)
+            for task in tasks:
+                self.fallback.allow(task.id, task.spot_tries, retried=task.retries != 0)
             self._grow(queue)
             return rejected
 
@@ -338,15 +341,17 @@ class BatchRun:
         together = [q for q in self.queues.values() if q.pool_id == queue.pool_id] or [queue]
         bad = set().union(*(q.broken | q.health.bad.keys() for q in together))
         wanted = queue.plan.nodes_for(sum(sum(q.open_slots.values()) for q in together), bad=len(bad))
-        if wanted > size.dedicated:
-            self.set_size(queue.pool_id, wanted, size.spot)
+        if wanted > size.dedicated + size.spot:
+            more = wanted - size.dedicated - size.spot
+            spot = queue.plan.buys_spot
+            self.set_size(queue.pool_id, size.dedicated + (not spot) * more, size.spot + spot * more)
 
     def poll(self) -> list[Verdict]:
         """New verdicts of all queues.
 
         Raises
         ------
-        PoolError: a pool with open tasks will not run them.
+        PoolError: a pool with open tasks will not run them, as all its nodes are bad.
         BatchError: the service could not be asked.
         """
         verdicts: list[Verdict] = []
@@ -361,34 +366,27 @@ class BatchRun:
                         self.logs.expect(verdict.task_id)
                 verdicts += new
                 if queue.open_slots and not new:
-                    self._look_at_pool(queue)
+                    verdicts += self._look_at_pool(queue)
                 if queue.taken_over and new and not queue.open_slots:
                     self._retire(queue)
         return verdicts
 
-    def _look_at_pool(self, queue: PoolQueue) -> None:
+    def _look_at_pool(self, queue: PoolQueue) -> list[Verdict]:
+        """Verdicts on tasks that its pool will not run."""
         now = self.now()
         if queue.looked is not None and now - queue.looked < self._pause(queue):
-            return
+            return []
         queue.looked = now
         view = PoolView.of(self.batch.get_pool(queue.pool_id), self.batch.list_nodes(queue.pool_id))
         queue.idle_since = None if view.usable else queue.idle_since or now
         self._say_how_it_goes(queue, view.summary(), now)
         waited = now - queue.idle_since if queue.idle_since else timedelta(0)
-        if problem := assess(view, waited, self.patience) or self._all_bad(queue, view):
-            raise PoolError(problem)
         self._name_broken(queue, view)
-        recent = queue.asked_again and now - queue.asked_again < ASK_AGAIN_EVERY
-        size = self.leases.size(queue.pool_id)
-        if queue.plan and size and wants_retry(view) and not recent:
-            queue.asked_again = now
-            self.leases.set_size(queue.pool_id, size, again=True)
-            self.wake()
-            self.warn(
-                f"Azure Batch: pool {queue.pool_id} got {view.current} of {view.target} nodes "
-                f"({view.resize_errors[0][0]}); asking again."
-            )
+        verdicts = self.fallback.look(queue, view, waited, now)
+        if queue.open_slots and (problem := self._all_bad(queue, view)):
+            raise PoolError(problem)
         self._grow(queue)
+        return verdicts
 
     def _name_broken(self, queue: PoolQueue, view: PoolView) -> None:
         """Says once of each node that is not set up, while others are, why; it takes no tasks by itself."""

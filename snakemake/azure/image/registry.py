@@ -126,7 +126,7 @@ def check_pull(image: ImageReference, login: RegistryLogin | None = None, timeou
                 response = _manifest(session, url, headers, timeout)
             pull = replace(_judge(image, response), user=login.username if login else "")
             if pull.verdict is Verdict.FOUND:
-                labels, history, architectures = _written(session, url, headers, timeout)
+                labels, history, architectures = _contents(session, url, headers, timeout)
                 return replace(pull, labels=labels, history=history, architectures=architectures)
             return pull
     except (requests.RequestException, ValueError) as e:
@@ -144,12 +144,11 @@ def _manifest(
     return response
 
 
-def _written(
+def _contents(
     session: "requests.Session", url: str, headers: dict[str, str], timeout: float
 ) -> tuple[dict[str, str] | None, list[dict[str, Any]], frozenset[str] | None]:
-    """Labels and history in the image's configuration, of linux/amd64 where there are several, and its architectures;
-    None, and none, if they can't be read.
-    """
+    """Labels, history and architectures of the image: the first two of the variant for amd64 where there are several.
+    None, and no history, for what can't be read."""
     import requests
 
     def fetch(address: str) -> Any:

@@ -7,7 +7,7 @@ from azure.batch.models import BatchSupportedImage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakemake.azure.batch.os_images import Needs, NoOsImage, OsImages, choose_os_image, is_arm, parse_images
+from snakemake.azure.batch.os_images import Needs, NoOsImage, OsImages, choose_os_image, parse_images
 from snakemake.azure.batch.vm_sizes import vm_size
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -170,7 +170,7 @@ def test_the_generation_is_what_the_capability_says_whatever_the_name():
 )
 def test_sizes_with_p_get_images_for_arm_and_the_others_never(size, arm):
     vm = vm_size(size)
-    assert is_arm(vm) == arm
+    assert vm.arm == arm
     for_vm = OsImages((*LISTED, ARM), NOW, None).for_vm
     if size != "Standard_NP10s":
         assert for_vm(vm).arm == arm
