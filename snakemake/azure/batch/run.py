@@ -181,7 +181,7 @@ class BatchRun:
 
     def _open_access(self) -> None:
         """First of all, so that it is last to go, and makes the container that the sources go to."""
-        if self.access and not self.resources.of_kind(POLICY):
+        if self.access and self.id not in self.made(POLICY):
             self._making(POLICY, self.id, self.access.revoke)
             self.access.environment()
 
