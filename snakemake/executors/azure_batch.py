@@ -50,6 +50,7 @@ from snakemake.azure.signals import unfinished, uninterrupted
 from snakemake.azure.sources import BlobSources, delete_blob
 from snakemake.executors.azure_batch_access import node_access
 from snakemake.executors.azure_batch_checks import check
+from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_outcomes import (
     Ended,
     Failure,
@@ -127,6 +128,7 @@ class AzBatchExecutor(RemoteExecutor):
                 checked.output_cache,
                 lambda: self.run.further_environment(),
                 checked.image,
+                JobImages.of_run(self.workflow, checked.settings),
             )
             self.leases = PoolLeases(timedelta(minutes=checked.settings.lease))
             lock = RunLock(checked.blob_account, checked.source_prefix, self.logger.info)

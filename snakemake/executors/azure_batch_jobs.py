@@ -12,6 +12,7 @@ from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import Placement
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize, vm_size
 from snakemake.azure.settings import ExecutorSettings, SettingsError, resolve
+from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_inputs import check_inputs
 from snakemake.executors.azure_batch_tasks import demand
 from snakemake.io import is_flagged
@@ -35,6 +36,7 @@ def check_dag(workflow: Any, given: ExecutorSettings | None, warn: Callable[[str
     check_inputs(workflow.dag, every)
     if settings.pool_id is None:
         _check_demands(Placement(settings, OsImages((), _NEVER, None)), _samples(workflow, jobs))
+    _check_images(JobImages.of_run(workflow, settings), workflow, jobs, warn)
     _tell_of_local_files(filter(_has_local_file, elsewhere), warn)
     _tell_of_rules(jobs, warn)
 
@@ -107,6 +109,29 @@ def _check_demands(placement: Placement, samples: Iterable[tuple[str, Any]]) -> 
             raise SettingsError(f"{name}: {e}") from None
 
 
+def _check_images(images: JobImages, workflow: Any, jobs: list[Any], warn: Callable[[str], None]) -> None:
+    """Images of rules are looked up, and those that tasks cannot run in are told."""
+    contained = [job for job in jobs if job.rule.container_img]
+    images.look_up_all(contained)
+    unused: dict[str, str] = {}
+    for job in contained:
+        group = workflow.dag.get_job_group(job)
+        try:
+            chosen = images.of(group or job)
+        except SettingsError as e:
+            raise SettingsError(
+                f"{f'Group {group.groupid}' if group else f'Rule {job.rule.name}'}: {e}"
+            ) from None
+        if chosen is None and (why := images.unused(job)):
+            unused.setdefault(job.rule.name, why)
+    if unused and not images.nested:
+        names = sorted(unused)
+        warn(
+            f"The container images of {_rules(names)} are not used ({unused[names[0]]}): all of their tasks run in the "
+            "image of --container-image, which has to hold the software of these rules."
+        )
+
+
 def _tell_of_local_files(jobs: Iterable[Any], warn: Callable[[str], None]) -> None:
     if names := sorted({job.rule.name for job in jobs}):
         warn(
@@ -124,14 +149,6 @@ def _tell_of_rules(jobs: list[Any], warn: Callable[[str], None]) -> None:
             f"The shadow folders of {_rules(full)} hold what lies in a task's working directory, which are the "
             'workflow\'s sources: other files are in storage. Use shadow: "minimal", and list what the rule needs '
             "as its input."
-        )
-    contained = sorted(
-        name for name, rule in rules.items() if rule.container_img and not rule.is_containerized
-    )
-    if contained:
-        warn(
-            f"The container images of {_rules(contained)} are not used: all tasks run in the image of "
-            "--container-image, which has to hold the software of these rules."
         )
     for name in sorted(rules):
         if path := _literal(next(job for job in jobs if job.rule.name == name)):

@@ -22,7 +22,7 @@ class Task:
     """One Batch task: its id (at most 64 characters), what it does, and what it needs of a node.
 
     retries: how often Batch runs it again after a non-zero exit code; -1 means without end. The Batch job's own
-    number does not apply to tasks that have constraints, as these have.
+    number does not apply to tasks that have constraints, as these have. image: one of its own, in place of the run's.
     """
 
     id: str
@@ -32,12 +32,13 @@ class Task:
     runtime: timedelta | None = None
     retries: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
+    image: str | None = None
 
     def command_line(self) -> str:
         return f"python -m {NODE_MODULE} {self.order.encode()}"
 
     def options(self, image: str) -> "BatchTaskCreateOptions":
-        """The request body for this task, in a container of `image`.
+        """The request body for this task, in a container of `image`, where it has none of its own.
 
         `--rm`, because stopped containers otherwise fill the node's disk (github.com/Azure/Batch/issues/189).
         """
@@ -51,7 +52,9 @@ class Task:
             id=self.id,
             display_name=self.display_name,
             command_line=self.command_line(),
-            container_settings=BatchTaskContainerSettings(image_name=image, container_run_options="--rm"),
+            container_settings=BatchTaskContainerSettings(
+                image_name=self.image or image, container_run_options="--rm"
+            ),
             environment_settings=environment_settings(self.environment) or None,
             required_slots=self.slots,
             constraints=BatchTaskConstraints(
