@@ -79,6 +79,9 @@ common_settings = CommonSettings(
 LOGS = Path(".snakemake") / "azure_batch_logs"
 """Where the logs of failed tasks are kept, below the working directory."""
 
+USAGE = Path(".snakemake") / "azure_batch"
+"""Where runs keep what their tasks have used, RUN.usage.jsonl, as `snakemake.azure.node.usage` measures it."""
+
 POLLING_ENDS = 2.0
 """Seconds that a run that is to stop waits for its polling thread."""
 
@@ -110,6 +113,7 @@ class AzBatchExecutor(RemoteExecutor):
         self._is_over = False
         # The working directory may be another one when a signal comes.
         self._left = orphans.HOME.absolute()
+        self._usage = USAGE.absolute()
         super().__init__(*args, **kwargs)
 
     def __post_init__(self) -> None:
@@ -281,8 +285,14 @@ class AzBatchExecutor(RemoteExecutor):
             wake=self.renewals.wake,
             record=f"{checked.blob_account.url}/{self.record.lock.name}",
             note_left=partial(orphans.note, checked.run_id, self._endpoints(), home=self._left),
-            logs=StoredLogs(checked.blob_account, folder(self.sources.name)),
+            logs=StoredLogs(checked.blob_account, folder(self.sources.name), keep=self._keep_usage),
         )
+
+    def _keep_usage(self, lines: bytes) -> None:
+        with suppress(OSError):
+            self._usage.mkdir(parents=True, exist_ok=True)
+            with (self._usage / f"{self.checked.run_id}.usage.jsonl").open("ab") as file:
+                file.write(lines)
 
     def _endpoints(self) -> orphans.Account:
         return orphans.Account(self.checked.batch.account.endpoint, self.checked.blob_account.url)
@@ -294,7 +304,7 @@ class AzBatchExecutor(RemoteExecutor):
             POOL: batch.delete_pool,
             JOB: batch.delete_job,
             SOURCES: lambda name: delete_blob(account, name.removeprefix("az://")),
-            "logs of failed tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),
+            "logs of tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),
             TOKEN: lambda name: delete_blob(account, name.removeprefix("az://")),
             POLICY: lambda run: revoke(account, self.checked.source_prefix.partition("/")[0], run),
         }
