@@ -84,7 +84,7 @@ ROOMS = {
     "snakemake": (
         "scheduling", "executors/azure_batch", "executors",
         # the user's side, and what it packs
-        "azure/cli", "azure/migration", "azure/sweep", "azure/preflight", "azure/sources", "azure/run_record",
+        "azure/cli", "azure/migration", "azure/check", "azure/sweep", "azure/preflight", "azure/sources", "azure/run_record",
         "azure/fetched_sources", "azure/last_run",
         "azure/batch", "azure/image", "azure/node", "azure/blob",
         # what every room may need

@@ -30,6 +30,7 @@ executor; those that matter most here:
 | `--seconds-between-status-checks N` | the longest pause between two polls; they come closer while jobs come and go |
 | `--az-batch-upload` | instead of a run: store the inputs that lie here and not there ([storage.md](storage.md#bringing-files-there-and-back)) |
 | `--az-batch-download [TARGET ...]` | instead of a run: fetch the results |
+| `--az-batch-check [node]` | instead of a run: try what a run will need, with `node` one job from start to end as well ([azure.md](azure.md#try-it-first)) |
 | `--use-conda` | with an image whose base has conda; an environment is made once for each node, and kept in storage |
 """
 

@@ -57,6 +57,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "never touched. Needs no workflow; with --default-storage-prefix also finds what has no pool any more.",
     )
     group.add_argument(
+        "--az-batch-check",
+        nargs="?",
+        const="service",
+        choices=["service", "node"],
+        help="Instead of a run: try with the other options what can be tried without a node (logins, quotas, images, "
+        "storage, the SAS of tasks, whether Batch takes the pool, a job and a task), and show each step with its time. "
+        "With 'node', also one node and one small job from start to end. Needs no workflow; what it makes is deleted.",
+    )
+    group.add_argument(
         "--default-remote-provider",
         metavar="AzBlob",
         choices=["AzBlob"],
@@ -113,10 +122,17 @@ def apply_arguments(args: argparse.Namespace) -> None:
         args.targets = {*(args.targets or ()), *args.az_batch_download}
     if args.az_batch_sweep:
         sys.exit(_sweep(args))
+    if args.az_batch_check:
+        from snakemake.azure.check.node import substitute
+
+        args.az_batch = True
+        substitute(args)
     if args.az_batch or _given(getattr(args, "az_batch_config", None)):
         _choose_executor(args)
     if args.executor == EXECUTOR:
         _prepare_az_batch(args)
+    if args.az_batch_check:
+        sys.exit(_check(args))
 
 
 def hide_secrets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -241,6 +257,8 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
 
     from snakemake.azure import fetched_sources, parsing, preflight, retry, settings, signals
     from snakemake.azure.batch.account import BatchAccount
+    from snakemake.azure.blob.here import Here
+    from snakemake.azure.blob.storage import StorageProvider
     from snakemake.exceptions import WorkflowError
 
     migration.check_sdk()
@@ -264,16 +282,33 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
             "The place for the workflow's files is missing: give --default-storage-prefix az://CONTAINER/PREFIX."
         )
     prefix = preflight.blob_prefix(args.default_storage_prefix)
+    StorageProvider.here = Here(f"az://{prefix}")
     image = preflight.container_image(resolved, args.container_image)
     if emulator:
         _point_at_azurite()
     blobs = _blob_account(args)
-    preflight.check_blob_access(blobs, prefix)
+    if not args.az_batch_check:
+        preflight.check_blob_access(blobs, prefix)
     # What a run that died left half done is found by its record, or else by Snakemake's own, and is run again.
     args.rerun_incomplete = True
     last_run.place = last_run.Place(BatchAccount.resolve(resolved), blobs, prefix, image)
     parsing.watch()
     fetched_sources.watch()
+
+
+def _check(args: argparse.Namespace) -> int:
+    """Tries what a run needs; the exit code."""
+    from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+
+    from snakemake.azure import settings
+    from snakemake.azure.check.command import check
+    from snakemake.azure.check.service import Given
+
+    resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
+    place = last_run.place
+    assert place is not None, "the options have been prepared"
+    given = Given(resolved, place.batch, place.blobs, place.prefix, place.image)
+    return check(given, args.az_batch_check, print)
 
 
 def _sweep(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ Each function raises a `WorkflowError` of one sentence that names the option or 
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,12 @@ from snakemake.azure.batch.placement import ExistingPool
 from snakemake.azure.batch.pools import PoolError
 from snakemake.azure.blob.names import container_name_fault, query_fault
 from snakemake.azure.blob.node_access import Use
+from snakemake.azure.image.contents import Contents, Need, lacking
 from snakemake.azure.image.labels import fault
 from snakemake.azure.image.reference import parse_image_reference
 from snakemake.azure.image.registry import check_pull
 from snakemake.azure.settings import DEFAULT_VM_SIZE, ExecutorSettings, SettingsError, endpoint, is_emulator
-from snakemake.azure.sources import LARGE_ARCHIVE, SourceArchive, pack
+from snakemake.azure.sources import LARGE_ARCHIVE, SourceArchive, Survey, pack, survey
 from snakemake.azure.wire import is_loopback, lower
 
 if TYPE_CHECKING:
@@ -120,9 +121,16 @@ def container_image(settings: ExecutorSettings, given: str | None) -> str:
     )
 
 
-def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -> str:
-    """Asks the image's registry whether it has the image, and what the image says it has in it; returns its name with
-    the digest that the tag stands for now, so that nodes that come later pull the same one.
+def check_image(
+    settings: ExecutorSettings,
+    image: str,
+    account_endpoint: str,
+    needs: Callable[[], Iterable[Need]] = tuple,
+    warn: Callable[[str], None] = lambda sentence: None,
+) -> str:
+    """Asks the image's registry whether it has the image, and what the image says it has in it, which is compared with
+    what the workflow `needs`; returns its name with the digest that the tag stands for now, so that nodes that come
+    later pull the same one.
 
     Not for a pool that exists, which may have a login of its own and the image already, nor for an emulator on this
     machine, whose engine may have the image without any registry; there, and where the registry gives no answer here,
@@ -137,6 +145,12 @@ def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -
         raise SettingsError(pull.problem)
     if pull.labels is not None and (problem := fault(image, pull.labels, __version__)):
         raise SettingsError(problem)
+    if pull.labels is not None:
+        lacks, may_lack = lacking(image, Contents.of(pull.labels, pull.history), needs())
+        if lacks:
+            raise SettingsError(lacks)
+        if may_lack:
+            warn(may_lack)
     return pull.pinned or image
 
 
@@ -223,27 +237,40 @@ def blob_prefix(prefix: str | None) -> str:
     return bare
 
 
+def survey_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], None]) -> Survey:
+    """What would be sent to the nodes, without the sending. Raises SourcesError."""
+    found = survey(files, workdir)
+    _tell_of_sources(found.missing, found.large, warn)
+    return found
+
+
 def pack_sources(
     files: Iterable[str], workdir: Path, warn: Callable[[str], None], more: Mapping[str, bytes] | None = None
 ) -> SourceArchive:
     archive = pack(files, workdir, more)
-    if archive.missing:
-        others = f" and {len(archive.missing) - 3} more" if len(archive.missing) > 3 else ""
-        warn(
-            "Files that the workflow or its git repository names are not there, and are not sent to the nodes: "
-            f"{', '.join(archive.missing[:3])}{others}."
-        )
-    for name, size in archive.large:
-        warn(
-            f"The file {name} is among the workflow's sources and has {size / 1e6:.0f} MB: it is sent to every node. "
-            "Data belongs into input files; keep it out of the git repository."
-        )
+    _tell_of_sources(archive.missing, archive.large, warn)
     if len(archive.data) > LARGE_ARCHIVE:
         warn(
             f"The workflow's sources are {len(archive.data) / 1e6:.0f} MB packed; large files in the workflow's "
             "directory or its git repository are sent to every node. Data belongs into input files."
         )
     return archive
+
+
+def _tell_of_sources(
+    missing: Sequence[str], large: Iterable[tuple[str, int]], warn: Callable[[str], None]
+) -> None:
+    if missing:
+        others = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        warn(
+            "Files that the workflow or its git repository names are not there, and are not sent to the nodes: "
+            f"{', '.join(missing[:3])}{others}."
+        )
+    for name, size in large:
+        warn(
+            f"The file {name} is among the workflow's sources and has {size / 1e6:.0f} MB: it is sent to every node. "
+            "Data belongs into input files; keep it out of the git repository."
+        )
 
 
 def os_images(batch: Batch, settings: ExecutorSettings, now: datetime) -> OsImages:
@@ -285,7 +312,8 @@ def existing_pool(batch: Batch, settings: ExecutorSettings) -> ExistingPool | No
 
 
 def check_blob_access(account: "BlobAccount", prefix: str) -> None:
-    """One listing of the prefix: are the storage account, the credential and the container as they should be?
+    """One listing of the prefix: are the storage account, the credential and the container as they should be? And may a
+    login, or a SAS that does not say it itself, write there?
 
     A container that is not there yet is fine: the first upload makes it.
     """
@@ -304,6 +332,33 @@ def check_blob_access(account: "BlobAccount", prefix: str) -> None:
             next(pages.by_page(), None)
         except ResourceNotFoundError as e:
             if error_code(e) != "ContainerNotFound":
+                raise
+        if account.key is None:
+            blob = f"{path}/{_NEVER_THERE}" if path else _NEVER_THERE
+            _may_write(service.get_blob_client(container, blob))
+
+
+_NEVER_THERE = ".snakemake-azbatch/never-there"
+
+
+def _may_write(blob: Any) -> None:
+    """Asks to replace and to delete a version of a blob that cannot be there: a service looks at permissions before it
+    looks at conditions, so that nothing changes, and a login that may only read is refused with 403.
+
+    Raises azure.core's HttpResponseError.
+    """
+    from azure.core import MatchConditions
+    from azure.core.exceptions import HttpResponseError
+
+    version: dict[str, Any] = {"etag": "never-there", "match_condition": MatchConditions.IfNotModified}
+    for change in (
+        lambda: blob.upload_blob(b"", length=0, overwrite=True, **version),
+        lambda: blob.delete_blob(**version),
+    ):
+        try:
+            change()
+        except HttpResponseError as e:
+            if e.status_code == 403:
                 raise
 
 

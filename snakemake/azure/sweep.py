@@ -8,11 +8,13 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.batch.client import Batch
+from snakemake.azure.blob import policies
 from snakemake.azure.blob.errors import explained
 from snakemake.azure.blob.record import FOLDER, Record, RunLock, RunLocked
 from snakemake.azure.blob.service import connect
@@ -39,6 +41,8 @@ class Leftover:
     pools: list[str] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
     blobs: list[str] = field(default_factory=list)
+    policies: list[str] = field(default_factory=list)
+    """Containers with a stored access policy of the run."""
     nodes: int = 0
     node_hours: float = 0.0
     vm_sizes: set[str] = field(default_factory=set)
@@ -55,7 +59,13 @@ class Leftover:
             if self.nodes
             else ""
         )
-        what = [("pool", self.pools), ("Batch job", self.jobs), ("blob", self.blobs)]
+        stored = [f"of az://{container}" for container in self.policies]
+        what = [
+            ("pool", self.pools),
+            ("Batch job", self.jobs),
+            ("blob", self.blobs),
+            ("stored access policy", stored),
+        ]
         return [
             f"{self.run} ({_STATES.get(self.state, self.state)}{age}{cost})",
             *(f"    {kind} {name}" for kind, names in what for name in sorted(names)),
@@ -140,6 +150,7 @@ class Sweep:
             left.prefix = left.prefix or prefix
             left.blobs.append(f"az://{prefix.partition('/')[0]}/{blob.name}")
             left.since = min(filter(None, (left.since, blob.last_modified)))
+        self._look_at_policies(prefix)
         for left in self._found.values():
             if left.prefix != prefix:
                 continue
@@ -150,6 +161,17 @@ class Sweep:
                 left.state = "live"
             elif left.run in runs and record and record.detached and leased:
                 left.state = "detached"
+
+    def _look_at_policies(self, prefix: str) -> None:
+        """Those that runs have stored in the prefix's container. One that has nothing else may be of a run with another
+        prefix, and is known to be over when its time is."""
+        container = prefix.partition("/")[0]
+        with connect(self._blobs) as service, explained(self._blobs, f"az://{container}"):
+            found = policies.of_runs(service.get_container_client(container), self._batch.clock.now())
+        for run, ended in found.items():
+            left = self._found.setdefault(run, Leftover(run, state="over" if ended else "unknown"))
+            if container not in left.policies:
+                left.policies.append(container)
 
     def _run_blobs(self, prefix: str) -> list[tuple[str, Any]]:
         from azure.core.exceptions import ResourceNotFoundError
@@ -172,6 +194,10 @@ class Sweep:
             if left.is_over:
                 by_prefix.setdefault(left.prefix, []).append(left)
         for prefix, runs in by_prefix.items():
+            if not prefix:
+                # Nothing that a run could begin on.
+                failed += sum(self._delete(left) for left in runs)
+                continue
             lock = RunLock(self._blobs, prefix, self._say)
             try:
                 lock.acquire(Record(Process.current(), self._batch.account.endpoint))
@@ -189,6 +215,10 @@ class Sweep:
             *(("blob", name, self._delete_blob) for name in left.blobs),
             *(("Batch job", name, self._batch.delete_job) for name in left.jobs),
             *(("pool", name, self._batch.delete_pool) for name in left.pools),
+            *(
+                ("stored access policy", name, partial(self._delete_policy, left.run))
+                for name in left.policies
+            ),
         ]
         for kind, name, delete in steps:
             try:
@@ -198,6 +228,13 @@ class Sweep:
                 failed += 1
                 self._say(f"The {kind} {name} could not be deleted: {error}")
         return failed
+
+    def _delete_policy(self, run: str, container: str) -> None:
+        with connect(self._blobs) as service, explained(self._blobs, f"az://{container}"):
+            try:
+                policies.delete(service.get_container_client(container), run)
+            except policies.NoRoom as error:
+                raise WorkflowError(f"{error}.") from None
 
     def _delete_blob(self, name: str) -> None:
         from azure.core.exceptions import ResourceNotFoundError

@@ -82,6 +82,10 @@ LOGS = Path(".snakemake") / "azure_batch_logs"
 USAGE = Path(".snakemake") / "azure_batch"
 """Where runs keep what their tasks have used, RUN.usage.jsonl, as `snakemake.azure.node.usage` measures it."""
 
+POLLED_TOGETHER = 500
+"""Open tasks, for each so many of which a second passes between two polls, up to two seconds: what has ended by then is
+processed together, which costs far less."""
+
 POLLING_ENDS = 2.0
 """Seconds that a run that is to stop waits for its polling thread."""
 
@@ -372,7 +376,8 @@ class AzBatchExecutor(RemoteExecutor):
     async def sleep(self) -> None:
         """Short pauses while jobs come and go, longer ones while nothing happens; a shutdown ends them."""
         longest = float(self.next_seconds_between_status_checks)
-        self._poll_pause = min(longest, max(0.5, self._poll_pause * 1.4))
+        shortest = min(2.0, max(0.5, self._run.open_tasks / POLLED_TOGETHER)) if self._run else 0.5
+        self._poll_pause = min(longest, max(shortest, self._poll_pause * 1.4))
         await asyncio.to_thread(self._wake.wait, min(longest, self._poll_pause))
 
     # -- the end ---------------------------------------------------------------------------------------------

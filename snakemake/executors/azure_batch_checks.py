@@ -2,19 +2,22 @@
 
 import os
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakemake.azure import fetched_sources, parsing, preflight, retry
+from snakemake.azure import preflight, retry
 from snakemake.azure.batch import ids
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch
 from snakemake.azure.batch.placement import Placement
 from snakemake.azure.settings import ExecutorSettings, resolve
 from snakemake.azure.sources import SourceArchive
+from snakemake.executors.azure_batch_images import JobImages
+from snakemake.executors.azure_batch_needs import needs
+from snakemake.executors.azure_batch_sources import pack_sources
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.account import BlobAccount
@@ -57,15 +60,23 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     blob_account, source_prefix = preflight.blob_storage(
         workflow.storage_registry.default_storage_provider, workflow.storage_settings.default_storage_prefix
     )
+    images = JobImages.of_run(workflow, settings)
     output_cache = preflight.output_cache(workflow.workflow_settings.cache, os.environ)
-    sources = _pack_sources(workflow, logger)
+    sources = pack_sources(workflow, logger.warning)
     now = datetime.now(UTC)
     os_images = preflight.os_images(batch, settings, now)
     placement = Placement(settings, os_images)
     os_images.for_vm(placement.default_size)
     placement.existing = preflight.existing_pool(batch, settings)
     preflight.check_blob_access(blob_account, source_prefix)
-    if (pinned := preflight.check_image(settings, image, account.endpoint)) != image:
+    pinned = preflight.check_image(
+        settings,
+        image,
+        account.endpoint,
+        lambda: needs(workflow, images.without_own(workflow.dag, workflow.dag.needrun_jobs())),
+        logger.warning,
+    )
+    if pinned != image:
         logger.info(f"Azure Batch: all tasks run in {pinned}, which is what {image} stands for now.")
     tagged = preflight.tagged_storage(workflow.storage_registry._storages)
     for storage_account in [blob_account, *(provider.store.account for provider in tagged.values())]:
@@ -83,60 +94,3 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
         placement=placement,
         run_id=ids.run_id(Path.cwd().name, now, random.SystemRandom()),
     )
-
-
-def _pack_sources(workflow: Any, logger: Any) -> SourceArchive:
-    """The workflow's sources, with the files that it has opened and the modules that it has imported, in a repository
-    or not. What it looked at and tasks will not have is named."""
-    looks, workdir = parsing.stop(), Path.cwd()
-    local_copies = workflow.storage_settings.local_storage_prefix
-    snakefiles = [str(file.get_path_or_uri(secret_free=True)) for file in workflow.included]
-    seen = [*looks.opened, *parsing.imported_modules(), *parsing.modules_beside(snakefiles)]
-    files = parsing.files_below(seen, workdir, [local_copies])
-    files += _beside_environments(workflow.dag.jobs, workdir)
-    fetched_sources.fetch_the_rest(workflow, _uses_conda(workflow))
-    fetched = fetched_sources.fetched()
-    # Of a wrapper elsewhere, the definition of its environment is fetched where it is needed.
-    wrappers = _environments(job for job in workflow.dag.jobs if job.is_wrapper)
-    elsewhere = {name for path in wrappers if (name := os.path.relpath(path)).startswith("..")}
-    every = [*(set(workflow.dag.get_sources()) - elsewhere), *files]
-    archive = preflight.pack_sources(every, workdir, logger.warning, fetched.members())
-    for kind, names in (
-        ("opened the file", parsing.files_elsewhere(looks.opened - fetched.local, workdir)),
-        ("listed the folder", parsing.folders_not_sent(looks.listed, workdir, archive.names)),
-    ):
-        for name in names[:3]:
-            logger.warning(
-                f"While it was read, the workflow {kind} {name}, which tasks do not have: a task that finds something "
-                "else there than snakemake has found here may fail, or make something else. Keep such files among "
-                "the workflow's sources, or in storage (glob_wildcards(storage(...)))."
-            )
-    return archive
-
-
-def _uses_conda(workflow: Any) -> bool:
-    return any(str(method) == "conda" for method in workflow.deployment_settings.deployment_method)
-
-
-def _beside_environments(jobs: Iterable[Any], workdir: Path) -> list[str]:
-    """Pinned packages and scripts of the conda environments that jobs name by their files: they go by these files'
-    names, and Snakemake does not count them among the sources.
-
-    https://snakemake.readthedocs.io/en/stable/snakefiles/deployment.html#freezing-environments-to-exactly-pinned-packages
-    """
-    found = []
-    for path in _environments(jobs):
-        definition = workdir / path
-        stem = definition.stem
-        found += [
-            *definition.parent.glob(f"{stem}.*.pin.txt"),
-            *definition.parent.glob(f"{stem}.post-deploy.sh"),
-        ]
-    return parsing.files_below(map(os.fspath, found), workdir)
-
-
-def _environments(jobs: Iterable[Any]) -> set[str]:
-    """The paths of the files that define conda environments of `jobs`."""
-    specs = {job.conda_env_spec for job in jobs if job.conda_env_spec is not None}
-    paths = {getattr(spec.file, "path", None) for spec in specs if spec.is_file and hasattr(spec, "file")}
-    return {path for path in paths if path}

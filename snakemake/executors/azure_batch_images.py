@@ -114,6 +114,14 @@ class JobImages:
             )
         return chosen.pop()
 
+    def without_own(self, dag: Any, jobs: Iterable[Any]) -> list[Any]:
+        """The jobs of `dag` (Snakemake's) among `jobs` whose tasks run in the image of --container-image."""
+        return [
+            job
+            for job in jobs
+            if not job.rule.container_img or self.of(dag.get_job_group(job) or job) is None
+        ]
+
     def unused(self, job: Any) -> str:
         """Why the image that the job's rule names is not used, a clause; empty where it is, or there is none."""
         url = self._url(job)

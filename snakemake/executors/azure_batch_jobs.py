@@ -8,12 +8,15 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from snakemake.azure import preflight
 from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import Placement
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize, vm_size
-from snakemake.azure.settings import ExecutorSettings, SettingsError, resolve
+from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint, resolve
 from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_inputs import check_inputs
+from snakemake.executors.azure_batch_needs import needs
+from snakemake.executors.azure_batch_sources import check_sources
 from snakemake.executors.azure_batch_tasks import demand
 from snakemake.io import is_flagged
 
@@ -34,9 +37,17 @@ def check_dag(workflow: Any, given: ExecutorSettings | None, warn: Callable[[str
     jobs = [job for job in elsewhere if not _has_local_file(job)]
     _check_sizes({job.rule for job in jobs})
     check_inputs(workflow.dag, every)
+    images = JobImages.of_run(workflow, settings)
+    _check_images(images, workflow, jobs, warn)
+    if workflow.dryrun:  # a run looks at these when it packs the sources and pins the image
+        check_sources(workflow, warn)
+        image = preflight.container_image(settings, workflow.remote_execution_settings.container_image)
+        rest = images.without_own(workflow.dag, jobs)
+        preflight.check_image(
+            settings, image, endpoint(settings.account_url), lambda: needs(workflow, rest), warn
+        )
     if settings.pool_id is None:
         _check_demands(Placement(settings, OsImages((), _NEVER, None)), _samples(workflow, jobs))
-    _check_images(JobImages.of_run(workflow, settings), workflow, jobs, warn)
     _tell_of_local_files(filter(_has_local_file, elsewhere), warn)
     _tell_of_rules(jobs, warn)
 

@@ -23,6 +23,7 @@ from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.node.scratch import KEEP, PLACES
 from snakemake.azure.settings import SettingsError
 from snakemake.azure.sources import SourceArchive
+from snakemake.common.tbdstring import TBDString
 from snakemake.executors.azure_batch_images import APPTAINER, JobImages
 from snakemake.executors.azure_batch_takeover import mark
 
@@ -43,7 +44,7 @@ def demand(job: JobExecutorInterface) -> Demand:
     return Demand(
         threads=job.threads,
         mem_mib=_mem_mib(job),
-        vm_size=str(job.resources.get("az_vm_size") or ""),
+        vm_size=str(_known(job, "az_vm_size") or ""),
         slots=_positive(job, "az_slots"),
         runtime=timedelta(minutes=minutes) if minutes else None,
     )
@@ -185,9 +186,15 @@ def _inputs(job: JobExecutorInterface) -> dict[str, str]:
     }
 
 
-def _positive(job: JobExecutorInterface, resource: str) -> int | None:
-    """A resource that must be a number above zero, or None where the job does not have it."""
+def _known(job: JobExecutorInterface, resource: str) -> object:
+    """The resource's value, None where there is none, or not yet: it may be a function of input that is to be made."""
     value = job.resources.get(resource)
+    return None if isinstance(value, TBDString) else value
+
+
+def _positive(job: JobExecutorInterface, resource: str) -> int | None:
+    """A resource that must be a number above zero, or None where the job does not have it, or not yet."""
+    value = _known(job, resource)
     if value is None or not isinstance(value, int | float) or isinstance(value, bool):
         if isinstance(value, str) and value.strip():
             raise SettingsError(f"The resource {resource}={value} must be a whole number.")

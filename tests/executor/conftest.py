@@ -133,6 +133,7 @@ class Site:
             *(f"pool {p.id}" for p in client.list_pools()),
             *(f"job {j.id}" for j in client.list_jobs()),
             *(f"blob {b}" for b in self.blobs() if b.startswith(".snakemake")),
+            *(f"policy {p.id}" for p in self.container.get_container_access_policy()["signed_identifiers"]),
         ]
 
     def assert_clean(self) -> None:

@@ -33,6 +33,9 @@ EMULATOR_KEY = (
 # All that the SDK uses on what this run makes.
 METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "POST"})
 
+API_VERSION = "2025-06-01"
+"""https://learn.microsoft.com/rest/api/batchservice/batch-api-status"""
+
 UNLIMITED = 1_000_000
 """For the SDK's own counts of attempts, which are not to end them."""
 
@@ -101,6 +104,7 @@ class BatchAccount:
             self.endpoint,
             self.credential(),
             credential_scopes=[batch_scope(self.endpoint)],
+            api_version=API_VERSION,
             retry_policy=_retry_policy(service or self.service()),
             connection_timeout=10,
             read_timeout=60,

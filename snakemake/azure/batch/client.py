@@ -7,7 +7,7 @@ service's code, the option that helps, no secret.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure import retry
-from snakemake.azure.batch.account import BatchAccount
+from snakemake.azure.batch.account import API_VERSION, BatchAccount
+from snakemake.azure.batch.listed_tasks import SELECTED, SELECTED_OF_OTHERS, ListedTask
 from snakemake.azure.batch.service_clock import ServiceClock
 from snakemake.azure.wire import lower
 
@@ -29,11 +30,14 @@ if TYPE_CHECKING:
         BatchPool,
         BatchPoolCreateOptions,
         BatchSupportedImage,
-        BatchTask,
-        BatchTaskCreateOptions,
     )
 
 T = TypeVar("T")
+
+TaskBody = dict[str, Any]
+"""A task to be added, as it goes over the wire."""
+
+JSON = {"Accept": "application/json", "Content-Type": "application/json; odata=minimalmetadata"}
 
 Scaled = Literal["done", "too early", "gone"]
 """What became of a request to scale a pool; "gone": there is no such pool any more."""
@@ -320,12 +324,10 @@ class Batch:
                 raise
         return True
 
-    def add_tasks(self, job_id: str, tasks: Sequence["BatchTaskCreateOptions"]) -> list[Rejected]:
+    def add_tasks(self, job_id: str, tasks: Sequence[TaskBody]) -> list[Rejected]:
         """Adds the tasks, up to 100 in one request, and fewer where the request is too large. Returns those that the
-        service refused.
-
-        The SDK's `create_tasks` reverses the order and overlooks errors whose case differs, hence the raw
-        operation. Server errors of single tasks are waited out; a task that a repeated request finds to exist is ours.
+        service refused. Server errors of single tasks are waited out; a task that a repeated request finds to exist is
+        ours.
         """
         rejected: list[Rejected] = []
         for i in range(0, len(tasks), TASKS_PER_REQUEST):
@@ -335,24 +337,18 @@ class Batch:
                 rejected += refused
                 if again and not attempts.again(retry.Trouble("ServerError")):
                     rejected += [
-                        Rejected(task.id, "ServerError", "the service failed to add it") for task in again
+                        Rejected(task["id"], "ServerError", "the service failed to add it") for task in again
                     ]
                     break
                 some = again
         return rejected
 
-    def _add(
-        self, job_id: str, tasks: list["BatchTaskCreateOptions"]
-    ) -> tuple[list[Rejected], list["BatchTaskCreateOptions"]]:
+    def _add(self, job_id: str, tasks: list[TaskBody]) -> tuple[list[Rejected], list[TaskBody]]:
         """The tasks that were refused, and those that failed by the service's fault."""
-        from azure.batch.models import BatchTaskGroup
-
-        def create() -> Any:
-            with self._explained(f"add {len(tasks)} tasks to the Batch job {job_id}"):
-                return self.client.create_task_collection(job_id, BatchTaskGroup(task_values=tasks))
-
+        doing = f"add {len(tasks)} tasks to the Batch job {job_id}"
+        url = f"/jobs/{job_id}/addtaskcollection"
         try:
-            results = self._settled(job_id, create)
+            answer = self._settled(job_id, lambda: self._send(doing, "POST", url, json={"value": tasks}))
         except BatchError as e:
             if e.code == "RequestBodyTooLarge" and len(tasks) > 1:
                 half = len(tasks) // 2
@@ -360,47 +356,47 @@ class Batch:
                 return [r for refused, _ in parts for r in refused], [t for _, again in parts for t in again]
             raise
         rejected, again = [], []
-        by_id = {task.id: task for task in tasks}
-        for result in results.result_values or []:
-            status = lower(result.status)
-            code = str(result.error.code) if result.error else ""
+        by_id = {task["id"]: task for task in tasks}
+        for result in answer.get("value") or ():
+            status, error = lower(result["status"]), result.get("error") or {}
+            code = error.get("code") or ""
             if status == "success" or code == "TaskExists":
                 continue
             if status == "servererror":
-                again.append(by_id[result.task_id])
+                again.append(by_id[result["taskId"]])
             else:
-                message = result.error.message.value if result.error and result.error.message else ""
-                text = str(message or status).partition("\nRequestId:")[0]
-                rejected.append(Rejected(result.task_id, code, text))
+                text = ((error.get("message") or {}).get("value") or status).partition("\nRequestId:")[0]
+                rejected.append(Rejected(result["taskId"], code, text))
         return rejected, again
 
-    def completed_tasks(self, job_id: str, since: datetime | None) -> list["BatchTask"]:
+    def _send(self, doing: str, method: str, url: str, **content: Any) -> dict[str, Any]:
+        """The JSON of an answer, by the SDK's pipeline but without its objects: for thousands of tasks."""
+        from azure.batch.models import BatchError as ErrorBody
+        from azure.core.exceptions import HttpResponseError
+        from azure.core.rest import HttpRequest
+
+        if "api-version=" not in url:  # as that of a list's next page may have it
+            content["params"] = {"api-version": API_VERSION, **content.get("params", {})}
+        request = HttpRequest(method, url, headers=JSON, **content)
+        with self._explained(doing):
+            answer = self.client.send_request(request)
+            if answer.status_code >= 400:
+                with suppress(ValueError):
+                    raise HttpResponseError(response=answer, model=ErrorBody(answer.json()))
+                raise HttpResponseError(response=answer)
+            return answer.json()
+
+    def completed_tasks(self, job_id: str, since: datetime | None) -> list[ListedTask]:
         """Tasks that are completed, and whose state changed at or after `since` (UTC)."""
         condition = "state eq 'completed'"
         if since is not None:
             condition += f" and stateTransitionTime ge DateTime'{since.strftime('%Y-%m-%dT%H:%M:%S.%fZ')}'"
-        select = ["id", "state", "stateTransitionTime", "executionInfo", "nodeInfo"]
-        return self._list_tasks(job_id, filter=condition, select=select)
+        return self._settled(job_id, lambda: self._list_tasks(job_id, SELECTED, condition))
 
-    def all_tasks(self, job_id: str) -> list["BatchTask"]:
+    def all_tasks(self, job_id: str) -> list[ListedTask]:
         """Every task of the job, with what it was given in its environment; none if there is no such job."""
         try:
-            with self._explained(f"list the tasks of the Batch job {job_id}"):
-                return list(
-                    self.client.list_tasks(
-                        job_id,
-                        select=[
-                            "id",
-                            "state",
-                            "creationTime",
-                            "stateTransitionTime",
-                            "executionInfo",
-                            "nodeInfo",
-                            "requiredSlots",
-                            "environmentSettings",
-                        ],
-                    )
-                )
+            return self._list_tasks(job_id, SELECTED_OF_OTHERS)
         except BatchError as e:
             if e.status == 404:
                 return []
@@ -417,14 +413,18 @@ class Batch:
 
     def task_states(self, job_id: str) -> dict[str, str]:
         """Id and state of every task of the job."""
-        return {task.id: lower(task.state) for task in self._list_tasks(job_id, select=["id", "state"])}
+        tasks = self._settled(job_id, lambda: self._list_tasks(job_id, ("id", "state")))
+        return {task.id: task.state for task in tasks}
 
-    def _list_tasks(self, job_id: str, **options: Any) -> list["BatchTask"]:
-        def get() -> list["BatchTask"]:
-            with self._explained(f"list the tasks of the Batch job {job_id}"):
-                return list(self.client.list_tasks(job_id, **options))
-
-        return self._settled(job_id, get)
+    def _list_tasks(self, job_id: str, select: Sequence[str], condition: str = "") -> list[ListedTask]:
+        doing, found = f"list the tasks of the Batch job {job_id}", []
+        params = {"$select": ",".join(select)} | ({"$filter": condition} if condition else {})
+        page = self._send(doing, "GET", f"/jobs/{job_id}/tasks", params=params)
+        while True:
+            found += [ListedTask.of(task) for task in page.get("value") or ()]
+            if not (following := page.get("odata.nextLink")):
+                return found
+            page = self._send(doing, "GET", following)
 
     def task_file(self, job_id: str, task_id: str, name: str) -> bytes | None:
         """A file of a task, such as stderr.txt. None if it, or its node, is gone."""

@@ -12,12 +12,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.batch.listed_tasks import ListedTask
 from snakemake.azure.batch.monitor import Verdict, judge
 from snakemake.azure.batch.pools import PoolPlan
 from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:
-    from azure.batch.models import BatchPool, BatchTask
+    from azure.batch.models import BatchPool
 
 MARK = "SNAKEMAKE_AZBATCH_JOB"
 AT_ONCE = 16
@@ -71,19 +72,19 @@ class LeftTask:
         return self.verdict is not None and self.verdict.success
 
     @classmethod
-    def of(cls, task: "BatchTask", job_id: str, pool_id: str) -> "LeftTask | None":
+    def of(cls, task: ListedTask, job_id: str, pool_id: str) -> "LeftTask | None":
         """None for a task that is none of ours."""
-        mark = TaskMark.of({s.name: s.value or "" for s in task.environment_settings or []})
-        if mark is None or task.id is None or task.creation_time is None:
+        mark = TaskMark.of(task.environment)
+        if mark is None or task.created is None:
             return None
         return cls(
             id=task.id,
             job_id=job_id,
             pool_id=pool_id,
             mark=mark,
-            created=task.creation_time,
-            slots=task.required_slots or 1,
-            verdict=judge(task) if lower(task.state) == "completed" else None,
+            created=task.created,
+            slots=task.slots,
+            verdict=judge(task) if task.completed else None,
         )
 
 

@@ -216,6 +216,11 @@ class BatchRun:
         """Ids of all Batch jobs that have to go on."""
         return tuple(queue.job_id for queue in list(self.queues.values()))
 
+    @property
+    def open_tasks(self) -> int:
+        """How many tasks have no verdict yet."""
+        return sum(queue.monitor.open_tasks for queue in list(self.queues.values()))
+
     def queue_of(self, job_id: str) -> PoolQueue:
         """The queue of a Batch job; raises StopIteration for one that is not the run's."""
         return next(queue for queue in self.queues.values() if queue.job_id == job_id)
@@ -290,7 +295,7 @@ class BatchRun:
         """Adds the tasks to the queue; returns those that Batch did not take."""
         with self._lock:
             self._check_open()
-            rejected = self.batch.add_tasks(queue.job_id, [task.options(self.image) for task in tasks])
+            rejected = self.batch.add_tasks(queue.job_id, [task.body(self.image) for task in tasks])
             refused = {r.task_id for r in rejected}
             added = {task.id: task.slots for task in tasks if task.id not in refused}
             queue.open_slots.update(added)

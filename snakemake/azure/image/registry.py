@@ -6,7 +6,7 @@ tokens: https://distribution.github.io/distribution/spec/auth/token/.
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -45,14 +45,15 @@ class Verdict(Enum):
 @dataclass(frozen=True)
 class Pull:
     """What the registry said of an image; `detail` is for people and holds no secret, `digest` is that of the manifest
-    which the image's tag stands for now, if it said so, and `labels` are those that were written when the image was
-    built, None where they could not be read."""
+    which the image's tag stands for now, if it said so, and `labels` and `history` are those that were written when the
+    image was built, None where they could not be read."""
 
     image: ImageReference
     verdict: Verdict
     detail: str = ""
     digest: str | None = None
     labels: Mapping[str, str] | None = None
+    history: Sequence[Mapping[str, Any]] = ()
 
     @property
     def pinned(self) -> str | None:
@@ -114,7 +115,8 @@ def check_pull(image: ImageReference, login: RegistryLogin | None = None, timeou
                 response = _manifest(session, url, headers, timeout)
             pull = _judge(image, response)
             if pull.verdict is Verdict.FOUND:
-                return replace(pull, labels=_labels(session, url, headers, timeout))
+                labels, history = _written(session, url, headers, timeout)
+                return replace(pull, labels=labels, history=history)
             return pull
     except (requests.RequestException, ValueError) as e:
         # The text of these can hold a URL with a query; the kind says enough.
@@ -131,10 +133,12 @@ def _manifest(
     return response
 
 
-def _labels(
+def _written(
     session: "requests.Session", url: str, headers: dict[str, str], timeout: float
-) -> dict[str, str] | None:
-    """The labels in the image's configuration, of linux/amd64 where there are several; None if they can't be read."""
+) -> tuple[dict[str, str] | None, list[dict[str, Any]]]:
+    """Labels and history in the image's configuration, of linux/amd64 where there are several; None, and none, if they
+    can't be read.
+    """
     import requests
 
     def fetch(address: str) -> Any:
@@ -150,9 +154,10 @@ def _labels(
                 manifest = fetch(f"{url.rpartition('/')[0]}/{choice['digest']}")
                 break
         configuration = fetch(f"{url.rpartition('/manifests/')[0]}/blobs/{manifest['config']['digest']}")
-        return dict(configuration["config"].get("Labels") or {})
+        history = [dict(entry) for entry in configuration.get("history") or ()]
+        return dict(configuration["config"].get("Labels") or {}), history
     except (requests.RequestException, ValueError, LookupError, AttributeError, TypeError):
-        return None
+        return None, []
 
 
 def _judge(image: ImageReference, response: "requests.Response") -> Pull:

@@ -4,7 +4,7 @@ import base64
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class NodeOrder:
     def encode(self) -> str:
         """One argument of letters, digits, `-` and `_`: Batch runs command lines without a shell, and
         nothing in here depends on how it reads quotes."""
-        data = json.dumps(asdict(self)).encode()
+        data = json.dumps(vars(self)).encode()
         return base64.urlsafe_b64encode(zlib.compress(data, 9)).decode().rstrip("=")
 
     @classmethod

@@ -1,10 +1,10 @@
 """What a pool's signs mean, and what a task's end means: pure tables."""
 
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
+from snakemake.azure.batch.listed_tasks import ListedTask
 from snakemake.azure.batch.monitor import OVERLAP, QUIET_POLLS_BEFORE_CENSUS, SHORT_OVERLAP, Monitor, judge
 from snakemake.azure.batch.pools import NodeView, PoolPlan, PoolView, assess, wants_retry
 
@@ -61,21 +61,18 @@ def test_nodes_follow_slots_up_to_the_limit(slots, nodes):
 
 
 def info(result=None, code=0, failure=None):
-    return SimpleNamespace(result=result, exit_code=code, failure_info=failure, end_time=None)
+    return {"result": result, "exitCode": code, "failureInfo": failure}
 
 
 def failure(code, message="m", details=(), category="UserError"):
-    return SimpleNamespace(
-        code=code,
-        message=message,
-        category=category,
-        details=[SimpleNamespace(name=n, value=v) for n, v in details],
-    )
+    named = [{"name": n, "value": v} for n, v in details]
+    return {"code": code, "message": message, "category": category, "details": named}
 
 
 def task(name="t", execution=None, at=None):
-    node = SimpleNamespace(node_id="node-1", pool_id="pool")
-    return SimpleNamespace(id=name, execution_info=execution, state_transition_time=at, node_info=node)
+    """As the service's list has it."""
+    said = {"id": name, "executionInfo": execution, "nodeInfo": {"nodeId": "node-1", "poolId": "pool"}}
+    return ListedTask.of(said | ({"stateTransitionTime": at.isoformat()} if at else {}))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +132,7 @@ class Service:
 
     def completed_tasks(self, job_id, since):
         self.since.append(since)
-        return [t for t in self.completed if since is None or t.state_transition_time >= since]
+        return [t for t in self.completed if since is None or t.changed >= since]
 
     def task_states(self, job_id):
         return self.states

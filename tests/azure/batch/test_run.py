@@ -57,7 +57,7 @@ class Service:
                 self.absent -= 1
                 return False
             if name == "add_tasks":
-                self.tasks |= {task.id: "running" for task in args[1]}
+                self.tasks |= {task["id"]: "running" for task in args[1]}
             answers = {
                 "get_pool": self.pool,
                 "list_nodes": self.nodes,
