@@ -192,7 +192,7 @@ class BatchRun:
         if not self.resources.has(f"az://{self.sources.name}"):
             self._making(SOURCES, f"az://{self.sources.name}", self.sources.delete)
             if self.logs:
-                self._making("logs of failed tasks", f"az://{self.logs.name}", self.logs.delete)
+                self._making("logs of tasks", f"az://{self.logs.name}", self.logs.delete)
             self.sources.upload()
             self.say(f"Azure Batch: uploaded the workflow's sources to az://{self.sources.name}.")
 
