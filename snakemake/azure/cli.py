@@ -117,6 +117,8 @@ def apply_arguments(args: argparse.Namespace) -> None:
         _choose_executor(args)
     if args.executor == EXECUTOR:
         _prepare_az_batch(args)
+    if args.executor == EXECUTOR or args.az_batch_upload:
+        _look_here(args)
 
 
 def hide_secrets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -241,8 +243,6 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
 
     from snakemake.azure import parsing, preflight, retry, settings, signals
     from snakemake.azure.batch.account import BatchAccount
-    from snakemake.azure.blob.here import Here
-    from snakemake.azure.blob.storage import StorageProvider
     from snakemake.exceptions import WorkflowError
 
     migration.check_sdk()
@@ -266,7 +266,6 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
             "The place for the workflow's files is missing: give --default-storage-prefix az://CONTAINER/PREFIX."
         )
     prefix = preflight.blob_prefix(args.default_storage_prefix)
-    StorageProvider.here = Here(f"az://{prefix}")
     image = preflight.container_image(resolved, args.container_image)
     if emulator:
         _point_at_azurite()
@@ -276,6 +275,17 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     args.rerun_incomplete = True
     last_run.place = last_run.Place(BatchAccount.resolve(resolved), blobs, prefix, image)
     parsing.watch()
+
+
+def _look_here(args: argparse.Namespace) -> None:
+    """Input that lies on this disk and not in storage is told, or, if it is to be stored, counts as if it were there:
+    from the moment on that the workflow is read, which may ask what there is."""
+    from snakemake.azure.blob.here import Here
+    from snakemake.azure.blob.storage import StorageProvider
+
+    prefix = (args.default_storage_prefix or "").rstrip("/")
+    StorageProvider.here = Here(prefix) if prefix else None
+    StorageProvider.counts_here = args.az_batch_upload
 
 
 def _sweep(args: argparse.Namespace) -> int:
