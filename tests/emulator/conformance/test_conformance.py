@@ -27,7 +27,7 @@ CATALOGUE["PoolNotFound"] = (410, "It is gone.")
 real = task_specs.task_constraints
 task_specs.task_constraints = lambda given, retries: real(given, retries) | {"retentionTime": "P1D"}
 start = process.task_environment
-process.task_environment = lambda launch: {**start(launch), "TMPDIR": "/tmp"}
+process.task_environment = lambda *launch: {**start(*launch), "TMPDIR": "/tmp"}
 raise SystemExit(main())
 """
 
