@@ -183,8 +183,8 @@ def task_environment(launch: TaskLaunch, sudo: str) -> Mapping[str, str]:
     """The task's own variables and the few that a Linux node gives; nothing of the emulator's. A node sets neither
     LANG nor TMPDIR.
 
-    The folder with the node's `sudo` comes first on the PATH, then that of the interpreter that runs the emulator: it is
-    the one that has Snakemake.
+    The folder with the node's `sudo` comes first on the PATH, then that of the interpreter that runs the emulator: it
+    is the one that has Snakemake.
     """
     own = launch.environment
     path = [sudo, str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]

@@ -67,7 +67,7 @@ def test_environment_is_exact(runner, launch, monkeypatch):
         "PATH",
         "HOME",
     }
-    assert seen["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+    assert seen["PATH"].split(os.pathsep)[1] == str(Path(sys.executable).parent)
     assert {path.name for path in task.task_dir.iterdir()} == {"wd", "stdout.txt", "stderr.txt"}
     assert Path(seen["HOME"]).is_relative_to(task.task_dir)
 
