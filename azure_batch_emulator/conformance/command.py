@@ -140,8 +140,9 @@ def announcement(context: Context, chosen: list[Probe]) -> str:
     if not needs_node(chosen):
         return text + ". They cost nothing, and are deleted at the end, also after Ctrl-C."
     return (
-        f"{text}; and one pool with one node of {context.machine.size}, for some 10 to 30 minutes: on Azure, the price "
-        "of one such machine for so long, some cents. All of it is deleted at the end, also after Ctrl-C."
+        f"{text}; and one pool with one node of {context.machine.size}, for some 10 to 30 minutes, and one whose first "
+        "resize is stopped: on Azure, the price of one or two such machines for so long, some cents. All of it is "
+        "deleted at the end, also after Ctrl-C."
     )
 
 

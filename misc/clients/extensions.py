@@ -31,7 +31,7 @@ JOB = {
     "poolInfo": {"poolId": NAME},
     "taskFactory": {
         "type": "parametricSweep",
-        "parameterSets": [{"start": 1, "end": COUNT}],
+        "parameterSets": [{"start": 1, "end": COUNT, "step": 1}],
         "repeatTask": {"commandLine": "/bin/sh -c 'echo {0}'"},
     },
 }

@@ -216,7 +216,7 @@ def disabled_node(c: Context):
 
 @probe(
     "A task that ran is found with its node, and its files when its directory is not kept any more are not.",
-    [True, "409 OperationInvalidForCurrentState"],
+    [True, "409 TaskFilesCleanedup"],
     "retention, task and job wall clocks",
     "chosen",
     "node",
