@@ -137,6 +137,7 @@ class BatchRun:
         self._making(POOL, plan.id, lambda: self._delete_pool(plan.id))
         named = replace(plan, metadata=tuple((dict(plan.metadata) | dict(self.metadata())).items()))
         self.batch.create_pool(named.options(first.formula, first.interval))
+        self.resources.confirm(plan.id)
         assert plan.os_image is not None
         self.say(
             f"Azure Batch: created the pool {plan.id} ({plan.vm_size}, {plan.slots} task slots per node, "
@@ -205,6 +206,7 @@ class BatchRun:
                 ],
             )
         )
+        self.resources.confirm(job_id)
         self.say(f"Azure Batch: created the job {job_id} on the pool {pool_id}.")
         return PoolQueue(pool_id, job_id, Monitor(self.batch, job_id), plan)
 
