@@ -155,6 +155,7 @@ class BatchRun:
                     plan = replace(plan, id=there.id)
                 else:
                     plan = self.pools.open(plan, nodes)
+                    self.resources.confirm(plan.id)
                 self.queues[key] = self._new_queue(plan.id, plan)
             return self.queues[key]
 
@@ -224,6 +225,7 @@ class BatchRun:
                 ],
             )
         )
+        self.resources.confirm(job_id)
         self.say(f"Azure Batch: created the job {job_id} on the pool {pool_id}.")
         return PoolQueue(pool_id, job_id, Monitor(self.batch, job_id), plan)
 
