@@ -307,8 +307,9 @@ class AzBatchExecutor(RemoteExecutor):
         """One poll for all jobs, then one verdict for each job that ended."""
         if self._lost is not None:
             raise self._lost
-        if not active_jobs:
+        if not active_jobs and self._run is None:
             return
+        # Without jobs too: pools go with the work also while only the client has some.
         verdicts = await asyncio.to_thread(self.run.poll)
         self._verdicts.add(verdicts)
         together = []

@@ -94,6 +94,7 @@ class TaskMaker:
             runtime=limit,
             retries=self._retries,
             environment={**self._further(), **self.mark(job).environment()},
+            rule=job.name,
         )
 
     def mark(self, job: JobExecutorInterface) -> TaskMark:

@@ -218,7 +218,16 @@ class Batch:
             return list(self.client.list_jobs())
 
     def list_nodes(self, pool_id: str) -> list["BatchNode"]:
-        select = ["id", "state", "errors", "startTaskInfo", "isDedicated", "allocationTime"]
+        select = [
+            "id",
+            "state",
+            "stateTransitionTime",
+            "errors",
+            "startTaskInfo",
+            "isDedicated",
+            "allocationTime",
+            "runningTaskSlotsCount",
+        ]
 
         def get() -> list["BatchNode"]:
             with self._explained(f"list the nodes of the pool {pool_id}"):
@@ -381,6 +390,11 @@ class Batch:
             condition += f" and stateTransitionTime ge DateTime'{since.strftime('%Y-%m-%dT%H:%M:%S.%fZ')}'"
         select = ["id", "state", "stateTransitionTime", "executionInfo", "nodeInfo"]
         return self._list_tasks(job_id, filter=condition, select=select)
+
+    def running_tasks(self, job_id: str) -> list["BatchTask"]:
+        """Tasks that run now, with the time since when they do (`state_transition_time`)."""
+        select = ["id", "state", "stateTransitionTime"]
+        return self._list_tasks(job_id, filter="state eq 'running'", select=select)
 
     def all_tasks(self, job_id: str) -> list["BatchTask"]:
         """Every task of the job, with what it was given in its environment; none if there is no such job."""

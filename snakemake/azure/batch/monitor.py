@@ -47,7 +47,7 @@ class Verdict:
     """How a task ended.
 
     reason: says in one sentence why it failed; service_fault: it failed by its node or by the service, not by what it
-    does; node_id, pool_id: where it ran last, empty if nowhere; ended: by the service's clock.
+    does; node_id, pool_id: where it ran last, empty if nowhere; ended, started: by the service's clock.
     """
 
     task_id: str
@@ -58,6 +58,12 @@ class Verdict:
     node_id: str = ""
     pool_id: str = ""
     ended: datetime | None = None
+    started: datetime | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the task ran, its last time; None if that is not known."""
+        return (self.ended - self.started).total_seconds() if self.ended and self.started else None
 
 
 def judge(task: "BatchTask") -> Verdict:
@@ -74,6 +80,7 @@ def judge(task: "BatchTask") -> Verdict:
         (node.node_id if node else None) or "",
         (node.pool_id if node else None) or "",
         info.end_time if info else None,
+        info.start_time if info else None,
     )
 
 

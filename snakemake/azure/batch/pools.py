@@ -1,8 +1,8 @@
 """One pool: how it is asked for, how large it is, and whether it will ever run anything.
 
-The client sizes the pool: it starts with the nodes that the first jobs need and grows with the work, up to a
-limit, under a lease (`snakemake.azure.batch.lease`). `assess` is the one place that reads the service's signs (resize
-errors, node states) and tells a pool that needs time from one that will never come up.
+The client sizes the pool: it starts with the nodes that the first jobs need and goes with the work, up to a limit
+(`snakemake.azure.batch.sizing`), under a lease (`snakemake.azure.batch.lease`). `assess` is the one place that reads
+the service's signs (resize errors, node states) and tells a pool that needs time from one that will never come up.
 """
 
 from collections import Counter
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from snakemake.azure.batch.sizing import Kind, Prices
 from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class PoolError(WorkflowError):
 
 @dataclass(frozen=True)
 class PoolPlan:
-    """A pool to be created: `slots` are task slots per node, `max_nodes` bounds its size. `os_image` is None for a pool
-    that another run has made.
+    """A pool to be created: `slots` are task slots per node, `max_nodes` bounds its size, `kind` is what its nodes are
+    bought as, and `prices` what they cost. `os_image` is None for a pool that another run has made.
     """
 
     id: str
@@ -49,6 +50,8 @@ class PoolPlan:
     image: str
     os_image: "OsImage | None"
     metadata: tuple[tuple[str, str], ...] = ()
+    kind: Kind = Kind.DEDICATED
+    prices: Prices = Prices()
 
     def options(self, formula: str, interval: timedelta) -> "BatchPoolCreateOptions":
         """The request body: a pool that scales by the formula, with nodes that pull the image before they take tasks.
@@ -92,9 +95,9 @@ class PoolPlan:
             other.image,
         )
 
-    def nodes_for(self, slots: int, bad: int = 0) -> int:
-        """How many nodes `slots` of work ask for in a pool that has `bad` nodes, which take none of it."""
-        return min(self.max_nodes, -(-slots // self.slots) + (bad if slots else 0))
+    def nodes_for(self, slots: int) -> int:
+        """How many nodes `slots` of work ask for in a pool that has none yet."""
+        return min(self.max_nodes, -(-slots // self.slots))
 
 
 @dataclass(frozen=True)

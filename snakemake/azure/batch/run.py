@@ -8,6 +8,7 @@ to be made is noted first, and not made if `close` has begun.
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,14 +23,18 @@ from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.node_health import NodeHealth
 from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN, Resources
+from snakemake.azure.batch.scaling import NextJob, Scaling
+from snakemake.azure.batch.sizing import Advice, Kind
 from snakemake.azure.batch.stores import Access, LogStore, SourceStore, Token
 from snakemake.azure.batch.tasks import Task, environment_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from azure.batch.models import BatchNode
+
 LOOK_EVERY = timedelta(seconds=15)
-"""How often a pool and its nodes are looked at while its tasks are open."""
+"""How often a pool and its nodes are looked at while its tasks are open, or it has nodes."""
 
 ASK_AGAIN_EVERY = timedelta(minutes=1)
 """How often a pool is asked for nodes that a shortage has kept back."""
@@ -69,7 +74,8 @@ class BatchRun:
     which travel in the Batch job's common environment settings, as do those of `access`; now: the clock (UTC), and
     service_now the service's. `noted` is called before anything is made, and `wake` when a pool's lease says something
     new. `record` is the URL of the run's record, by which what is left of it can be told from what goes on. requests:
-    how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now.
+    how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now. `ahead` tells
+    what the DAG makes ready next.
     """
 
     def __init__(
@@ -93,6 +99,7 @@ class BatchRun:
         record: str = "",
         requests: retry.Patience = retry.process,
         note_left: Callable[[Sequence[tuple[str, str]]], None] = lambda _: None,
+        ahead: Callable[[], Sequence[NextJob]] = tuple,
     ):
         self.id = id
         self.batch = batch
@@ -113,6 +120,8 @@ class BatchRun:
         self.logs = logs
         self.queues: dict[str, PoolQueue] = {}
         self.resources = Resources(requests, warn, note_left)
+        self.scaling = Scaling(self._running_tasks, ahead)
+        self._sizing_failed = False
         self._taken_over: dict[str, PoolPlan] = {}
         self._job_pools: dict[str, str] = {}
         self._lock = threading.RLock()
@@ -133,7 +142,9 @@ class BatchRun:
             return self.queues[key]
 
     def _make_pool(self, plan: PoolPlan, nodes: int) -> None:
-        first = self.leases.first(plan.id, Size(nodes), self.service_now())
+        size = Size(0, nodes) if plan.kind is Kind.SPOT else Size(nodes)
+        first = self.leases.first(plan.id, size, self.service_now())
+        self.scaling.asked(plan.id, self.service_now())
         self._making(POOL, plan.id, lambda: self._delete_pool(plan.id))
         named = replace(plan, metadata=tuple((dict(plan.metadata) | dict(self.metadata())).items()))
         self.batch.create_pool(named.options(first.formula, first.interval))
@@ -256,6 +267,8 @@ class BatchRun:
             )
             queue.open_slots.update(slots)
             queue.monitor.watch(slots)
+            for task_id, taken in slots.items():
+                self.scaling.added(pool_id, task_id, taken)
             self.queues[f"job {job_id}"] = queue
             self.resources.take_over(JOB, job_id, lambda: self.batch.delete_job(job_id))
             self._grow(queue)
@@ -295,6 +308,9 @@ class BatchRun:
             added = {task.id: task.slots for task in tasks if task.id not in refused}
             queue.open_slots.update(added)
             queue.monitor.watch(added)
+            for task in tasks:
+                if task.id in added:
+                    self.scaling.added(queue.pool_id, task.id, task.slots, task.rule)
             self._grow(queue)
             return rejected
 
@@ -304,14 +320,45 @@ class BatchRun:
         self.wake()
 
     def _grow(self, queue: PoolQueue) -> None:
-        """Asks for more nodes if the open tasks of the pool need them."""
+        """Asks at once for the nodes that the pool's open tasks need."""
+        self._resize(queue, self.scaling.for_waiting, shrinks=False)
+
+    def _fit_size(self, queue: PoolQueue, nodes: "Sequence[BatchNode]") -> None:
+        """Asks for the nodes that the pool needs, or for fewer, by what a look has shown."""
+        pools = {key: queue.pool_id for key, queue in self.queues.items()}
+
+        def advise(pool_id: str, plan: PoolPlan, now: datetime) -> Advice:
+            self.scaling.saw(pool_id, nodes, self._bad(queue), now)
+            return self.scaling.advise(pool_id, plan, now, pools)
+
+        self._resize(queue, advise, shrinks=True)
+
+    def _resize(
+        self, queue: PoolQueue, advise: Callable[[str, PoolPlan, datetime], Advice], shrinks: bool
+    ) -> None:
         if queue.plan is None or (size := self.leases.size(queue.pool_id)) is None:
             return
-        together = [q for q in self.queues.values() if q.pool_id == queue.pool_id] or [queue]
-        bad = set().union(*(q.broken | q.health.bad.keys() for q in together))
-        wanted = queue.plan.nodes_for(sum(sum(q.open_slots.values()) for q in together), bad=len(bad))
-        if wanted > size.dedicated:
-            self.set_size(queue.pool_id, wanted, size.spot)
+        now = self.service_now()
+        try:
+            wanted = advise(queue.pool_id, queue.plan, now).size
+        except Exception as e:  # noqa: BLE001 - whatever it is, the run goes on with the nodes that it has
+            if not self._sizing_failed:
+                self._sizing_failed = True
+                self.warn(f"Azure Batch: the pools' sizes stay as they are ({type(e).__name__}: {e}).")
+            return
+        if not shrinks:
+            wanted = Size(max(wanted.dedicated, size.dedicated), max(wanted.spot, size.spot))
+        if wanted != size:
+            if wanted.dedicated + wanted.spot > size.dedicated + size.spot:
+                self.scaling.asked(queue.pool_id, now)
+            self.set_size(queue.pool_id, wanted.dedicated, wanted.spot)
+
+    def _running_tasks(self, pool_id: str) -> Iterator[tuple[str, datetime]]:
+        for queue in list(self.queues.values()):
+            if queue.pool_id == pool_id and queue.open_slots:
+                for task in self.batch.running_tasks(queue.job_id):
+                    if task.id and task.state_transition_time:
+                        yield task.id, task.state_transition_time
 
     def poll(self) -> list[Verdict]:
         """New verdicts of all queues.
@@ -329,21 +376,51 @@ class BatchRun:
                 new = queue.monitor.poll()
                 for verdict in new:
                     queue.open_slots.pop(verdict.task_id, None)
+                    self.scaling.ended(verdict)
                     if self.logs and not verdict.success:
                         self.logs.expect(verdict.task_id)
                 verdicts += new
-                if queue.open_slots and not new:
-                    self._look_at_pool(queue)
+                self._look(queue)
                 if queue.taken_over and new and not queue.open_slots:
                     self._retire(queue)
         return verdicts
 
-    def _look_at_pool(self, queue: PoolQueue) -> None:
+    def _look(self, queue: PoolQueue) -> None:
+        """Looks at the queue's pool if it is time. While nothing is open there, nothing that fails matters."""
         now = self.now()
         if queue.looked is not None and now - queue.looked < self._pause(queue):
             return
-        queue.looked = now
-        view = PoolView.of(self.batch.get_pool(queue.pool_id), self.batch.list_nodes(queue.pool_id))
+        if queue.open_slots:
+            queue.looked = now
+            self._look_at_pool(queue, now)
+        elif self._has_nodes(queue):
+            queue.looked = now
+            with suppress(BatchError):
+                self._look_at_idle_pool(queue)
+
+    def _has_nodes(self, queue: PoolQueue) -> bool:
+        """Whether the run pays for nodes that nothing runs on."""
+        size = self.leases.size(queue.pool_id) if queue.plan else None
+        if size is None or self._others(queue):
+            return False
+        return size.dedicated + size.spot > 0 or self.scaling.has_nodes(queue.pool_id)
+
+    def _others(self, queue: PoolQueue) -> list[PoolQueue]:
+        """Queues of the same pool that have open tasks."""
+        return [q for q in self.queues.values() if q.pool_id == queue.pool_id and q.open_slots]
+
+    def _look_at_idle_pool(self, queue: PoolQueue) -> None:
+        queue.idle_since = None
+        self._fit_size(queue, self.batch.list_nodes(queue.pool_id))
+
+    def _bad(self, queue: PoolQueue) -> set[str]:
+        """Nodes that are to take no tasks."""
+        together = [q for q in self.queues.values() if q.pool_id == queue.pool_id]
+        return set().union(*(q.broken | q.health.bad.keys() for q in together))
+
+    def _look_at_pool(self, queue: PoolQueue, now: datetime) -> None:
+        nodes = self.batch.list_nodes(queue.pool_id)
+        view = PoolView.of(self.batch.get_pool(queue.pool_id), nodes)
         queue.idle_since = None if view.usable else queue.idle_since or now
         self._say_how_it_goes(queue, view.summary(), now)
         waited = now - queue.idle_since if queue.idle_since else timedelta(0)
@@ -360,7 +437,7 @@ class BatchRun:
                 f"Azure Batch: pool {queue.pool_id} got {view.current} of {view.target} nodes "
                 f"({view.resize_errors[0][0]}); asking again."
             )
-        self._grow(queue)
+        self._fit_size(queue, nodes)
 
     def _name_broken(self, queue: PoolQueue, view: PoolView) -> None:
         """Says once of each node that is not set up, while others are, why; it takes no tasks by itself."""
@@ -399,6 +476,7 @@ class BatchRun:
         self.warn(f"{bad} {'It gets no more tasks.' if done else 'It takes no tasks now.'}")
         with self._lock:
             if not self._closed:
+                self.scaling.took_out(queue.pool_id, node_id)
                 self._grow(queue)
 
     def _say_how_it_goes(self, queue: PoolQueue, summary: str, now: datetime) -> None:

@@ -22,7 +22,7 @@ class Task:
     """One Batch task: its id (at most 64 characters), what it does, and what it needs of a node.
 
     retries: how often Batch runs it again after a non-zero exit code; -1 means without end. The Batch job's own
-    number does not apply to tasks that have constraints, as these have.
+    number does not apply to tasks that have constraints, as these have. rule: tasks of one take about as long.
     """
 
     id: str
@@ -32,6 +32,7 @@ class Task:
     runtime: timedelta | None = None
     retries: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
+    rule: str = ""
 
     def command_line(self) -> str:
         return f"python -m {NODE_MODULE} {self.order.encode()}"

@@ -61,7 +61,9 @@ def test_nodes_follow_slots_up_to_the_limit(slots, nodes):
 
 
 def info(result=None, code=0, failure=None):
-    return SimpleNamespace(result=result, exit_code=code, failure_info=failure, end_time=None)
+    return SimpleNamespace(
+        result=result, exit_code=code, failure_info=failure, end_time=None, start_time=None
+    )
 
 
 def failure(code, message="m", details=(), category="UserError"):
