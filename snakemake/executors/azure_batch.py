@@ -49,6 +49,7 @@ from snakemake.azure.settings import ExecutorSettings, SettingsError
 from snakemake.azure.signals import unfinished, uninterrupted
 from snakemake.azure.sources import BlobSources, delete_blob
 from snakemake.executors.azure_batch_access import node_access
+from snakemake.executors.azure_batch_ahead import LookAhead
 from snakemake.executors.azure_batch_checks import check
 from snakemake.executors.azure_batch_outcomes import (
     Ended,
@@ -128,6 +129,12 @@ class AzBatchExecutor(RemoteExecutor):
                 lambda: self.run.further_environment(),
                 checked.image,
             )
+            self.ahead = LookAhead(
+                lambda: self.workflow.dag,
+                lambda: self.workflow.scheduler.running if self.workflow.scheduler else (),
+                lambda job: checked.placement.place(demand(job)),
+                checked.batch.clock.now,
+            )
             self.leases = PoolLeases(timedelta(minutes=checked.settings.lease))
             lock = RunLock(checked.blob_account, checked.source_prefix, self.logger.info)
             self.record = RunRecord(lock, checked.run_id, checked.batch.account.endpoint)
@@ -202,6 +209,7 @@ class AzBatchExecutor(RemoteExecutor):
                 self.report_job_submission(
                     AzBatchJob(job, external_jobid=left.id, queue=queue, submitted=left.created)
                 )
+                self.ahead.begin(job, left.id)
                 self._poll_pause = 0.0
                 continue
             try:
@@ -237,6 +245,7 @@ class AzBatchExecutor(RemoteExecutor):
                     info, msg=f"Azure Batch did not take the task ({refusal.code}: {refusal.message}). "
                 )
             else:
+                self.ahead.begin(member.job, member.task.id, member.place)
                 self.report_job_submission(info)
         self._poll_pause = 0.0
 
@@ -280,6 +289,7 @@ class AzBatchExecutor(RemoteExecutor):
             record=f"{checked.blob_account.url}/{self.record.lock.name}",
             note_left=partial(orphans.note, checked.run_id, self._endpoints(), home=self._left),
             logs=StoredLogs(checked.blob_account, folder(self.sources.name)),
+            ahead=self.ahead,
         )
 
     def _endpoints(self) -> orphans.Account:
@@ -321,8 +331,11 @@ class AzBatchExecutor(RemoteExecutor):
         await asyncio.to_thread(self._send_again, together)
         for ended in together:
             if ended.sent_again:
+                self.ahead.begin(ended.job.job, ended.job.external_jobid or "")
                 yield ended.job
-            elif ended.verdict.success:
+                continue
+            self.ahead.end(ended.job.job)
+            if ended.verdict.success:
                 self.report_job_success(ended.job)
             else:
                 await asyncio.to_thread(self._report_failure, ended)

@@ -386,32 +386,25 @@ class BatchRun:
         return verdicts
 
     def _look(self, queue: PoolQueue) -> None:
-        """Looks at the queue's pool if it is time. While nothing is open there, nothing that fails matters."""
+        """Looks at the queue's pool if it is time. While nothing is open there, no failure matters."""
         now = self.now()
         if queue.looked is not None and now - queue.looked < self._pause(queue):
             return
         if queue.open_slots:
             queue.looked = now
             self._look_at_pool(queue, now)
-        elif self._has_nodes(queue):
-            queue.looked = now
+        elif queue.plan and not queue.taken_over and not self._others(queue):
+            queue.looked, queue.idle_since = now, None
             with suppress(BatchError):
-                self._look_at_idle_pool(queue)
+                self._fit_size(queue, self.batch.list_nodes(queue.pool_id) if self._has_nodes(queue) else ())
 
     def _has_nodes(self, queue: PoolQueue) -> bool:
-        """Whether the run pays for nodes that nothing runs on."""
-        size = self.leases.size(queue.pool_id) if queue.plan else None
-        if size is None or self._others(queue):
-            return False
+        size = self.leases.size(queue.pool_id) or Size(0)
         return size.dedicated + size.spot > 0 or self.scaling.has_nodes(queue.pool_id)
 
     def _others(self, queue: PoolQueue) -> list[PoolQueue]:
         """Queues of the same pool that have open tasks."""
         return [q for q in self.queues.values() if q.pool_id == queue.pool_id and q.open_slots]
-
-    def _look_at_idle_pool(self, queue: PoolQueue) -> None:
-        queue.idle_since = None
-        self._fit_size(queue, self.batch.list_nodes(queue.pool_id))
 
     def _bad(self, queue: PoolQueue) -> set[str]:
         """Nodes that are to take no tasks."""

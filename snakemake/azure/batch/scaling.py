@@ -55,14 +55,14 @@ LOOK = timedelta(seconds=15)
 
 @dataclass(frozen=True)
 class NextJob:
-    """A job that is ready when the tasks with these ids have ended, and the `local` jobs, each of a rule and since a
-    time, and so many seconds later. `place` is the key of its pool, `slots` are those that it takes there.
+    """A job that is ready when the tasks with these ids have ended and what ends at `others` (None: nobody knows when),
+    and so many seconds later. `place` is the key of its pool, `slots` are those that it takes there.
     """
 
     place: str
     slots: int
     after: Sequence[str] = ()
-    local: Sequence[tuple[str, datetime]] = ()
+    others: Sequence[datetime | None] = ()
     later: float = 0.0
 
 
@@ -235,9 +235,7 @@ class Scaling:
             if task.waits:
                 return None
             ends.append(self._end(task, now))
-        for rule, since in job.local:
-            left = self.durations.left(rule, (now - since).total_seconds())
-            ends.append(None if left is None else now + timedelta(seconds=left))
+        ends += job.others
         known = [end for end in ends if end is not None]
         at = max(known) + timedelta(seconds=job.later) if len(known) == len(ends) else None
         return Ahead(job.slots, 1, at)
