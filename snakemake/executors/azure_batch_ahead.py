@@ -1,7 +1,7 @@
 """What the DAG makes ready next: jobs all of whose missing predecessors are open tasks, or run on this machine.
 
-Looked up from the open jobs, so that it costs what these have after them, and not what the DAG has. Local rules between
-two jobs are passed through: most take seconds.
+Looked up from the open jobs, so that it costs what these have after them, and not what the DAG has. Local jobs between
+two others are passed through.
 """
 
 from collections import defaultdict
@@ -100,7 +100,8 @@ class LookAhead:
         """The job with all that it waits for, through local jobs that have yet to come."""
         tasks: dict[str, None] = {}
         local: dict[Any, None] = {}
-        later, ways = 0.0, list(before[job])
+        later: float | None = 0.0
+        ways = list(before[job])
         while ways:
             one = ways.pop()
             if task := self._open.get(one) or self._open.get(dag.get_job_group(one)):
@@ -108,7 +109,8 @@ class LookAhead:
             elif one in self._local:
                 local[one] = None
             elif one.is_local:
-                later += self._durations.typical(one.name) or 0.0
+                typical = self._durations.typical(one.name)
+                later = None if later is None or typical is None else later + typical
                 ways += before[one]
         return NextJob(place.key, place.slots, list(tasks), [self._end(one) for one in local], later)
 

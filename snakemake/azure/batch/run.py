@@ -24,7 +24,7 @@ from snakemake.azure.batch.node_health import NodeHealth
 from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN, Resources
 from snakemake.azure.batch.scaling import NextJob, Scaling
-from snakemake.azure.batch.sizing import Advice, Kind
+from snakemake.azure.batch.sizing import Kind
 from snakemake.azure.batch.stores import Access, LogStore, SourceStore, Token
 from snakemake.azure.batch.tasks import Task, environment_settings
 
@@ -327,20 +327,20 @@ class BatchRun:
         """Asks for the nodes that the pool needs, or for fewer, by what a look has shown."""
         pools = {key: queue.pool_id for key, queue in self.queues.items()}
 
-        def advise(pool_id: str, plan: PoolPlan, now: datetime) -> Advice:
+        def advise(pool_id: str, plan: PoolPlan, now: datetime) -> Size:
             self.scaling.saw(pool_id, nodes, self._bad(queue), now)
             return self.scaling.advise(pool_id, plan, now, pools)
 
         self._resize(queue, advise, shrinks=True)
 
     def _resize(
-        self, queue: PoolQueue, advise: Callable[[str, PoolPlan, datetime], Advice], shrinks: bool
+        self, queue: PoolQueue, advise: Callable[[str, PoolPlan, datetime], Size], shrinks: bool
     ) -> None:
         if queue.plan is None or (size := self.leases.size(queue.pool_id)) is None:
             return
         now = self.service_now()
         try:
-            wanted = advise(queue.pool_id, queue.plan, now).size
+            wanted = advise(queue.pool_id, queue.plan, now)
         except Exception as e:  # noqa: BLE001 - whatever it is, the run goes on with the nodes that it has
             if not self._sizing_failed:
                 self._sizing_failed = True

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from snakemake.azure.batch import sizing
 from snakemake.azure.batch.durations import Durations
+from snakemake.azure.batch.lease import Size
 from snakemake.azure.batch.sizing import Ahead, Kind, Node, Running, State, Work
 from snakemake.azure.wire import lower
 
@@ -56,14 +57,15 @@ LOOK = timedelta(seconds=15)
 @dataclass(frozen=True)
 class NextJob:
     """A job that is ready when the tasks with these ids have ended and what ends at `others` (None: nobody knows when),
-    and so many seconds later. `place` is the key of its pool, `slots` are those that it takes there.
+    and so many seconds `later` (None: nobody knows how many). `place` is the key of its pool, `slots` are those that it
+    takes there.
     """
 
     place: str
     slots: int
     after: Sequence[str] = ()
     others: Sequence[datetime | None] = ()
-    later: float = 0.0
+    later: float | None = 0.0
 
 
 @dataclass
@@ -82,6 +84,7 @@ class _Pool:
     tasks: dict[str, _Task] = field(default_factory=dict)
     free_since: dict[str, datetime] = field(default_factory=dict)
     asked: datetime | None = None
+    latest: sizing.Latest = field(default_factory=sizing.Latest)
 
     def note_waiting(self) -> None:
         """Which tasks wait: the newest, as nodes have no slots taken for them."""
@@ -146,19 +149,20 @@ class Scaling:
     def saw(self, pool_id: str, nodes: Iterable["BatchNode"], bad: Container[str], now: datetime) -> None:
         """What a look has shown. `bad` names nodes that are to take no tasks."""
         pool = self._pool(pool_id)
-        pool.nodes = {node.id: node for node in (_node(raw, bad, now) for raw in nodes)}
+        before, pool.nodes = pool.nodes, {node.id: node for node in (_node(raw, bad, now) for raw in nodes)}
         for node in pool.nodes.values():
-            self._learn(pool, node)
+            self._learn(pool, before.get(node.id), node, now)
         pool.note_waiting()
 
-    def _learn(self, pool: _Pool, node: Node) -> None:
-        """How long the node took to come."""
-        if node.allocated is None or node.since is None:
+    def _learn(self, pool: _Pool, before: Node | None, node: Node, now: datetime) -> None:
+        """How long the node took to come, if it has just done so."""
+        if node.allocated is None:
             return
-        if pool.asked and node.allocated >= pool.asked and node.id not in self._allocations:
+        if before is None and pool.asked and node.state is State.COMING and node.allocated >= pool.asked:
             self._allocations[node.id] = (node.allocated - pool.asked).total_seconds()
-        if node.state is State.READY and not node.used and node.id not in self._boots:
-            self._boots[node.id] = (node.since - node.allocated).total_seconds()
+        if before and before.state is State.COMING and node.state is State.READY:
+            ready = node.since if node.since and not node.used else now
+            self._boots.setdefault(node.id, (ready - node.allocated).total_seconds())
 
     # -- what follows ----------------------------------------------------------------------------------------
 
@@ -178,19 +182,23 @@ class Scaling:
         """What a node is paid for without working."""
         return timedelta(seconds=median(self._boots.values())) + LEAVES if self._boots else sizing.UNUSED
 
-    def for_waiting(self, pool_id: str, plan: "PoolPlan", now: datetime) -> sizing.Advice:
+    def for_waiting(self, pool_id: str, plan: "PoolPlan", now: datetime) -> Size:
         """The size for what is open alone."""
-        return sizing.advise(self._state(pool_id, plan, (), now), now)
+        size = sizing.advise(self._state(pool_id, plan, (), now), now)
+        self._pool(pool_id).latest.settle(size, now)
+        return size
 
-    def advise(
-        self, pool_id: str, plan: "PoolPlan", now: datetime, pools: Mapping[str, str]
-    ) -> sizing.Advice:
+    def advise(self, pool_id: str, plan: "PoolPlan", now: datetime, pools: Mapping[str, str]) -> Size:
         """The size after a look. `pools` are ids by the keys of places."""
         jobs = [job for job in self._ahead() if pools.get(job.place) == pool_id]
-        self._note_starts(jobs)
-        ahead = [found for job in jobs if (found := self._when(job, now))]
-        self._notice_ignored(self._pool(pool_id), plan.slots, now)
-        return sizing.advise(self._state(pool_id, plan, ahead, now), now)
+        before = {task_id for job in jobs for task_id in job.after}
+        self._note_starts(before)
+        running = {id: self._tasks[id][1] for id in before if id in self._tasks}
+        ends = {id: self._end(task, now) for id, task in running.items() if not task.waits}
+        ahead = [found for job in jobs if (found := self._when(job, ends, now))]
+        pool = self._pool(pool_id)
+        self._notice_ignored(pool, plan.slots, now)
+        return pool.latest.settle(sizing.advise(self._state(pool_id, plan, ahead, now), now), now)
 
     def _state(self, pool_id: str, plan: "PoolPlan", ahead: Sequence[Ahead], now: datetime) -> sizing.Pool:
         pool = self._pool(pool_id)
@@ -225,31 +233,27 @@ class Scaling:
         left = self.durations.left(task.rule, (now - task.started).total_seconds())
         return None if left is None else now + timedelta(seconds=left)
 
-    def _when(self, job: NextJob, now: datetime) -> Ahead | None:
-        """The job as work ahead; None if one of the tasks before it still waits itself."""
-        ends: list[datetime | None] = [now]
+    def _when(self, job: NextJob, ends: Mapping[str, datetime | None], now: datetime) -> Ahead | None:
+        """The job as work ahead; None if one of the tasks before it still waits itself. `ends` are those of the tasks
+        that run."""
+        before: list[datetime | None] = [now, *job.others]
         for task_id in job.after:
-            _, task = self._tasks.get(task_id, ("", None))
-            if task is None:
-                continue  # it has just ended
-            if task.waits:
+            if task_id in ends:
+                before.append(ends[task_id])
+            elif task_id in self._tasks:
                 return None
-            ends.append(self._end(task, now))
-        ends += job.others
-        known = [end for end in ends if end is not None]
-        at = max(known) + timedelta(seconds=job.later) if len(known) == len(ends) else None
-        return Ahead(job.slots, 1, at)
+        known = [end for end in before if end is not None]
+        if job.later is None or len(known) < len(before):
+            return Ahead(job.slots)
+        return Ahead(job.slots, at=max(known) + timedelta(seconds=job.later))
 
-    def _note_starts(self, jobs: Iterable[NextJob]) -> None:
-        """Since when tasks run that others come after, where that tells when they end."""
+    def _note_starts(self, task_ids: Iterable[str]) -> None:
+        """Since when these tasks run, if they do, where that tells when they end."""
+        known = [self._tasks[task_id] for task_id in task_ids if task_id in self._tasks]
         unknown = {
-            self._tasks[task_id][0]
-            for job in jobs
-            for task_id in job.after
-            if task_id in self._tasks
-            and not (task := self._tasks[task_id][1]).waits
-            and task.started is None
-            and self.durations.typical(task.rule) is not None
+            pool_id
+            for pool_id, task in known
+            if not task.waits and task.started is None and self.durations.typical(task.rule) is not None
         }
         for pool_id in unknown:
             started = dict(self._running(pool_id))

@@ -9,15 +9,16 @@ type `pack`:
   none, and a new node has work for at least as long as it costs without working (it boots, and it leaves).
 - What comes next does the same if it comes before a new node would: its nodes are kept, or asked for ahead. Slots that
   running tasks will have freed by then are its own.
-- An idle node that nothing needs goes after `SETTLE`, in which the next jobs of the DAG would have been submitted.
-  Where the DAG has more for it at a time that nobody knows, it stays as long as another one would take to come: whoever
-  waits that long has paid at most twice what the best guess would have cost.
+- An idle node that nothing needs goes. Where the DAG has more for it at a time that nobody knows, it stays as long as
+  another one would take to come: whoever waits that long has paid at most twice what the best guess would have cost.
 - A node with tasks is never given up. A size is the number of all nodes that are to stay, so that the service, which
   chooses by itself which ones go, can choose idle ones.
 
-The same input gives the same answer, and no answer is larger than `most`, or zero while tasks are open.
+The same input gives the same answer, and no answer is larger than `most` (but for nodes that have tasks), or zero while
+tasks are open. `Latest` keeps a pool from going down and up again when for a moment nothing waits.
 """
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,7 +27,7 @@ from enum import Enum
 from snakemake.azure.batch.lease import Size
 
 SETTLE = timedelta(seconds=30)
-"""How long an idle node is kept for what may be submitted any moment."""
+"""How long a smaller size has to be enough before it is asked for: what comes next may be submitted any moment."""
 
 BACK = timedelta(minutes=4)
 """From asking for a node until it takes tasks, as long as none has been seen coming."""
@@ -133,14 +134,6 @@ class Pool:
         return any(work.count for work in self.waiting) or any(task.slots for task in self.running)
 
 
-@dataclass(frozen=True)
-class Advice:
-    """`size` is what to ask for; `spare` names the idle nodes that it does without."""
-
-    size: Size
-    spare: tuple[str, ...] = ()
-
-
 @dataclass
 class _Bin:
     """A node's free slots while work is being packed, and those that went there; `node` is None for a new one."""
@@ -202,24 +195,37 @@ class _Packing:
                 count -= self.new[-1].take(slots, count)
 
 
-def advise(pool: Pool, now: datetime) -> Advice:
+def advise(pool: Pool, now: datetime) -> Size:
     """The size that the pool should have at `now`; times are the service's."""
     packing = _Packing(pool, now)
     _for_waiting(packing, pool, now)
     _for_ahead(packing, pool, now)
     kept = [one for one in packing.busy if one.node]
-    spare: list[_Bin] = []
     for one in [*packing.idle, *packing.coming]:
-        stays = one.needed or _stays(one, pool, now)
-        (kept if stays and len(kept) < pool.most else spare).append(one)
+        if (one.needed or _stays(one, pool, now)) and len(kept) < pool.most:
+            kept.append(one)
     counts = {kind: sum(one.node.kind is kind for one in kept if one.node) for kind in Kind}
     counts[pool.kind] += max(0, min(len(packing.new), pool.most - len(kept)))
     if pool.has_open_work and not sum(counts.values()):
         counts[pool.kind] = min(1, pool.most)
     if sum(counts.values()):
         _add_broken(counts, pool)
-    idle = tuple(one.node.id for one in spare if one.node and one.node.state is State.READY)
-    return Advice(Size(counts[Kind.DEDICATED], counts[Kind.SPOT]), idle)
+    return Size(counts[Kind.DEDICATED], counts[Kind.SPOT])
+
+
+class Latest:
+    """The sizes that were enough within `SETTLE`."""
+
+    def __init__(self) -> None:
+        self._sizes: deque[tuple[datetime, Size]] = deque()
+
+    def settle(self, size: Size, now: datetime) -> Size:
+        """The largest of them with this one, of each kind of nodes."""
+        self._sizes.append((now, size))
+        while now - self._sizes[0][0] > SETTLE:
+            self._sizes.popleft()
+        sizes = [known for _, known in self._sizes]
+        return Size(max(one.dedicated for one in sizes), max(one.spot for one in sizes))
 
 
 def _add_broken(counts: dict[Kind, int], pool: Pool) -> None:
@@ -311,7 +317,7 @@ def _stays(one: _Bin, pool: Pool, now: datetime) -> bool:
     if node.state is State.COMING:
         # Much of its price is paid. While there is something to do, what it was asked for may come again.
         return pool.has_open_work and _age(node, now) < pool.back
-    return _age(node, now) < SETTLE
+    return False
 
 
 def _is_paid_for(node: Node, pool: Pool, now: datetime) -> bool:

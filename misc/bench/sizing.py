@@ -1,0 +1,174 @@
+"""Whole days on the emulator's core with the delays of Azure (profile `realistic`), on a clock that jumps: what our
+sizes cost and how long the work takes, beside other ways to size the same pool.
+
+`BatchRun`, its looks, the lease and the look-ahead into the DAG are the product's own; of the service, only HTTP is
+left out (`misc/bench/stepped.py`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Any
+
+from azure_batch_emulator.core.profile import Profile
+from azure_batch_emulator.service.profile_files import load_profile
+from misc.bench import report
+from misc.bench.days import OS_IMAGE, POLL, VM, Client, Day, bursts, chains, tail
+from misc.bench.setting import say
+from misc.bench.stepped import SteppedBatch
+from snakemake.azure.batch.run import BatchRun, PoolQueue
+
+SEED = 1
+HOUR = 3600.0
+
+
+class GrowsOnly(BatchRun):
+    """As it was before sizes went with the work: by open slots, and never down."""
+
+    def _grow(self, queue: PoolQueue) -> None:
+        if queue.plan and (size := self.leases.size(queue.pool_id)):
+            nodes = queue.plan.nodes_for(sum(queue.open_slots.values()))
+            if nodes > size.dedicated:
+                self.set_size(queue.pool_id, nodes)
+
+    def _fit_size(self, queue: PoolQueue, nodes: Any) -> None:
+        pass
+
+
+def pending_tasks(day: Day, now: datetime) -> dict[str, Any]:
+    """The documentation's formula by pending tasks, from one node on.
+
+    https://learn.microsoft.com/azure/batch/batch-automatic-scaling#pending-tasks
+    """
+    formula = f"""
+known = $PendingTasks.GetSamplePercent(180 * TimeInterval_Second);
+wanted = known < 70 ? 1 : avg($PendingTasks.GetSample(180 * TimeInterval_Second));
+$TargetDedicatedNodes = min({day.most}, wanted);
+$NodeDeallocationOption = taskcompletion;
+"""
+    return {"enableAutoScale": True, "autoScaleFormula": formula, "autoScaleEvaluationInterval": "PT5M"}
+
+
+def nextflow(day: Day, now: datetime) -> dict[str, Any]:
+    """What nf-azure's default formula does: one node for its first five minutes, then a node for each pending task (the
+    last sample or, if more, the interval's mean), and half as many each time when there are none."""
+    formula = f"""
+age = time() - time("{now:%Y-%m-%dT%H:%M:%SZ}");
+span = TimeInterval_Minute * 5;
+last = max(0, $PendingTasks.GetSample(1));
+pending = $PendingTasks.GetSamplePercent(span) < 70 ? last : max(last, avg($PendingTasks.GetSample(span)));
+wanted = pending > 0 ? pending : $TargetDedicatedNodes / 2;
+$TargetDedicatedNodes = age < span ? 1 : max(0, min({day.most}, wanted));
+$NodeDeallocationOption = taskcompletion;
+"""
+    return {"enableAutoScale": True, "autoScaleFormula": formula, "autoScaleEvaluationInterval": "PT5M"}
+
+
+def fixed(day: Day, now: datetime) -> dict[str, Any]:
+    return {"targetDedicatedNodes": day.most}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """`pool` is the scale of a pool that the run does not size, which is there `ahead` seconds before it."""
+
+    name: str
+    run_class: type[BatchRun] = BatchRun
+    pool: Callable[[Day, datetime], dict[str, Any]] | None = None
+    ahead: float = 0.0
+
+
+OURS = Policy("ours")
+READY = Policy("always ready", pool=fixed, ahead=1200)
+POLICIES = (
+    OURS,
+    Policy("grows only (before)", GrowsOnly),
+    Policy("fixed", pool=fixed),
+    Policy("pending tasks (docs)", pool=pending_tasks),
+    Policy("nf-azure's formula", pool=nextflow),
+    READY,
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """Hours: of nodes that were paid for, of nodes while they had a task, of nodes if none of their slots had been idle,
+    and of the clock. `nodes` are pairs of hours since the beginning and how many nodes there were."""
+
+    billed: float
+    used: float
+    work: float
+    makespan: float
+    nodes: list[tuple[float, int]]
+    resized: int
+
+    @property
+    def ratio(self) -> float:
+        return self.billed / self.used
+
+    def nodes_at(self, hour: float) -> int:
+        return next((n for at, n in reversed(self.nodes) if at <= hour), 0)
+
+
+def simulate(day: Day, policy: Policy, profile: Profile, seed: int = SEED, **plan: Any) -> Result:
+    batch = SteppedBatch(profile, seed)
+    pool_id = None
+    if policy.pool:
+        pool_id = "pool"
+        batch.make_pool(pool_body(day, policy.pool(day, batch.now())))
+        batch.simulation.pass_time(policy.ahead)
+    client = Client(day, batch, batch.now, policy.run_class, pool_id, **plan)
+    begun, used = batch.now(), 0.0
+    nodes: list[tuple[float, int]] = []
+    while client.step():
+        batch.simulation.pass_time(POLL.total_seconds())
+        there = [node for pool in batch.machine.pools.values() for node in pool.nodes.values()]
+        nodes.append(((batch.now() - begun).total_seconds() / HOUR, len(there)))
+        used += sum(bool(node.runs) for node in there) * POLL.total_seconds() / HOUR
+    took = (batch.now() - begun).total_seconds() / HOUR
+    list(client.close())
+    if pool_id:
+        batch.delete_pool(pool_id)
+    resized = sum("resizing" in line for line in client.said)
+    return Result(batch.core_hours() / batch.cores(VM), used, day.work_hours, took, nodes, resized)
+
+
+def pool_body(day: Day, scale: dict[str, Any]) -> dict[str, Any]:
+    machine = {
+        "imageReference": {"publisher": OS_IMAGE.publisher, "offer": OS_IMAGE.offer, "sku": OS_IMAGE.sku},
+        "nodeAgentSKUId": OS_IMAGE.node_agent_sku_id,
+        "containerConfiguration": {"type": "dockerCompatible", "containerImageNames": ["image:1"]},
+    }
+    return {
+        "id": "pool",
+        "vmSize": VM,
+        "virtualMachineConfiguration": machine,
+        "taskSlotsPerNode": day.slots,
+        "taskSchedulingPolicy": {"nodeFillType": "pack"},
+        **scale,
+    }
+
+
+DAYS = {"a": bursts, "b": tail, "chains": chains}
+
+
+def run() -> None:
+    before, result = report.conditions(), {}
+    profile = load_profile("realistic")
+    for letter, make in DAYS.items():
+        day = make(Random(SEED))
+        say(f"sizing ({letter}): {day.name}; nodes of {day.slots} slots, at most {day.most}")
+        ready = simulate(day, READY, profile)
+        for policy in POLICIES:
+            got = ready if policy is READY else simulate(day, policy, profile)
+            say(
+                f"  {policy.name:22} billed/used {got.ratio:5.2f} ({got.billed:6.1f} h / {got.used:.1f} h), of work {got.billed / got.work:.2f}; makespan "
+                f"{got.makespan:5.2f} h, {got.makespan / ready.makespan:.3f} of always ready; resized {got.resized} times"
+            )
+            result[f"{letter} {policy.name}"] = {
+                "billed": got.billed,
+                "used": got.used,
+                "makespan": got.makespan,
+            }
+    report.publish("sizing", before, result)
