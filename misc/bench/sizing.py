@@ -93,8 +93,8 @@ POLICIES = (
 
 @dataclass(frozen=True)
 class Result:
-    """Hours: of nodes that were paid for, of nodes while they had a task, of nodes if none of their slots had been idle,
-    and of the clock. `nodes` are pairs of hours since the beginning and how many nodes there were."""
+    """Hours: of nodes that were paid for, of nodes while they had a task, of nodes if none of their slots had been
+    idle, and of the clock. `nodes` are pairs of hours since the beginning and how many nodes there were."""
 
     billed: float
     used: float

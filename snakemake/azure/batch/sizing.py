@@ -189,7 +189,8 @@ class _Packing:
 
     def open_new(self, work: Iterable[tuple[int, int]], most: int) -> None:
         """New nodes for the work, as long as there are less than `most` of them."""
-        for slots, count in self.fill(self.new, work):
+        for slots, count in sorted(work, reverse=True):
+            count = sum(left for _, left in self.fill(self.new, [(slots, count)]))
             while count > 0 and len(self.new) < most:
                 self.new.append(_Bin(self.slots))
                 count -= self.new[-1].take(slots, count)
@@ -250,10 +251,9 @@ def _for_waiting(packing: _Packing, pool: Pool, now: datetime) -> None:
     if known:
         later = _not_begun(later, seconds, _time_left(packing, pool, seconds, now))
         worth = pool.slots * max(1.0, pool.unused.total_seconds())
-        work_left = sum(slots * count * seconds[slots] for slots, count in later)
-        most = max(1, int(work_left // worth)) - len(packing.coming)
-    left = packing.fill(packing.coming, later)
-    packing.open_new(left, most)
+        most = max(1, int(sum(slots * count * seconds[slots] for slots, count in later) // worth))
+    coming = packing.coming[:most]
+    packing.open_new(packing.fill(coming, later), most - len(coming))
 
 
 def _time_left(packing: _Packing, pool: Pool, seconds: Mapping[int, float], now: datetime) -> float:

@@ -6,8 +6,8 @@ import pytest
 
 from azure_batch_emulator.core.entities import Failed
 from azure_batch_emulator.core.nodes import node_operations
-from azure_batch_emulator.core.pools import pools
-from azure_batch_emulator.core.profile import Profile
+from azure_batch_emulator.core.pools import pools, scaling
+from azure_batch_emulator.core.profile import NodeFaults, Profile
 from azure_batch_emulator.core.views import views
 from azure_batch_emulator.protocol.errors import BatchError
 
@@ -118,6 +118,36 @@ def test_removing_nodes_lowers_the_target(driver):
     assert gone not in pool.nodes and pool.dedicated == 1 == len(pool.nodes)
     assert code_of(driver.do, pools.remove_nodes, pool, {"nodeList": ["nope"]}) == "NodeNotFound"
     assert code_of(driver.do, pools.remove_nodes, pool, {"nodeList": ["n"] * 101}) == "InvalidPropertyValue"
+
+
+def test_nodes_are_not_removed_from_a_pool_that_scales_by_a_formula():
+    driver = Driver()
+    pool = driver.scaled("$TargetDedicatedNodes = 2")
+    driver.advance(60)
+    gone = next(iter(pool.nodes))
+    code = code_of(driver.do, pools.remove_nodes, pool, {"nodeList": [gone]})
+    assert code == "OperationInvalidForCurrentState"
+    driver.do(scaling.disable, pool)
+    driver.do(pools.remove_nodes, pool, {"nodeList": [gone]})
+    driver.advance(1)
+    assert gone not in pool.nodes and pool.dedicated == 1
+
+
+@pytest.mark.parametrize("blindly", [0.0, 1.0])
+def test_which_nodes_go(blindly):
+    driver = Driver(Profile(faults=NodeFaults(blind_resizes=blindly)))
+    pool = driver.pool(nodes=10)
+    driver.task(driver.job())
+    (busy,) = [node.id for node in pool.nodes.values() if node.runs]
+    left = []
+    for n in range(9, 0, -1):
+        body = {"targetDedicatedNodes": n, "nodeDeallocationOption": "taskcompletion"}
+        driver.do(pools.resize, pool, body)
+        driver.advance(1)
+        if pool.nodes[busy].leaving:
+            left.append(n)
+            break
+    assert bool(left) == bool(blindly), "idle ones first, or any"
 
 
 def test_deleting_a_pool_gives_its_tasks_back(driver):
