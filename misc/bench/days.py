@@ -33,11 +33,11 @@ OS_IMAGE: Any = SimpleNamespace(
 
 @dataclass(eq=False)
 class Job:
-    """A job of the DAG; `name` is its rule."""
+    """A job of the DAG; `name` is its rule, and `seconds` is None where the profile says how long tasks take."""
 
     name: str
     number: int
-    seconds: float
+    seconds: float | None
     slots: int = 1
     after: "list[Job]" = field(default_factory=list)
     is_local: bool = False
@@ -66,7 +66,9 @@ class Day:
     @property
     def work_hours(self) -> float:
         """Of nodes, if nothing of one were ever idle."""
-        return sum(job.seconds * job.slots for job in self.jobs if not job.is_local) / self.slots / 3600
+        return (
+            sum((job.seconds or 0) * job.slots for job in self.jobs if not job.is_local) / self.slots / 3600
+        )
 
 
 def bursts(random: Random, task: tuple[float, float] = (1200.0, 2400.0)) -> Day:
@@ -81,6 +83,14 @@ def bursts(random: Random, task: tuple[float, float] = (1200.0, 2400.0)) -> Day:
         jobs += [*some, alone]
         last = [alone]
     return Day("bursts with pauses", jobs)
+
+
+def half_a_day() -> Day:
+    """Two bursts of 80 jobs with an hour of the client's between them; how long tasks take, the profile says."""
+    first = [Job("each", n, None) for n in range(80)]
+    here = Job("here", 0, 3600, after=first, is_local=True)
+    second = [Job("each", 80 + n, None, after=[here]) for n in range(80)]
+    return Day("two bursts", [*first, here, *second])
 
 
 def tail(random: Random) -> Day:
@@ -127,6 +137,11 @@ class Dag:
             self._n_until_ready[after] -= 1
             if not self._n_until_ready[after]:
                 self.ready.append(after)
+
+
+def _task(job: Job) -> Task:
+    seconds = {} if job.seconds is None else {SECONDS: str(job.seconds)}
+    return Task(job.id, job.id, ORDER, job.slots, environment=seconds, rule=job.name)
 
 
 class Sources:
@@ -202,7 +217,7 @@ class Client:
         ready, self.dag.ready = self.dag.ready, []
         self.running.update(ready)
         for job in [job for job in ready if job.is_local]:
-            self.local[job] = self.now() + timedelta(seconds=job.seconds)
+            self.local[job] = self.now() + timedelta(seconds=job.seconds or 0)
         if some := [job for job in ready if not job.is_local]:
             self._submit(some)
         self.renewals.renew(self._leases.due(self.now()))
@@ -214,11 +229,7 @@ class Client:
 
     def _submit(self, jobs: list[Job]) -> None:
         queue = self._queue(sum(job.slots for job in jobs))
-        tasks = [
-            Task(job.id, job.id, ORDER, job.slots, environment={SECONDS: str(job.seconds)}, rule=job.name)
-            for job in jobs
-        ]
-        self.run.submit(queue, tasks)
+        self.run.submit(queue, [_task(job) for job in jobs])
         for job in jobs:
             self.tasks[job.id] = job
             self.ahead.begin(job, job.id, self._place(job))

@@ -17,23 +17,34 @@ from misc.bench import report
 from misc.bench.days import OS_IMAGE, POLL, VM, Client, Day, bursts, chains, tail
 from misc.bench.setting import say
 from misc.bench.stepped import SteppedBatch
-from snakemake.azure.batch.run import BatchRun, PoolQueue
+from snakemake.azure.batch.lease import Size
+from snakemake.azure.batch.pool_sizes import PoolSizes, Queue
+from snakemake.azure.batch.run import BatchRun
 
 SEED = 1
 HOUR = 3600.0
 
 
-class GrowsOnly(BatchRun):
+class GrowingSizes(PoolSizes):
     """As it was before sizes went with the work: by open slots, and never down."""
 
-    def _grow(self, queue: PoolQueue) -> None:
-        if queue.plan and (size := self.leases.size(queue.pool_id)):
-            nodes = queue.plan.nodes_for(sum(queue.open_slots.values()))
-            if nodes > size.dedicated:
-                self.set_size(queue.pool_id, nodes)
+    def grow(self, queue: Queue) -> None:
+        plan, size = queue.plan, self._leases.size(queue.pool_id)
+        if plan and size:
+            nodes = plan.nodes_for(sum(queue.open_slots.values()))
+            if nodes > size.dedicated + size.spot:
+                self.set_size(queue.pool_id, Size(0, nodes) if plan.buys_spot else Size(nodes))
 
-    def _fit_size(self, queue: PoolQueue, nodes: Any) -> None:
+    def fit(self, queue: Queue, nodes: Any) -> None:
         pass
+
+
+class GrowsOnly(BatchRun):
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.sizes = GrowingSizes(
+            self.batch, self.leases, self.queues, tuple, self.wake, self.warn, self.service_now
+        )
 
 
 def pending_tasks(day: Day, now: datetime) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake.azure.batch.sizing import Kind, Prices
+from snakemake.azure.batch.sizing import Prices
 from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class PoolError(WorkflowError):
 
 @dataclass(frozen=True)
 class PoolPlan:
-    """A pool to be created: `slots` are task slots per node, `max_nodes` bounds its size, `kind` is what its nodes are
-    bought as, and `prices` what they cost. `os_image` is None for a pool that another run has made.
+    """A pool to be created: `slots` are task slots per node, `max_nodes` bounds its size, `prices` are those of a
+    node. `os_image` is None for a pool that another run has made.
     """
 
     id: str
@@ -50,8 +50,9 @@ class PoolPlan:
     image: str
     os_image: "OsImage | None"
     metadata: tuple[tuple[str, str], ...] = ()
-    kind: Kind = Kind.DEDICATED
     prices: Prices = Prices()
+    buys_spot: bool = False
+    """Whether its new nodes are Spot nodes."""
 
     def options(self, formula: str, interval: timedelta) -> "BatchPoolCreateOptions":
         """The request body: a pool that scales by the formula, with nodes that pull the image before they take tasks.

@@ -21,17 +21,15 @@ from snakemake.azure.batch.client import Batch, BatchError, Rejected
 from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.node_health import NodeHealth
+from snakemake.azure.batch.pool_sizes import PoolSizes
 from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN, Resources
-from snakemake.azure.batch.scaling import NextJob, Scaling
-from snakemake.azure.batch.sizing import Kind
+from snakemake.azure.batch.scaling import NextJob
 from snakemake.azure.batch.stores import Access, LogStore, SourceStore, Token
 from snakemake.azure.batch.tasks import Task, environment_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from azure.batch.models import BatchNode
 
 LOOK_EVERY = timedelta(seconds=15)
 """How often a pool and its nodes are looked at while its tasks are open, or it has nodes."""
@@ -120,8 +118,7 @@ class BatchRun:
         self.logs = logs
         self.queues: dict[str, PoolQueue] = {}
         self.resources = Resources(requests, warn, note_left)
-        self.scaling = Scaling(self._running_tasks, ahead)
-        self._sizing_failed = False
+        self.sizes = PoolSizes(batch, self.leases, self.queues, ahead, wake, warn, self.service_now)
         self._taken_over: dict[str, PoolPlan] = {}
         self._job_pools: dict[str, str] = {}
         self._lock = threading.RLock()
@@ -142,9 +139,7 @@ class BatchRun:
             return self.queues[key]
 
     def _make_pool(self, plan: PoolPlan, nodes: int) -> None:
-        size = Size(0, nodes) if plan.kind is Kind.SPOT else Size(nodes)
-        first = self.leases.first(plan.id, size, self.service_now())
-        self.scaling.asked(plan.id, self.service_now())
+        first = self.leases.first(plan.id, self.sizes.first(plan, nodes), self.service_now())
         self._making(POOL, plan.id, lambda: self._delete_pool(plan.id))
         named = replace(plan, metadata=tuple((dict(plan.metadata) | dict(self.metadata())).items()))
         self.batch.create_pool(named.options(first.formula, first.interval))
@@ -267,11 +262,11 @@ class BatchRun:
             )
             queue.open_slots.update(slots)
             queue.monitor.watch(slots)
-            for task_id, taken in slots.items():
-                self.scaling.added(pool_id, task_id, taken)
             self.queues[f"job {job_id}"] = queue
             self.resources.take_over(JOB, job_id, lambda: self.batch.delete_job(job_id))
-            self._grow(queue)
+            for task_id, taken in slots.items():
+                self.sizes.scaling.added(pool_id, task_id, taken)
+            self.sizes.grow(queue)
             return queue
 
     def _retire(self, queue: PoolQueue) -> None:
@@ -308,57 +303,12 @@ class BatchRun:
             added = {task.id: task.slots for task in tasks if task.id not in refused}
             queue.open_slots.update(added)
             queue.monitor.watch(added)
-            for task in tasks:
-                if task.id in added:
-                    self.scaling.added(queue.pool_id, task.id, task.slots, task.rule)
-            self._grow(queue)
+            self.sizes.add(queue, [task for task in tasks if task.id in added])
             return rejected
 
     def set_size(self, pool_id: str, dedicated: int, spot: int = 0) -> None:
         """Wants this many nodes of the run's pool from now on; the lease's thread asks for them."""
-        self.leases.set_size(pool_id, Size(dedicated, spot))
-        self.wake()
-
-    def _grow(self, queue: PoolQueue) -> None:
-        """Asks at once for the nodes that the pool's open tasks need."""
-        self._resize(queue, self.scaling.for_waiting, shrinks=False)
-
-    def _fit_size(self, queue: PoolQueue, nodes: "Sequence[BatchNode]") -> None:
-        """Asks for the nodes that the pool needs, or for fewer, by what a look has shown."""
-        pools = {key: queue.pool_id for key, queue in self.queues.items()}
-
-        def advise(pool_id: str, plan: PoolPlan, now: datetime) -> Size:
-            self.scaling.saw(pool_id, nodes, self._bad(queue), now)
-            return self.scaling.advise(pool_id, plan, now, pools)
-
-        self._resize(queue, advise, shrinks=True)
-
-    def _resize(
-        self, queue: PoolQueue, advise: Callable[[str, PoolPlan, datetime], Size], shrinks: bool
-    ) -> None:
-        if queue.plan is None or (size := self.leases.size(queue.pool_id)) is None:
-            return
-        now = self.service_now()
-        try:
-            wanted = advise(queue.pool_id, queue.plan, now)
-        except Exception as e:  # noqa: BLE001 - whatever it is, the run goes on with the nodes that it has
-            if not self._sizing_failed:
-                self._sizing_failed = True
-                self.warn(f"Azure Batch: the pools' sizes stay as they are ({type(e).__name__}: {e}).")
-            return
-        if not shrinks:
-            wanted = Size(max(wanted.dedicated, size.dedicated), max(wanted.spot, size.spot))
-        if wanted != size:
-            if wanted.dedicated + wanted.spot > size.dedicated + size.spot:
-                self.scaling.asked(queue.pool_id, now)
-            self.set_size(queue.pool_id, wanted.dedicated, wanted.spot)
-
-    def _running_tasks(self, pool_id: str) -> Iterator[tuple[str, datetime]]:
-        for queue in list(self.queues.values()):
-            if queue.pool_id == pool_id and queue.open_slots:
-                for task in self.batch.running_tasks(queue.job_id):
-                    if task.id and task.state_transition_time:
-                        yield task.id, task.state_transition_time
+        self.sizes.set_size(pool_id, Size(dedicated, spot))
 
     def poll(self) -> list[Verdict]:
         """New verdicts of all queues.
@@ -376,7 +326,7 @@ class BatchRun:
                 new = queue.monitor.poll()
                 for verdict in new:
                     queue.open_slots.pop(verdict.task_id, None)
-                    self.scaling.ended(verdict)
+                    self.sizes.scaling.ended(verdict)
                     if self.logs and not verdict.success:
                         self.logs.expect(verdict.task_id)
                 verdicts += new
@@ -396,20 +346,12 @@ class BatchRun:
         elif queue.plan and not queue.taken_over and not self._others(queue):
             queue.looked, queue.idle_since = now, None
             with suppress(BatchError):
-                self._fit_size(queue, self.batch.list_nodes(queue.pool_id) if self._has_nodes(queue) else ())
-
-    def _has_nodes(self, queue: PoolQueue) -> bool:
-        size = self.leases.size(queue.pool_id) or Size(0)
-        return size.dedicated + size.spot > 0 or self.scaling.has_nodes(queue.pool_id)
+                nodes = self.batch.list_nodes(queue.pool_id) if self.sizes.has_nodes(queue) else ()
+                self.sizes.fit(queue, nodes)
 
     def _others(self, queue: PoolQueue) -> list[PoolQueue]:
         """Queues of the same pool that have open tasks."""
         return [q for q in self.queues.values() if q.pool_id == queue.pool_id and q.open_slots]
-
-    def _bad(self, queue: PoolQueue) -> set[str]:
-        """Nodes that are to take no tasks."""
-        together = [q for q in self.queues.values() if q.pool_id == queue.pool_id]
-        return set().union(*(q.broken | q.health.bad.keys() for q in together))
 
     def _look_at_pool(self, queue: PoolQueue, now: datetime) -> None:
         nodes = self.batch.list_nodes(queue.pool_id)
@@ -430,7 +372,7 @@ class BatchRun:
                 f"Azure Batch: pool {queue.pool_id} got {view.current} of {view.target} nodes "
                 f"({view.resize_errors[0][0]}); asking again."
             )
-        self._fit_size(queue, nodes)
+        self.sizes.fit(queue, nodes)
 
     def _name_broken(self, queue: PoolQueue, view: PoolView) -> None:
         """Says once of each node that is not set up, while others are, why; it takes no tasks by itself."""
@@ -469,8 +411,7 @@ class BatchRun:
         self.warn(f"{bad} {'It gets no more tasks.' if done else 'It takes no tasks now.'}")
         with self._lock:
             if not self._closed:
-                self.scaling.took_out(queue.pool_id, node_id)
-                self._grow(queue)
+                self.sizes.take_out(queue, node_id)
 
     def _say_how_it_goes(self, queue: PoolQueue, summary: str, now: datetime) -> None:
         """A line when the pool's nodes changed, and while people wait for a first node at least one a minute."""

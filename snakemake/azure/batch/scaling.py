@@ -214,14 +214,15 @@ class Scaling:
             replace(node, takes=now - pool.free_since.get(node.id, now) < IGNORED)
             for node in pool.nodes.values()
         ]
+        kind = Kind.SPOT if plan.buys_spot else Kind.DEDICATED
         return sizing.Pool(
             slots=plan.slots,
             most=plan.max_nodes,
-            kind=plan.kind,
+            kind=kind,
             waiting=[Work(slots, count, seconds) for (slots, seconds), count in waiting.items()],
             running=running,
             ahead=ahead,
-            nodes=nodes if plan.kind is Kind.SPOT else [n for n in nodes if not n.is_preempted],
+            nodes=nodes if plan.buys_spot else [node for node in nodes if not node.is_preempted],
             prices=plan.prices,
             back=self.back,
             unused=self.unused,
