@@ -71,12 +71,12 @@ class Day:
         )
 
 
-def bursts(random: Random, task: tuple[float, float] = (1200.0, 2400.0)) -> Day:
-    """Six bursts of 120 jobs of 20 to 40 minutes; after each an hour in which the client works, or one job does."""
+def bursts(random: Random) -> Day:
+    """Four bursts of 120 jobs of 20 to 40 minutes; after each an hour in which the client works, or one job does."""
     jobs: list[Job] = []
     last: list[Job] = []
-    for burst in range(6):
-        some = [Job("each", 120 * burst + n, random.uniform(*task), 1, last) for n in range(120)]
+    for burst in range(4):
+        some = [Job("each", 120 * burst + n, random.uniform(1200, 2400), 1, last) for n in range(120)]
         alone = Job("here", burst, 3600, 1, some, is_local=burst % 2 == 0)
         if not alone.is_local:
             alone.name = "gather"
@@ -99,15 +99,9 @@ def tail(random: Random) -> Day:
     return Day("1,000 jobs, then one of 6 h", [*some, Job("last", 0, 6 * 3600, 1, some)])
 
 
-def chains(random: Random) -> Day:
-    """60 chains of five jobs of 5 to 20 minutes."""
-    jobs: list[Job] = []
-    for chain in range(60):
-        before: list[Job] = []
-        for step in range(5):
-            before = [Job(f"step{step}", chain, random.uniform(300, 1200), 1 + step % 2, before)]
-            jobs += before
-    return Day("chains", jobs)
+def spot(random: Random) -> Day:
+    """400 jobs of 20 to 40 minutes at once."""
+    return Day("Spot nodes and a storm", [Job("each", n, random.uniform(1200, 2400)) for n in range(400)])
 
 
 class Dag:

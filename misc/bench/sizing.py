@@ -6,20 +6,21 @@ left out (`misc/bench/stepped.py`).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from random import Random
 from typing import Any
 
-from azure_batch_emulator.core.profile import Profile
+from azure_batch_emulator.core.profile import NodeFaults, Profile
 from azure_batch_emulator.service.profile_files import load_profile
-from misc.bench import report
-from misc.bench.days import OS_IMAGE, POLL, VM, Client, Day, bursts, chains, tail
+from misc.bench import report, sizing_http
+from misc.bench.days import OS_IMAGE, POLL, VM, Client, Day, bursts, spot, tail
 from misc.bench.setting import say
 from misc.bench.stepped import SteppedBatch
 from snakemake.azure.batch.lease import Size
 from snakemake.azure.batch.pool_sizes import PoolSizes, Queue
 from snakemake.azure.batch.run import BatchRun
+from snakemake.azure.batch.sizing import Prices
 
 SEED = 1
 HOUR = 3600.0
@@ -118,6 +119,9 @@ class Result:
     def ratio(self) -> float:
         return self.billed / self.used
 
+    def figures(self) -> dict[str, float]:
+        return {name: getattr(self, name) for name in ("billed", "used", "work", "makespan", "resized")}
+
     def nodes_at(self, hour: float) -> int:
         return next((n for at, n in reversed(self.nodes) if at <= hour), 0)
 
@@ -127,7 +131,8 @@ def simulate(day: Day, policy: Policy, profile: Profile, seed: int = SEED, **pla
     pool_id = None
     if policy.pool:
         pool_id = "pool"
-        batch.make_pool(pool_body(day, policy.pool(day, batch.now())))
+        scale = policy.pool(day, batch.now())
+        batch.make_pool(pool_body(day, as_spot(scale) if plan.get("buys_spot") else scale))
         batch.simulation.pass_time(policy.ahead)
     client = Client(day, batch, batch.now, policy.run_class, pool_id, **plan)
     begun, used = batch.now(), 0.0
@@ -143,6 +148,16 @@ def simulate(day: Day, policy: Policy, profile: Profile, seed: int = SEED, **pla
         batch.delete_pool(pool_id)
     resized = sum("resizing" in line for line in client.said)
     return Result(batch.core_hours() / batch.cores(VM), used, day.work_hours, took, nodes, resized)
+
+
+def as_spot(scale: dict[str, Any]) -> dict[str, Any]:
+    """The same scale with Spot nodes."""
+    swap = {"targetDedicatedNodes": "targetLowPriorityNodes"}
+    target = ("$TargetDedicatedNodes", "$TargetLowPriorityNodes")
+    return {
+        swap.get(name, name): value.replace(*target) if isinstance(value, str) else value
+        for name, value in scale.items()
+    }
 
 
 def pool_body(day: Day, scale: dict[str, Any]) -> dict[str, Any]:
@@ -161,25 +176,45 @@ def pool_body(day: Day, scale: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-DAYS = {"a": bursts, "b": tail, "chains": chains}
+@dataclass(frozen=True)
+class Scenario:
+    """A day, what goes wrong in it, and whether its pool buys Spot nodes."""
+
+    make: Callable[[Random], Day]
+    faults: NodeFaults = NodeFaults()
+    buys_spot: bool = False
+
+
+STORM = NodeFaults(
+    preemptions_per_node_hour=0.2,
+    low_priority_capacity=((2 * HOUR, 0), (2.5 * HOUR, 16), (3 * HOUR, None)),
+)
+"""Preemptions all day; after two hours the region takes all Spot nodes back, and has some again half an hour later."""
+
+SCENARIOS = {
+    "a": Scenario(bursts),
+    "b": Scenario(tail),
+    "d": Scenario(spot, STORM, buys_spot=True),
+}
+PRICES = Prices()
 
 
 def run() -> None:
     before, result = report.conditions(), {}
-    profile = load_profile("realistic")
-    for letter, make in DAYS.items():
-        day = make(Random(SEED))
+    for letter, scenario in SCENARIOS.items():
+        profile = replace(load_profile("realistic"), faults=scenario.faults)
+        day = scenario.make(Random(SEED))
         say(f"sizing ({letter}): {day.name}; nodes of {day.slots} slots, at most {day.most}")
-        ready = simulate(day, READY, profile)
+        ready = simulate(day, READY, profile, buys_spot=scenario.buys_spot)
+        price = PRICES.spot if scenario.buys_spot else PRICES.dedicated
         for policy in POLICIES:
-            got = ready if policy is READY else simulate(day, policy, profile)
+            got = ready if policy is READY else simulate(day, policy, profile, buys_spot=scenario.buys_spot)
             say(
-                f"  {policy.name:22} billed/used {got.ratio:5.2f} ({got.billed:6.1f} h / {got.used:.1f} h), of work {got.billed / got.work:.2f}; makespan "
-                f"{got.makespan:5.2f} h, {got.makespan / ready.makespan:.3f} of always ready; resized {got.resized} times"
+                f"  {policy.name:21} billed/used {got.ratio:.2f} ({got.billed:.1f} h, {got.used:.1f} h; of work "
+                f"{got.work:.1f} h); price {got.billed * price:.1f}; makespan {got.makespan:.2f} h, "
+                f"{got.makespan / ready.makespan:.3f} of always ready; {got.nodes_at(got.makespan - 0.5)} nodes half "
+                f"an hour before the end"
             )
-            result[f"{letter} {policy.name}"] = {
-                "billed": got.billed,
-                "used": got.used,
-                "makespan": got.makespan,
-            }
+            result[f"{letter} {policy.name}"] = got.figures()
+    result["http"] = sizing_http.run()
     report.publish("sizing", before, result)

@@ -93,7 +93,9 @@ def run() -> dict[str, Any]:
         path = profile(folder)
         runs = [stepped(half_a_day(), path, seed) for seed in range(1, 6)]
         real = by_http(half_a_day(), path, folder)
-    billed, took, resized = ([getattr(one, name) for one in runs] for name in ("billed", "makespan", "resized"))
+    billed, took, resized = (
+        [getattr(one, name) for one in runs] for name in ("billed", "makespan", "resized")
+    )
     say(
         f"  by HTTP, {SCALE} times as fast (and the simulation, {len(runs)} seeds): {real.billed:.1f} node-hours "
         f"({min(billed):.1f} to {max(billed):.1f}), {real.makespan:.2f} h ({min(took):.2f} to {max(took):.2f}), "

@@ -41,6 +41,7 @@ rule last:
         assert str(task.state).lower().endswith("running") and not task.execution_info.requeue_count
         fast.let_go()
         assert process.wait(60) == 0, fast.output()
+    assert "sizes stay" not in fast.output()
     fast.assert_clean()
 
 
@@ -70,5 +71,5 @@ rule end:
         wait_until(lambda: nodes(fast) == 0)
         fast.let_go()
         assert process.wait(90) == 0, fast.output()
-    assert "resizing the pool" in fast.output()
+    assert "to 0 nodes" in fast.output() and "sizes stay" not in fast.output()
     fast.assert_clean()
