@@ -47,7 +47,7 @@ class Older:
     is_flag: bool = False
 
 
-_AT_MOST = "it is the most that a pool may have; a pool grows with the work"
+_AT_MOST = "it is the most that a pool may have; a pool has as many as the work needs"
 _SLOTS = "a job takes as many slots as its threads and memory need"
 _WHOLE_IMAGE = "publisher, offer and SKU make one value"
 _SUBNET = "make a pool in that network, and give its id as --az-batch-pool-id."
@@ -64,7 +64,7 @@ _BY_URL = "the account's URL is all that is asked for."
 
 PLUGIN_OPTIONS = (
     Older("--azure-batch-account-url", URL),
-    Older("--azure-batch-autoscale", says="pools always grow with the work.", needless=True, is_flag=True),
+    Older("--azure-batch-autoscale", says="pools always go with the work, up and down.", needless=True, is_flag=True),
     Older("--azure-batch-container-registry-pass", says=_REGISTRY),
     Older("--azure-batch-container-registry-url", says=_REGISTRY),
     Older("--azure-batch-container-registry-user", says=_REGISTRY),
@@ -93,7 +93,7 @@ PLUGIN_OPTIONS = (
 
 V7_OPTIONS = (
     Older(
-        "--az-batch-enable-autoscale", says="pools always grow with the work.", needless=True, is_flag=True
+        "--az-batch-enable-autoscale", says="pools always go with the work, up and down.", needless=True, is_flag=True
     ),
 )
 """Of Snakemake 7 (7.32.4); `--az-batch`, `--az-batch-account-url` and `-r` are options today, too."""
