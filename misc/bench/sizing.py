@@ -20,7 +20,7 @@ from misc.bench.stepped import SteppedBatch
 from snakemake.azure.batch.lease import Size
 from snakemake.azure.batch.pool_sizes import PoolSizes, Queue
 from snakemake.azure.batch.run import BatchRun
-from snakemake.azure.batch.sizing import Prices
+from snakemake.azure.batch.sizing import NodePrices
 
 SEED = 1
 HOUR = 3600.0
@@ -196,7 +196,7 @@ SCENARIOS = {
     "b": Scenario(tail),
     "d": Scenario(spot, STORM, buys_spot=True),
 }
-PRICES = Prices()
+PRICES = NodePrices()
 
 
 def run() -> None:

@@ -1,7 +1,7 @@
 """The emulator's core behind the client's door: what `snakemake.azure.batch.client.Batch` asks by HTTP is asked here by
 calls, on a clock that jumps. Answers are the service's own, as the SDK's models."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from azure_batch_emulator.protocol.errors import BatchError as Refusal
 from azure_batch_emulator.protocol.schema import check_model
 from misc.bench.shapes import Simulation
 from snakemake.azure.batch.client import BatchError, Rejected, Scaled
+from snakemake.azure.batch.listed_tasks import ListedTask
 
 SECONDS = "SECONDS"
 """The variable of a task that says how long it takes."""
@@ -48,7 +49,6 @@ class SteppedBatch:
 
     def __init__(self, profile: Profile, seed: int) -> None:
         self.simulation = Simulation(profile, seed, TimedNodes)
-        self._ended: dict[str, models.BatchTask] = {}
 
     @property
     def machine(self) -> Any:
@@ -57,8 +57,9 @@ class SteppedBatch:
     def now(self) -> datetime:
         return self.simulation.now
 
-    def create_pool(self, pool: models.BatchPoolCreateOptions) -> None:
-        self._do(pools.create, check_model("BatchPoolCreateOptions", _wire(pool), ""))
+    def create_pool(self, pool: models.BatchPoolCreateOptions, identities: Sequence[str] = ()) -> str:
+        self.make_pool(_wire(pool))
+        return ""
 
     def make_pool(self, body: dict) -> None:
         """A pool by its request's body, made by somebody else."""
@@ -100,34 +101,34 @@ class SteppedBatch:
     def extend_job(self, job_id: str, longer: timedelta) -> None:
         pass
 
-    def add_tasks(self, job_id: str, given: Sequence[models.BatchTaskCreateOptions]) -> list[Rejected]:
-        bodies = [check_model("BatchTaskCreateOptions", _wire(task), "") for task in given]
+    def add_tasks(self, job_id: str, given: Sequence[dict]) -> list[Rejected]:
+        bodies = [check_model("BatchTaskCreateOptions", task, "") for task in given]
         self._do(tasks.create_collection, self._job(job_id), bodies)
         return []
 
-    def completed_tasks(self, job_id: str, since: datetime | None) -> list[models.BatchTask]:
+    def completed_tasks(self, job_id: str, since: datetime | None) -> list[ListedTask]:
         return self._tasks(
             job_id, lambda t: t.state == "completed" and (since is None or t.lifecycle.since >= since)
         )
 
-    def running_tasks(self, job_id: str) -> list[models.BatchTask]:
-        return self._tasks(job_id, lambda t: t.state == "running")
+    def runs_on_nodes(self, job_id: str) -> dict[str, tuple[str, datetime | None]]:
+        found = self._tasks(job_id, lambda t: t.state == "running")
+        return {task.id: (task.node_id, task.changed) for task in found}
 
     def task_states(self, job_id: str) -> dict[str, str]:
         return {task.id: task.state for task in self._job(job_id).tasks.values()}
 
-    def _tasks(self, job_id: str, wanted: Any) -> list[models.BatchTask]:
-        machine, job = self.machine, self._job(job_id)
-        return [self._shown(machine, job, task) for task in job.tasks.values() if wanted(task)]
+    def terminate_task(self, job_id: str, task_id: str) -> None:
+        self._do(tasks.terminate, self._job(job_id), self._job(job_id).tasks[task_id.lower()])
 
-    def _shown(self, machine: Any, job: Any, task: Task) -> models.BatchTask:
-        """What has ended does not change any more."""
-        if (known := self._ended.get(task.id)) is not None:
-            return known
-        shown = models.BatchTask(views.task(machine, job, task, ""))
-        if task.state == "completed":
-            self._ended[task.id] = shown
-        return shown
+    def list_pools(self) -> list[models.BatchPool]:
+        return [self.get_pool(pool.id) for pool in self.machine.pools.values()]
+
+    def _tasks(self, job_id: str, wanted: Callable[[Task], bool]) -> list[ListedTask]:
+        machine, job = self.machine, self._job(job_id)
+        return [
+            ListedTask.of(views.task(machine, job, task, "")) for task in job.tasks.values() if wanted(task)
+        ]
 
     def _pool(self, pool_id: str) -> Any:
         return self.machine.pools[pool_id.lower()]

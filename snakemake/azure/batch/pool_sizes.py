@@ -5,16 +5,17 @@ service. Nothing that fails here ends a run: it goes on with the nodes that it h
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from snakemake.azure.batch.lease import PoolLeases, Size
 from snakemake.azure.batch.node_health import NodeHealth
 from snakemake.azure.batch.scaling import NextJob, Scaling
+from snakemake.azure.batch.sizing import SETTLE
 from snakemake.azure.batch.tasks import Task
 
 if TYPE_CHECKING:
-    from azure.batch.models import BatchNode, BatchTask
+    from azure.batch.models import BatchNode
 
     from snakemake.azure.batch.pools import PoolPlan
 
@@ -33,12 +34,13 @@ class Queue(Protocol):
 class Service(Protocol):
     """What is asked of the Batch service, see `snakemake.azure.batch.client.Batch`."""
 
-    def running_tasks(self, job_id: str) -> "list[BatchTask]": ...
+    def runs_on_nodes(self, job_id: str) -> dict[str, tuple[str, datetime | None]]: ...
 
 
 class PoolSizes:
     """`queues` are the run's by the keys of places, `ahead` tells what the DAG makes ready next, `wake` is called when
-    a lease says something new, and `now` is the service's clock."""
+    a lease says something new, and `now` is the service's clock. Where pools are kept for other runs, idle nodes stay
+    for as long as that (`keep`) while the run goes on, too."""
 
     def __init__(
         self,
@@ -49,16 +51,16 @@ class PoolSizes:
         wake: Callable[[], None],
         warn: Callable[[str], None],
         now: Callable[[], datetime],
+        keep: timedelta | None = None,
     ) -> None:
-        self.scaling = Scaling(self._running_tasks, ahead)
+        self.scaling = Scaling(self._running_tasks, ahead, max(SETTLE, keep or SETTLE))
         self._service, self._leases, self._queues = service, leases, queues
         self._wake, self._warn, self._now = wake, warn, now
         self._failed = False
 
-    def first(self, plan: "PoolPlan", nodes: int) -> Size:
-        """Of a pool that is being made."""
-        self.scaling.asked(plan.id, self._now())
-        return Size(0, nodes) if plan.buys_spot else Size(nodes)
+    def made(self, pool_id: str) -> None:
+        """The pool has just been asked for, with its first nodes."""
+        self.scaling.asked(pool_id, self._now())
 
     def set_size(self, pool_id: str, size: Size) -> None:
         """Wants this many nodes of the pool from now on."""
@@ -78,18 +80,18 @@ class PoolSizes:
 
     def grow(self, queue: Queue) -> None:
         """Asks at once for the nodes that the pool's open tasks need."""
-        self._resize(queue, self.scaling.for_waiting, shrinks=False)
+        self._resize(queue, self.scaling.for_waiting)
 
     def fit(self, queue: Queue, nodes: "Iterable[BatchNode]") -> None:
         """Asks for the nodes that the pool needs, or for fewer, by what a look has shown."""
         pools = {key: queue.pool_id for key, queue in self._queues.items()}
         bad = self._bad(queue)
 
-        def advise(pool_id: str, plan: "PoolPlan", now: datetime) -> Size:
+        def advise(pool_id: str, plan: "PoolPlan", asked: Size, now: datetime) -> Size:
             self.scaling.saw(pool_id, nodes, bad, now)
-            return self.scaling.advise(pool_id, plan, now, pools)
+            return self.scaling.advise(pool_id, plan, asked, now, pools)
 
-        self._resize(queue, advise, shrinks=True)
+        self._resize(queue, advise)
 
     def has_nodes(self, queue: Queue) -> bool:
         """Whether nodes of the pool have been asked for or seen."""
@@ -100,21 +102,17 @@ class PoolSizes:
         together = [q for q in self._queues.values() if q.pool_id == queue.pool_id]
         return set().union(*(q.broken | q.health.bad.keys() for q in together))
 
-    def _resize(
-        self, queue: Queue, advise: "Callable[[str, PoolPlan, datetime], Size]", shrinks: bool
-    ) -> None:
+    def _resize(self, queue: Queue, advise: "Callable[[str, PoolPlan, Size, datetime], Size]") -> None:
         if queue.plan is None or (size := self._leases.size(queue.pool_id)) is None:
             return
         now = self._now()
         try:
-            wanted = advise(queue.pool_id, queue.plan, now)
+            wanted = advise(queue.pool_id, queue.plan, size, now)
         except Exception as e:  # noqa: BLE001
             if not self._failed:
                 self._failed = True
                 self._warn(f"Azure Batch: the pools' sizes stay as they are ({type(e).__name__}: {e}).")
             return
-        if not shrinks:
-            wanted = Size(max(wanted.dedicated, size.dedicated), max(wanted.spot, size.spot))
         if wanted != size:
             if wanted.dedicated + wanted.spot > size.dedicated + size.spot:
                 self.scaling.asked(queue.pool_id, now)
@@ -123,6 +121,6 @@ class PoolSizes:
     def _running_tasks(self, pool_id: str) -> Iterator[tuple[str, datetime]]:
         for queue in list(self._queues.values()):
             if queue.pool_id == pool_id and queue.open_slots:
-                for task in self._service.running_tasks(queue.job_id):
-                    if task.id and task.state_transition_time:
-                        yield task.id, task.state_transition_time
+                for task_id, (_, since) in self._service.runs_on_nodes(queue.job_id).items():
+                    if since:
+                        yield task_id, since

@@ -80,11 +80,11 @@ class _Task:
 class _Pool:
     """What is known of one pool; tasks are in the order in which they came, in which Batch starts them."""
 
+    latest: sizing.Latest
     nodes: dict[str, Node] = field(default_factory=dict)
     tasks: dict[str, _Task] = field(default_factory=dict)
     free_since: dict[str, datetime] = field(default_factory=dict)
     asked: datetime | None = None
-    latest: sizing.Latest = field(default_factory=sizing.Latest)
 
     def note_waiting(self) -> None:
         """Which tasks wait: the newest, as nodes have no slots taken for them."""
@@ -97,15 +97,18 @@ class _Pool:
 
 
 class Scaling:
-    """What is known of a run's pools. `running` lists the tasks that run in a pool, as pairs of their id and the time
-    since when they do; `ahead` tells what the DAG makes ready next."""
+    """What is known of a run's pools. running: lists the tasks that run in a pool, as pairs of their id and the time
+    since when they do; ahead: tells what the DAG makes ready next; settles: how long a smaller size has to be enough.
+    """
 
     def __init__(
         self,
         running: Callable[[str], Iterable[tuple[str, datetime]]],
         ahead: Callable[[], Sequence[NextJob]] = tuple,
+        settles: timedelta = sizing.SETTLE,
     ) -> None:
         self.durations = Durations()
+        self._settles = settles
         self._running = running
         self._ahead = ahead
         self._pools: dict[str, _Pool] = {}
@@ -114,7 +117,7 @@ class Scaling:
         self._allocations: dict[str, float] = {}
 
     def _pool(self, pool_id: str) -> _Pool:
-        return self._pools.setdefault(pool_id, _Pool())
+        return self._pools.setdefault(pool_id, _Pool(sizing.Latest(self._settles)))
 
     # -- what happens ----------------------------------------------------------------------------------------
 
@@ -182,13 +185,15 @@ class Scaling:
         """What a node is paid for without working."""
         return timedelta(seconds=median(self._boots.values())) + LEAVES if self._boots else sizing.UNUSED
 
-    def for_waiting(self, pool_id: str, plan: "PoolPlan", now: datetime) -> Size:
-        """The size for what is open alone."""
+    def for_waiting(self, pool_id: str, plan: "PoolPlan", asked: Size, now: datetime) -> Size:
+        """The size for what is open alone, never less than the one that is asked for."""
         size = sizing.advise(self._state(pool_id, plan, (), now), now)
-        self._pool(pool_id).latest.settle(size, now)
-        return size
+        self._pool(pool_id).latest.settle(size, asked, now)
+        return Size(max(size.dedicated, asked.dedicated), max(size.spot, asked.spot))
 
-    def advise(self, pool_id: str, plan: "PoolPlan", now: datetime, pools: Mapping[str, str]) -> Size:
+    def advise(
+        self, pool_id: str, plan: "PoolPlan", asked: Size, now: datetime, pools: Mapping[str, str]
+    ) -> Size:
         """The size after a look. `pools` are ids by the keys of places."""
         jobs = [job for job in self._ahead() if pools.get(job.place) == pool_id]
         before = {task_id for job in jobs for task_id in job.after}
@@ -198,7 +203,8 @@ class Scaling:
         ahead = [found for job in jobs if (found := self._when(job, ends, now))]
         pool = self._pool(pool_id)
         self._notice_ignored(pool, plan.slots, now)
-        return pool.latest.settle(sizing.advise(self._state(pool_id, plan, ahead, now), now), now)
+        size = sizing.advise(self._state(pool_id, plan, ahead, now), now)
+        return pool.latest.settle(size, asked, now)
 
     def _state(self, pool_id: str, plan: "PoolPlan", ahead: Sequence[Ahead], now: datetime) -> sizing.Pool:
         pool = self._pool(pool_id)

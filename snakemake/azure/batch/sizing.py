@@ -20,7 +20,7 @@ tasks are open. `Latest` keeps a pool from going down and up again when for a mo
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -98,7 +98,7 @@ class Running:
 
 
 @dataclass(frozen=True)
-class Prices:
+class NodePrices:
     """Of a node, an hour; what matters is how they compare."""
 
     dedicated: float = 1.0
@@ -124,7 +124,7 @@ class Pool:
     running: Sequence[Running] = ()
     ahead: Sequence[Ahead] = ()
     nodes: Sequence[Node] = ()
-    prices: Prices = field(default_factory=Prices)
+    prices: NodePrices = NodePrices()
     back: timedelta = BACK
     unused: timedelta = UNUSED
     granularity: timedelta = timedelta(seconds=1)
@@ -215,18 +215,23 @@ def advise(pool: Pool, now: datetime) -> Size:
 
 
 class Latest:
-    """The sizes that were enough within `SETTLE`."""
+    """The sizes that were enough within some time."""
 
-    def __init__(self) -> None:
+    def __init__(self, time: timedelta = SETTLE) -> None:
+        self._for = time
         self._sizes: deque[tuple[datetime, Size]] = deque()
 
-    def settle(self, size: Size, now: datetime) -> Size:
-        """The largest of them with this one, of each kind of nodes."""
+    def settle(self, size: Size, asked: Size, now: datetime) -> Size:
+        """`size` where it is more than the one that is asked for, else the largest of them that is no more than that;
+        of each kind of nodes."""
         self._sizes.append((now, size))
-        while now - self._sizes[0][0] > SETTLE:
+        while now - self._sizes[0][0] > self._for:
             self._sizes.popleft()
-        sizes = [known for _, known in self._sizes]
-        return Size(max(one.dedicated for one in sizes), max(one.spot for one in sizes))
+        dedicated = max(known.dedicated for _, known in self._sizes)
+        spot = max(known.spot for _, known in self._sizes)
+        return Size(
+            max(size.dedicated, min(asked.dedicated, dedicated)), max(size.spot, min(asked.spot, spot))
+        )
 
 
 def _add_broken(counts: dict[Kind, int], pool: Pool) -> None:

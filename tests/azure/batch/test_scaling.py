@@ -29,7 +29,7 @@ def node(name, state="idle", used=0, since=START, allocated=START, dedicated=Tru
 
 class Scene:
     def __init__(self, plan=PLAN):
-        self.plan, self.now, self.ahead, self.asked = plan, START, [], []
+        self.plan, self.now, self.ahead, self.asked, self.size = plan, START, [], [], Size(0)
         self.starts: dict[str, datetime] = {}
         self.scaling = Scaling(self.running, lambda: self.ahead)
 
@@ -50,7 +50,13 @@ class Scene:
 
     def look(self, *nodes, bad=()):
         self.scaling.saw("pool", nodes, bad, self.now)
-        return self.scaling.advise("pool", self.plan, self.now, {"": "pool"})
+        self.size = self.scaling.advise("pool", self.plan, self.size, self.now, {"": "pool"})
+        return self.size
+
+    def grown(self):
+        """The size at once, when something was submitted or taken out."""
+        self.size = self.scaling.for_waiting("pool", self.plan, self.size, self.now)
+        return self.size
 
     def settled(self, *nodes, **more):
         """The size after it has been enough for a while."""
@@ -72,7 +78,7 @@ def test_idle_nodes_go_when_they_have_not_been_needed_for_a_while():
 def test_what_was_submitted_asks_for_nodes_at_once():
     scene = Scene()
     scene.add("a", "b", "c", slots=3)
-    assert scene.scaling.for_waiting("pool", PLAN, scene.now) == Size(3)
+    assert scene.grown() == Size(3)
 
 
 def test_the_oldest_tasks_are_those_that_run():
@@ -88,7 +94,7 @@ def test_a_task_that_ends_frees_its_slots_before_the_next_look():
     scene.look(node("n", "running", 4))
     scene.end("a", on="n")
     scene.add("b", slots=4)
-    assert scene.scaling.for_waiting("pool", PLAN, scene.now) == Size(1)
+    assert scene.grown() == Size(1)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +122,7 @@ def test_bad_nodes_are_replaced():
     scene.add("a")
     assert scene.look(node("n", "running", 1), bad={"n"}) == Size(2)
     scene.scaling.took_out("pool", "m")
-    assert scene.scaling.for_waiting("pool", PLAN, scene.now) == Size(3)
+    assert scene.grown() == Size(3)
 
 
 def test_preempted_nodes_of_a_spot_pool_come_back():

@@ -128,12 +128,18 @@ def test_where_hours_are_paid_for_an_idle_node_stays_until_its_hour_is_over():
 
 
 def test_a_pool_goes_down_when_less_was_enough_for_a_while():
+    latest, five = Latest(), Size(5, 1)
+    assert latest.settle(five, Size(1), NOW) == five
+    assert latest.settle(Size(1), five, NOW + SETTLE / 2) == five
+    assert latest.settle(Size(7), five, NOW + SETTLE) == Size(7, 1)
+    assert latest.settle(Size(1), Size(7), NOW + SETTLE * 1.2) == Size(7)
+    assert latest.settle(Size(1), Size(7), NOW + SETTLE * 3) == Size(1)
+
+
+def test_what_was_enough_a_moment_ago_asks_for_no_nodes():
     latest = Latest()
-    assert latest.settle(Size(5, 1), NOW) == Size(5, 1)
-    assert latest.settle(Size(1), NOW + SETTLE / 2) == Size(5, 1)
-    assert latest.settle(Size(7), NOW + SETTLE) == Size(7, 1)
-    assert latest.settle(Size(1), NOW + SETTLE * 1.2) == Size(7)
-    assert latest.settle(Size(1), NOW + SETTLE * 3) == Size(1)
+    latest.settle(Size(5), Size(5), NOW)
+    assert latest.settle(Size(1), Size(2), NOW + SETTLE / 2) == Size(2), "somebody has taken them back"
 
 
 SLOTS = st.integers(1, 8)
@@ -200,7 +206,7 @@ def test_a_pool_is_asked_at_most_once_in_31_seconds(events):
     leases.first("pool", Size(1), now)
     for passed, count, taken in events:
         now += timedelta(seconds=passed)
-        leases.set_size("pool", latest.settle(Size(count), now))
+        leases.set_size("pool", latest.settle(Size(count), leases.size("pool") or Size(0), now))
         for renewal in leases.due(now):
             if taken:
                 leases.done(renewal, now)
