@@ -15,6 +15,7 @@ from misc.bench import (
     measuring,
     overhead,
     scale,
+    sizing,
     takeover,
     transfers,
 )
@@ -30,6 +31,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "dryrun": lambda o: dryrun.run(o.inputs, o.plugin_inputs),
     "emulator": lambda _: emulator.run(),
     "scale": lambda o: scale.run(o.jobs, o.latency / 1000),
+    "sizing": lambda _: sizing.run(),
     "takeover": lambda o: takeover.run(o.tasks),
 }
 

@@ -51,6 +51,7 @@ from snakemake.azure.settings import ExecutorSettings, SettingsError
 from snakemake.azure.signals import unfinished, uninterrupted
 from snakemake.azure.sources import BlobSources, delete_blob
 from snakemake.executors.azure_batch_access import node_access
+from snakemake.executors.azure_batch_ahead import LookAhead
 from snakemake.executors.azure_batch_checks import check
 from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_outcomes import (
@@ -141,6 +142,12 @@ class AzBatchExecutor(RemoteExecutor):
                 checked.image,
                 JobImages.of_run(self.workflow, checked.settings),
             )
+            self.ahead = LookAhead(
+                lambda: self.workflow.dag,
+                lambda: self.workflow.scheduler.running if self.workflow.scheduler else (),
+                lambda job: checked.placement.place(self._demand(job, no_spot=False)[0]),
+                checked.batch.clock.now,
+            )
             self.leases = PoolLeases(timedelta(minutes=checked.settings.lease))
             lock = RunLock(checked.blob_account, checked.source_prefix, self.logger.info)
             self.record = RunRecord(lock, checked.run_id, checked.batch.account.endpoint)
@@ -215,6 +222,7 @@ class AzBatchExecutor(RemoteExecutor):
                 self.report_job_submission(
                     AzBatchJob(job, external_jobid=left.id, queue=queue, submitted=left.created)
                 )
+                self.ahead.begin(job, left.id)
                 self._poll_pause = 0.0
                 continue
             try:
@@ -276,6 +284,7 @@ class AzBatchExecutor(RemoteExecutor):
                     info, msg=f"Azure Batch did not take the task ({refusal.code}: {refusal.message}). "
                 )
             else:
+                self.ahead.begin(member.job, member.task.id, member.place)
                 self.report_job_submission(info)
         self._poll_pause = 0.0
 
@@ -319,6 +328,7 @@ class AzBatchExecutor(RemoteExecutor):
             record=f"{checked.blob_account.url}/{self.record.lock.name}",
             note_left=partial(orphans.note, checked.run_id, self._endpoints(), home=self._left),
             logs=StoredLogs(checked.blob_account, folder(self.sources.name), keep=self._keep_usage),
+            ahead=self.ahead,
             user=checked.placement.definition.user,
             run_options=checked.settings.container_options or "",
             tags=pool_options.tags(checked.settings, Path.cwd().name),
@@ -361,9 +371,10 @@ class AzBatchExecutor(RemoteExecutor):
         """One poll for all jobs, then one verdict for each job that ended."""
         if self._lost is not None:
             raise self._lost
-        if not active_jobs:
+        if not active_jobs and self._run is None:
             return
         self._active = active_jobs
+        # Without jobs too: pools go with the work also while only the client has some.
         verdicts = await asyncio.to_thread(self.run.poll)
         self._verdicts.add(verdicts)
         together = []
@@ -375,8 +386,11 @@ class AzBatchExecutor(RemoteExecutor):
         await asyncio.to_thread(self._send_again, together)
         for ended in together:
             if ended.sent_again:
+                self.ahead.begin(ended.job.job, ended.job.external_jobid or "")
                 yield ended.job
-            elif ended.verdict.success:
+                continue
+            self.ahead.end(ended.job.job)
+            if ended.verdict.success:
                 self.report_job_success(ended.job)
             else:
                 await asyncio.to_thread(self._report_failure, ended)

@@ -137,6 +137,7 @@ class TaskMaker:
             spot_tries=spot_tries,
             environment={**self._further(), **self.mark(job).environment()},
             image=image,
+            rule=job.name,
         )
 
     def mark(self, job: JobExecutorInterface) -> TaskMark:

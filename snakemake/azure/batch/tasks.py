@@ -25,7 +25,7 @@ class Task:
 
     retries: how often Batch runs it again after a non-zero exit code; -1 means without end. The Batch job's own
     number does not apply to tasks that have constraints, as these have. spot_tries: how often it may begin on Spot
-    nodes; image: one of its own, in place of the run's.
+    nodes; image: one of its own, in place of the run's; rule: tasks of one take about as long.
     """
 
     id: str
@@ -35,6 +35,7 @@ class Task:
     runtime: timedelta | None = None
     retries: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
+    rule: str = ""
     spot_tries: int = 0
     image: str | None = None
 
