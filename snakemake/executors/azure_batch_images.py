@@ -10,6 +10,7 @@ meant for a run like this: then images with this Snakemake are used, and others 
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,10 @@ from functools import lru_cache
 from typing import Any
 
 from snakemake.azure.image.labels import fault
+from snakemake.azure.image.private_registry import PrivateRegistry, private_registry
 from snakemake.azure.image.reference import InvalidImageReference, parse_image_reference
 from snakemake.azure.image.registry import Verdict, check_pull
+from snakemake.azure.preflight import container_image
 from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint
 from snakemake.azure.wire import is_loopback
 from snakemake.common import __version__
@@ -46,8 +49,9 @@ class Looked:
 
 
 @lru_cache(maxsize=1000)
-def look_up(url: str, here: bool) -> Looked:
-    """Asks the registry of the image, or, for an emulator on this machine (`here`), the engine that it may use."""
+def look_up(url: str, here: bool, private: PrivateRegistry | None = None) -> Looked:
+    """Asks the registry of the image, with the login of a `private` one, or, for an emulator on this machine (`here`),
+    the engine that it may use."""
     if "://" in url and not url.startswith(SCHEME):
         return Looked(None, f"{url} is no image of a registry that Docker can pull")
     name = url.removeprefix(SCHEME)
@@ -58,7 +62,8 @@ def look_up(url: str, here: bool) -> Looked:
     labels: Mapping[str, str] | None = _engine_labels(name) if here else None
     pinned = None
     if labels is None and (not here or is_loopback(f"http://{reference.registry}")):
-        pull = check_pull(reference)
+        login = private.login if private and private.server == reference.registry else None
+        pull = check_pull(reference, login)
         if pull.verdict is Verdict.MISSING:
             return Looked(None, f"the registry {reference.registry} has no image {url}")
         labels, pinned = pull.labels, None if here else pull.pinned
@@ -82,20 +87,23 @@ def _engine_labels(name: str) -> dict[str, str] | None:
 @dataclass(frozen=True)
 class JobImages:
     """Tells the image of a job's task. `asked` is whether the run is to use containers (--sdm apptainer), `nested`
-    whether tasks may start some, `here` whether the account is an emulator on this machine."""
+    whether tasks may start some, `here` whether the account is an emulator on this machine, `private` the registry
+    that nodes log in to."""
 
     asked: bool
     nested: bool
     here: bool
+    private: PrivateRegistry | None = None
 
     @classmethod
     def of_run(cls, workflow: Any, settings: ExecutorSettings) -> "JobImages":
         methods = {str(method) for method in workflow.deployment_settings.deployment_method}
-        options = str(getattr(settings, "container_options", None) or "")
+        image = container_image(settings, workflow.remote_execution_settings.container_image)
         return cls(
             APPTAINER in methods,
-            any(option in options for option in NESTING),
+            any(option in (settings.container_options or "") for option in NESTING),
             bool(settings.account_url) and is_loopback(endpoint(settings.account_url or "")),
+            private_registry(settings, image, os.environ),
         )
 
     def of(self, job: Any) -> str | None:
@@ -127,7 +135,7 @@ class JobImages:
         url = self._url(job)
         if not url or job.rule.is_containerized:
             return ""
-        found = look_up(url, self.here)
+        found = self._look_up(url)
         return found.why if found.image is None or found.unknown else ""
 
     def look_up_all(self, jobs: Iterable[Any]) -> None:
@@ -135,7 +143,10 @@ class JobImages:
         urls = sorted({url for job in jobs if (url := self._url(job))})
         if urls:
             with ThreadPoolExecutor(LOOK_UPS) as threads:
-                list(threads.map(lambda url: look_up(url, self.here), urls))
+                list(threads.map(self._look_up, urls))
+
+    def _look_up(self, url: str) -> Looked:
+        return look_up(url, self.here, self.private)
 
     def _url(self, job: Any) -> str:
         if not job.rule.container_img or (job.rule.is_containerized and not self.asked):
@@ -146,7 +157,7 @@ class JobImages:
         url = self._url(job)
         if not url:
             return None
-        found = look_up(url, self.here)
+        found = self._look_up(url)
         if found.unknown:
             return found.image if self.asked else None
         if found.image is not None or not self.asked or self.nested:

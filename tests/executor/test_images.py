@@ -4,6 +4,7 @@ import pytest
 from snakemake.common import __version__
 from support.emulator import wait_until
 from support.labelled_images import registry_of
+from support.registry import private_registry
 
 from snakemake.azure.image.labels import VERSION
 
@@ -71,6 +72,14 @@ def test_that_it_has_no_snakemake_is_said_in_all_runs(site, registry):
     site.write({"Snakefile": rule("a", f"docker://{registry}/other:1")})
     for options in (["-n"], []):
         assert "has no Snakemake with Azure Batch in it" in refused(site, *options)
+
+
+def test_a_registry_with_a_login_is_asked_with_it(site):
+    with private_registry("team/other", "me", "right-password") as host:
+        site.write({"Snakefile": rule("a", f"docker://{host}/team/other:1")})
+        site.environ |= {"AZ_BATCH_REGISTRY_USER": "me", "AZ_BATCH_REGISTRY_PASSWORD": "right-password"}
+        said = refused(site, "-n", "--az-batch-registry", host)
+    assert "has no Snakemake with Azure Batch in it" in said and "right-password" not in said
 
 
 def test_without_apptainer_it_is_told(site, registry):
