@@ -62,8 +62,8 @@ class ExecutorSettings(PoolSettings):
         type=Path,
     )
     nodes: int | None = option(
-        f"The most nodes that a pool may have (default: {DEFAULT_NODES}); a pool grows with the work that is "
-        "ready, up to this number.",
+        f"The most nodes that a pool may have (default: {DEFAULT_NODES}); a pool has as many as the work needs, up "
+        "to this number, and none while there is none.",
         metavar="N",
         type=int,
     )

@@ -20,6 +20,7 @@ from snakemake.azure.batch.os_images import NoOsImage, OsImages
 from snakemake.azure.batch.pool_definition import PLAIN, PoolDefinition
 from snakemake.azure.batch.pools import SPOT_KEY, PoolPlan
 from snakemake.azure.batch.prices import Prices, built_in
+from snakemake.azure.batch.sizing import NodePrices
 from snakemake.azure.batch.vm_sizes import DoesNotFit, Share, VmSize
 from snakemake.azure.settings import DEFAULT_NODES, ExecutorSettings, SettingsError
 
@@ -255,6 +256,7 @@ class Placement:
             made_of=self.definition.digest(place.vm.name, place.slots_per_node, image, os_image),
             spot=place.spot,
             buys_spot=place.spot,
+            prices=NodePrices(self.prices.of(place.vm), self.prices.of(place.vm, spot=True)),
         )
 
 
