@@ -153,3 +153,18 @@ def test_a_pool_that_exists_is_used_with_the_role_of_a_job_submitter(entra, requ
     assert "WARNING" not in result.output and "403" not in result.output
     result = entra.run("--forceall")
     assert result.code == 1 and "'Azure Batch Job Submitter'" in result.output, "but none is made"
+
+
+def test_tasks_find_a_container_that_nodes_mount_by_the_pools_identity(fuse, entra):
+    entra.put("refs/genome.txt", b"acgt\n")
+    entra.write(
+        {
+            "Snakefile": 'rule a:\n    output: "out/a.txt"\n'
+            '    shell: "cat $AZ_BATCH_NODE_MOUNTS_DIR/refs/run/refs/genome.txt > {output}"\n'
+        }
+    )
+    mount = f"az://devstoreaccount1/{entra.container.container_name}=refs"
+    result = entra.run(az_batch_identity=IDENTITY, az_batch_mount=mount)
+    assert result.code == 0, result.last_error()
+    assert entra.read("out/a.txt") == "acgt\n"
+    entra.assert_clean()

@@ -24,14 +24,16 @@ recent = share < 1 ? last : max($PendingTasks.GetSample(window, 1));
 tasks = max(last, recent);
 nodes = (tasks + {per_node} - 1) / {per_node};
 first = time() < time("{until:%Y-%m-%dT%H:%M:%SZ}") ? {first} : 0;
-$TargetDedicatedNodes = min({most}, max(first, nodes));
+{target} = min({most}, max(first, nodes));
 $NodeDeallocationOption = taskcompletion;
 """
 
 
-def own_formula(per_node: int, most: int, first: int, now: datetime) -> str:
+def own_formula(per_node: int, most: int, first: int, now: datetime, spot: bool = False) -> str:
     """From the first nodes, by the tasks, up to `most` nodes and back to none; `per_node` tasks fit a node."""
-    return _OWN.format(per_node=max(1, per_node), most=most, first=first, until=now + WARM_UP)
+    target = "$TargetLowPriorityNodes" if spot else "$TargetDedicatedNodes"
+    until = now + WARM_UP
+    return _OWN.format(per_node=max(1, per_node), most=most, first=first, until=until, target=target)
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class AutoScale:
 
     formula: str = ""
 
-    def rule(self, per_node: int, most: int, first: int, now: datetime) -> str:
-        return self.formula or own_formula(per_node, most, first, now)
+    def rule(self, per_node: int, most: int, first: int, now: datetime, spot: bool = False) -> str:
+        return self.formula or own_formula(per_node, most, first, now, spot)
 
 
 def leased(rule: str, until: datetime) -> str:

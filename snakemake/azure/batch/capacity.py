@@ -147,23 +147,24 @@ def _kind_of(reason: str) -> str:
 
 _HINTS = (
     (
-        ("unauthorized", "denied", "authentication", "forbidden"),
-        "The image's registry wants a login: check --container-image, and that the nodes may pull it.",
-    ),
-    (
         ("ephemeral mount", "mount detection"),
         "Set --az-batch-os-image to an older version of the image, or to another one.",
     ),
+    (("start task", "starttask"), "Check the script of --az-batch-start-task."),
+    (
+        ("unauthorized", "denied", "authentication", "forbidden"),
+        "The image's registry wants a login: set AZ_BATCH_REGISTRY_USER and AZ_BATCH_REGISTRY_PASSWORD, or "
+        "--az-batch-registry-identity, or check --container-image.",
+    ),
     (
         ("diskfull", "disk full", "no space left"),
-        "The nodes' disk is too small for the image: use a smaller image, or set --az-batch-vm-size to sizes with a "
-        "larger temporary disk.",
+        "The nodes' disk is too small for the image: set --az-batch-os-disk, or --az-batch-docker-data temp "
+        "with a --az-batch-vm-size that has a larger temporary disk, or use a smaller image.",
     ),
     (
         ("image", "container", "manifest"),
         "Check --container-image, and that the nodes may pull it.",
     ),
-    (("start task", "starttask"), "Check the pool's start task."),
 )
 
 

@@ -75,7 +75,7 @@ class PoolMaker:
     def _rule(self, plan: PoolPlan, nodes: int) -> str:
         if self.autoscale is None:
             return ""
-        return self.autoscale.rule(plan.tasks_per_node, plan.max_nodes, nodes, self.now())
+        return self.autoscale.rule(plan.tasks_per_node, plan.max_nodes, nodes, self.now(), plan.buys_spot)
 
     def _make(self, plan: PoolPlan, nodes: int) -> None:
         assert plan.os_image is not None

@@ -117,7 +117,8 @@ class NodeView:
             texts.append(": ".join(filter(None, (error.code, error.message, details))))
         info = node.start_task_info
         if info and info.failure_info:
-            texts.append(": ".join(filter(None, (info.failure_info.code, info.failure_info.message))))
+            failed = (info.failure_info.code, info.failure_info.message)
+            texts.append(": ".join(filter(None, ("start task", *failed))))
         return cls(node.id, lower(node.state), " / ".join(texts))
 
 

@@ -70,7 +70,7 @@ class WarmPools:
 
     def names(self, plan: PoolPlan) -> Iterator[str]:
         for number in range(1, MOST_OF_A_KIND + 1):
-            yield f"{PREFIX}{plan.made_of}-{number}"
+            yield f"{PREFIX}{plan.made_of}{'-spot' if plan.buys_spot else ''}-{number}"
 
     def claim(
         self, plan: PoolPlan, noting: Callable[[str], None], noted_in_vain: Callable[[str], None]
@@ -87,8 +87,8 @@ class WarmPools:
             noting(name)
             # What a repeated request finds changed may be its own doing.
             if self._take(pool) or self.is_mine(name):
-                nodes = (pool.target_dedicated_nodes or 0) + (pool.target_low_priority_nodes or 0)
-                return Claimed(replace(plan, id=name), nodes)
+                nodes = pool.target_low_priority_nodes if plan.buys_spot else pool.target_dedicated_nodes
+                return Claimed(replace(plan, id=name), nodes or 0)
             noted_in_vain(name)
         raise BatchError(f"There are {MOST_OF_A_KIND} pools like {plan.id}, and all are in use.")
 
@@ -146,7 +146,7 @@ class WarmPools:
         if lower(pool.state) != "active":
             return False
         metadata = _metadata(pool)
-        if RUN not in metadata or metadata[RUN] == self._run:
+        if RUN not in metadata:
             return True
         until = held_until(pool.auto_scale_formula)
         return until is not None and until + GRACE < self._now()

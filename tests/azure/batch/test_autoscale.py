@@ -39,6 +39,13 @@ def test_up_from_nothing_by_the_tasks_that_fit_a_node_and_back_to_none():
     assert sizes(driver, pool, 60)[-1] == 0 and job.counts["succeeded"] == 5
 
 
+def test_spot_nodes_where_a_pool_has_those():
+    driver = Driver(LATE)
+    pool = driver.scaled(leased(own_formula(1, most=5, first=2, now=START, spot=True), WEEK))
+    driver.advance(300)
+    assert (pool.dedicated, pool.low_priority) == (0, 2)
+
+
 def test_the_first_nodes_are_held_until_samples_can_have_come():
     driver = Driver(LATE)
     pool = driver.scaled(leased(own_formula(per_node=1, most=5, first=2, now=START), WEEK))

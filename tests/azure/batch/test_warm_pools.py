@@ -70,6 +70,12 @@ def test_two_runs_never_have_the_same_pool(batch, plan):
     assert second.noted == [other.plan.id]
 
 
+def test_a_run_takes_no_pool_twice_and_spot_nodes_are_another_kind(batch, plan):
+    run = Run(batch, "run")
+    names = [run.claim(p).plan.id for p in (plan, plan, replace(plan, spot=True, buys_spot=True))]
+    assert len(set(names)) == 3 and "-spot-" in names[2]
+
+
 def test_of_two_runs_that_make_it_at_once_one_goes_elsewhere(batch, plan):
     first, second = Run(batch, "first"), Run(batch, "second")
     made = [run.pools.claim(plan, run.noted.append, run.noted.remove) for run in (first, second)]
