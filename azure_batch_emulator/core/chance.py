@@ -13,6 +13,10 @@ ALLOCATION_FAULTS = (
 )  # fmt: skip
 
 
+SHORTAGES = ("AllocationFailed", "BatchOutOfCapacity", "OverconstrainedAllocationRequestError")
+"""What a region says that has no machines, or none as they are asked for."""
+
+
 def _strikes(m: Machine, rate: float) -> bool:
     return rate > 0 and m.random.random() < rate
 
@@ -45,10 +49,15 @@ def start_task_fails(m: Machine) -> bool:
     return _strikes(m, m.profile.faults.start_task_failures)
 
 
+def resizes_blindly(m: Machine) -> bool:
+    """Whether the nodes that go are chosen without a look at their tasks."""
+    return _strikes(m, m.profile.faults.blind_resizes)
+
+
 def allocation_fault(m: Machine) -> str | None:
     """One of ALLOCATION_FAULTS for the allocation that is due now, or None."""
     if m.plan.allocations:
         return m.plan.allocations.pop(0)
     if _strikes(m, m.profile.faults.allocation_failures):
-        return "AllocationFailed"
+        return m.random.choice(SHORTAGES)
     return STALL if _strikes(m, m.profile.faults.allocation_stalls) else None

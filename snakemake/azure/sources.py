@@ -72,8 +72,10 @@ def survey(files: Iterable[str | os.PathLike[str]], workdir: Path) -> Survey:
     return Survey(members, tuple(sorted(missing)), large)
 
 
-def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchive:
-    """Packs `files` into a gzipped tar with names relative to `workdir`.
+def pack(
+    files: Iterable[str | os.PathLike[str]], workdir: Path, more: Mapping[str, bytes] | None = None
+) -> SourceArchive:
+    """Packs `files` into a gzipped tar with names relative to `workdir`, and what is in `more` under its names.
 
     Raises
     ------
@@ -98,6 +100,11 @@ def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchiv
                 tar.addfile(info, io.BytesIO(data))
             except OSError as e:
                 raise SourcesError(f"Cannot read the workflow's file {path}: {e.strerror}.") from None
+        for name, data in sorted((more or {}).items()):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            held.append((name, False, hashlib.sha256(data).hexdigest()))
+            tar.addfile(info, io.BytesIO(data))
     packed_data = buffer.getvalue()
     return SourceArchive(
         packed_data,

@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakemake.azure import preflight, retry
+from snakemake.azure import pool_options, preflight, retry
 from snakemake.azure.batch import ids
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch
-from snakemake.azure.batch.placement import Placement
+from snakemake.azure.batch.placement import Demand, Placement
+from snakemake.azure.batch.resource_manager import subscription_of
 from snakemake.azure.settings import ExecutorSettings, resolve
 from snakemake.azure.sources import SourceArchive
+from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_needs import needs
 from snakemake.executors.azure_batch_sources import pack_sources
 
@@ -55,25 +57,34 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     retry.process.seconds = settings.patience * 60
     image = preflight.container_image(settings, workflow.remote_execution_settings.container_image)
     account = BatchAccount.resolve(settings)
-    batch = Batch(account)
+    identities = pool_options.identities(settings)
+    batch = Batch(account, subscription=subscription_of(identities, settings.subscription_id, os.environ))
     blob_account, source_prefix = preflight.blob_storage(
         workflow.storage_registry.default_storage_provider, workflow.storage_settings.default_storage_prefix
     )
+    images = JobImages.of_run(workflow, settings)
     output_cache = preflight.output_cache(workflow.workflow_settings.cache, os.environ)
     sources = pack_sources(workflow, logger.warning)
     now = datetime.now(UTC)
     os_images = preflight.os_images(batch, settings, now)
-    placement = Placement(settings, os_images)
-    os_images.for_vm(placement.default_size)
-    placement.existing = preflight.existing_pool(batch, settings)
+    prices = preflight.prices(settings, account.endpoint)
+    placement = Placement(settings, os_images, preflight.existing_pool(batch, settings), prices)
     preflight.check_blob_access(blob_account, source_prefix)
-    pinned = preflight.check_image(
+    placement.definition = pool_options.definition(settings, image, blob_account, os.environ)
+    pool_options.check(settings, placement.definition, account)
+    if identities:
+        batch.find_account()
+    pinned, placement.architectures = preflight.check_image(
         settings,
         image,
         account.endpoint,
-        lambda: needs(workflow, workflow.dag.needrun_jobs()),
+        lambda: needs(workflow, images.without_own(workflow.dag, workflow.dag.needrun_jobs())),
         logger.warning,
+        placement.definition.registry,
     )
+    placement.check_images()
+    for name in _sizes_asked_for(workflow):
+        placement.candidates(Demand(threads=1, vm_size=name))
     if pinned != image:
         logger.info(f"Azure Batch: all tasks run in {pinned}, which is what {image} stands for now.")
     tagged = preflight.tagged_storage(workflow.storage_registry._storages)
@@ -92,3 +103,9 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
         placement=placement,
         run_id=ids.run_id(Path.cwd().name, now, random.SystemRandom()),
     )
+
+
+def _sizes_asked_for(workflow: Any) -> set[str]:
+    """The VM sizes that jobs which are to run name, as they name them."""
+    asked = {str(job.resources.get("az_vm_size") or "") for job in workflow.dag.needrun_jobs()}
+    return asked - {""}

@@ -39,6 +39,7 @@ UNSEEN = {
     "A task on Azure Batch keeps no records in a database; the main process does.",
     "Forms are not sent to storage accounts.",
     "Rule GAP: GAP Set its resource az_vm_size.",
+    "The answer to a listing is no XML.",
     "The blob was empty a moment ago",
     "The run is shutting down; no more jobs are submitted to Azure Batch.",
     "The storage plugin's interface waits during a transfer, where it did not up to now.",

@@ -14,7 +14,7 @@ from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.entries import Blob, blob_of
 from snakemake.azure.blob.errors import BlobError, explained
 from snakemake.azure.blob.inventory import PAGE, Directories, parent_of
-from snakemake.azure.blob.listing import reading_listings
+from snakemake.azure.blob.listing import reading_listings, undecoded
 from snakemake.azure.blob.metadata_cache import MetadataCache
 from snakemake.azure.blob.names import SCHEME
 from snakemake.azure.blob.parallel import in_parallel
@@ -149,7 +149,11 @@ class BlobMetadata:
         from azure.storage.blob import BlobPrefix
 
         client = reading_listings(self.container(container))
-        options: dict[str, Any] = {"name_starts_with": prefix or None, "include": ["metadata"]}
+        options: dict[str, Any] = {
+            "name_starts_with": prefix or None,
+            "include": ["metadata"],
+            "raw_response_hook": undecoded,
+        }
         listing = client.list_blobs(**options) if recursive else client.walk_blobs(delimiter="/", **options)
         try:
             with explained(self.account, f"{SCHEME}{container}/{prefix}"):
