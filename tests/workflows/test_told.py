@@ -70,6 +70,17 @@ def test_a_name_that_blobs_cannot_have(here):
     assert "The path folder./x.txt cannot be stored" in said and "--default-storage-prefix" not in said
 
 
+@pytest.mark.parametrize("options", [["-n"], []])
+@pytest.mark.parametrize("kind", ["script", "notebook", "template_engine"])
+def test_a_source_that_is_not_there(here, kind, options):
+    body = '    input: "absent.txt"\n    template_engine: "jinja2"\n' if kind == "template_engine" else ""
+    if not body:
+        body = f'    {kind}: "scripts/absent.py.ipynb"\n'
+    here.write(rule(body))
+    said = fails(here.run(*options))
+    assert "absent" in said and "created the pool" not in said
+
+
 @pytest.mark.parametrize("option, value", [("--jobscript", "own.sh"), ("--immediate-submit", "--notemp")])
 def test_options_of_clusters(here, option, value):
     here.write(rule('    shell: "touch {output}"\n') | {"own.sh": ""})
