@@ -297,13 +297,15 @@ class Pool(Entity):
 class Plan:
     """Faults that somebody has asked for, each for the next occasion. `allocations` are codes of resize errors, or
     `stall`; `boots` and `start_tasks` how many of the next ones fail; `capacity` is the region's low-priority cores,
-    in place of the profile's, `not_found` the seconds for which what is made from now on is not found."""
+    in place of the profile's, `not_found` the seconds for which what is made from now on is not found; `size_cores` the
+    cores that the region has for nodes of a VM size, by its lower-case name."""
 
     allocations: list[str] = field(default_factory=list)
     boots: int = 0
     start_tasks: int = 0
     capacity: int | None = None
     not_found: float | None = None
+    size_cores: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass

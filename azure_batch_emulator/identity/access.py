@@ -16,6 +16,8 @@ class Access:
 
     job: str | None = None
     role: str = roles.WHOLE
+    by_key: bool = False
+    """Whether it is the account's key, and no token of anybody's."""
 
     def check(self, method: str, segments: Sequence[str], parameters: Mapping[str, str]) -> None:
         """A BatchError unless an operation, by its method, the segments of its path and their parameters, is among
@@ -43,5 +45,27 @@ class Access:
                 [("Reason", f"The token of the task is for the operations on the job '{self.job}' alone.")],
             )
 
+    def check_body(self, operation: str, body: Mapping) -> None:
+        """A BatchError for a pool in somebody's network, or of somebody's image, unless a token says who asks for it:
+        reported, https://github.com/Azure/aztk/pull/240 and https://github.com/MicrosoftDocs/azure-docs/issues/51092.
+        """
+        if not self.by_key or operation not in ("create_pool", "update_pool"):
+            return
+        image = body.get("virtualMachineConfiguration", {}).get("imageReference", {})
+        linked = [
+            kind
+            for kind, there in (
+                ("Network", "subnetId" in body.get("networkConfiguration", {})),
+                ("Compute", {"virtualMachineImageId", "sharedGalleryImageId"} & image.keys()),
+            )
+            if there
+        ]
+        if linked:
+            detail = (
+                "The specified type of authentication SharedKey is not allowed when external resources of type "
+                f"{linked[0]} are linked."
+            )
+            raise BatchError("AuthenticationFailed", [("AuthenticationErrorDetail", detail)])
 
-EVERYTHING = Access()
+
+WITH_KEY = Access(by_key=True)

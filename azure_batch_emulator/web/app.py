@@ -117,6 +117,7 @@ class Application:
             version,
             Conditions.parse(headers, operation.conditions),
         )
+        access.check_body(operation.name, call.body)
         reply = handlers()[operation.name](call)
         if inspect.isawaitable(reply):
             reply = await reply

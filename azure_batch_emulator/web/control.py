@@ -70,8 +70,9 @@ class Control:
         """Plans faults, each for the next occasion: `allocations` (codes of resize errors, or `stall`), `boots` and
         `startTasks` (how many of the next fail), `requests` (kinds of request_faults.KINDS), `outage` (an object with
         one `kind` of outages.KINDS and its `seconds` from now on; None ends it), `lowPriorityCores` (the region's
-        capacity from now on; None: as in the profile), `notFoundSeconds` (for so long what is made from now on is not
-        found). What is not named stays as it is; a BatchError for what makes no sense, and then nothing is changed."""
+        capacity from now on; None: as in the profile), `vmSizeCores` (what the region has from now on for nodes of
+        these VM sizes), `notFoundSeconds` (for so long what is made from now on is not found). What is not named stays
+        as it is; a BatchError for what makes no sense, and then nothing is changed."""
         for name, value in wanted.items():
             if name not in _CHECKS:
                 reason = f"There is no fault '{name}'; known are {', '.join(_CHECKS)}."
@@ -93,6 +94,7 @@ class Control:
             "requests": self._requests.planned(),
             "outage": self._outages.planned(),
             "lowPriorityCores": plan.capacity,
+            "vmSizeCores": dict(plan.size_cores),
             "notFoundSeconds": plan.not_found,
         }
 
@@ -107,6 +109,8 @@ def _plan(m: Machine, wanted: Mapping[str, Any]) -> None:
     m.plan.boots = wanted.get("boots", m.plan.boots)
     m.plan.start_tasks = wanted.get("startTasks", m.plan.start_tasks)
     m.plan.not_found = wanted.get("notFoundSeconds", m.plan.not_found)
+    if "vmSizeCores" in wanted:
+        m.plan.size_cores = {name.lower(): cores for name, cores in wanted["vmSizeCores"].items()}
     if "lowPriorityCores" in wanted:
         faults.set_capacity(m, wanted["lowPriorityCores"])
 
@@ -127,6 +131,13 @@ def _count(name: str, value: Any) -> None:
 def _cores(name: str, value: Any) -> None:
     if value is not None:
         _count(name, value)
+
+
+def _size_cores(name: str, value: Any) -> None:
+    if not isinstance(value, dict):
+        raise invalid_property(name, value, "An object such as {'Standard_D4ds_v5': 8} is expected.")
+    for cores in value.values():
+        _count(name, cores)
 
 
 def _seconds(name: str, value: Any) -> None:
@@ -151,5 +162,6 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "requests": _one_of(KINDS),
     "outage": _outage,
     "lowPriorityCores": _cores,
+    "vmSizeCores": _size_cores,
     "notFoundSeconds": _seconds,
 }

@@ -31,7 +31,7 @@ executor; those that matter most here:
 | `--az-batch-upload` | instead of a run: store the inputs that lie here and not there ([storage.md](storage.md#bringing-files-there-and-back)) |
 | `--az-batch-download [TARGET ...]` | instead of a run: fetch the results |
 | `--az-batch-check [node]` | instead of a run: try what a run will need, with `node` one job from start to end as well ([azure.md](azure.md#try-it-first)) |
-| `--use-conda` | with an image whose base has conda |
+| `--use-conda` | with an image whose base has conda; an environment is made once for each node, and kept in storage |
 """
 
 RULES = """\
@@ -53,6 +53,8 @@ RULES = """\
 | `AZ_BATCH_ACCOUNT_NAME` | the Batch account's name, where the URL does not begin with it |
 | `AZ_BLOB_ACCOUNT_URL` | the storage account's URL, with or without a SAS |
 | `AZ_BLOB_ACCOUNT_KEY`, `AZ_BLOB_CONNECTION_STRING` | its key, or URL and key in one ([all ways](storage.md)) |
+| `AZ_BATCH_REGISTRY_USER`, `AZ_BATCH_REGISTRY_PASSWORD` | the login for a private registry ([pools.md](pools.md#a-private-registry)) |
+| `SNAKEMAKE_AZ_BATCH_...` | any option of the executor, such as `SNAKEMAKE_AZ_BATCH_OS_DISK` |
 
 ## Options of the first fork
 

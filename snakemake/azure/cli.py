@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from snakemake.azure import last_run, migration
+from snakemake.azure.pool_settings import OWN_FORMULA
 from snakemake.azure.secrets import HIDDEN, SHORTEST, remember, without_secrets
 
 if TYPE_CHECKING:
@@ -120,6 +121,10 @@ def apply_arguments(args: argparse.Namespace) -> None:
     migration.apply_options(args)
     if args.az_batch_download:
         args.targets = {*(args.targets or ()), *args.az_batch_download}
+    if getattr(args, "az_batch_spot", 0) is None:  # given without a number
+        from snakemake.azure.settings import DEFAULT_SPOT_TRIES
+
+        args.az_batch_spot = DEFAULT_SPOT_TRIES
     if args.az_batch_sweep:
         sys.exit(_sweep(args))
     if args.az_batch_check:
@@ -133,6 +138,8 @@ def apply_arguments(args: argparse.Namespace) -> None:
         _prepare_az_batch(args)
     if args.az_batch_check:
         sys.exit(_check(args))
+    if args.executor == EXECUTOR or args.az_batch_upload:
+        _look_here(args)
 
 
 def hide_secrets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -255,10 +262,12 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     an account that is missing or does not answer should not first show as a missing input file."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    from snakemake.azure import parsing, preflight, retry, settings, signals
+    from snakemake.azure import fetched_sources, parsing, pool_options, preflight, retry, settings, signals
     from snakemake.azure.batch.account import BatchAccount
     from snakemake.exceptions import WorkflowError
 
+    if getattr(args, "az_batch_autoscale", "") is None:  # given without a value
+        args.az_batch_autoscale = OWN_FORMULA
     migration.check_sdk()
     migration.apply_variables(args, os.environ, migration.warn)
     resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
@@ -284,12 +293,15 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     if emulator:
         _point_at_azurite()
     blobs = _blob_account(args)
+    account = BatchAccount.resolve(resolved)
+    pool_options.check(resolved, pool_options.definition(resolved, image, blobs), account)
     if not args.az_batch_check:
         preflight.check_blob_access(blobs, prefix)
     # What a run that died left half done is found by its record, or else by Snakemake's own, and is run again.
     args.rerun_incomplete = True
-    last_run.place = last_run.Place(BatchAccount.resolve(resolved), blobs, prefix, image)
+    last_run.place = last_run.Place(account, blobs, prefix, image)
     parsing.watch()
+    fetched_sources.watch()
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -305,6 +317,17 @@ def _check(args: argparse.Namespace) -> int:
     assert place is not None, "the options have been prepared"
     given = Given(resolved, place.batch, place.blobs, place.prefix, place.image)
     return check(given, args.az_batch_check, print)
+
+
+def _look_here(args: argparse.Namespace) -> None:
+    """Input that lies on this disk and not in storage is told, or, if it is to be stored, counts as if it were there:
+    from the moment on that the workflow is read, which may ask what there is."""
+    from snakemake.azure.blob.here import Here
+    from snakemake.azure.blob.storage import StorageProvider
+
+    prefix = (args.default_storage_prefix or "").rstrip("/")
+    StorageProvider.here = Here(prefix) if prefix else None
+    StorageProvider.counts_here = args.az_batch_upload
 
 
 def _sweep(args: argparse.Namespace) -> int:

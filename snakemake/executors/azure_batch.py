@@ -16,9 +16,9 @@ import asyncio
 import atexit
 import threading
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -30,15 +30,17 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
-from snakemake.azure import retry, signals
+from snakemake.azure import pool_options, retry, signals
 from snakemake.azure.batch import orphans
+from snakemake.azure.batch.capacity import Kind, Trouble
 from snakemake.azure.batch.lease import PoolLeases, Renewals
-from snakemake.azure.batch.placement import Place
+from snakemake.azure.batch.placement import Demand, Place
 from snakemake.azure.batch.recovery import LeftTask
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN
 from snakemake.azure.batch.run import BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
+from snakemake.azure.batch.warm_pools import is_warm
 from snakemake.azure.blob.fence import RunToken
 from snakemake.azure.blob.node_access import revoke
 from snakemake.azure.blob.record import LEASE as LOCK_LASTS
@@ -49,7 +51,9 @@ from snakemake.azure.settings import ExecutorSettings, SettingsError
 from snakemake.azure.signals import unfinished, uninterrupted
 from snakemake.azure.sources import BlobSources, delete_blob
 from snakemake.executors.azure_batch_access import node_access
+from snakemake.executors.azure_batch_ahead import LookAhead
 from snakemake.executors.azure_batch_checks import check
+from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_outcomes import (
     Ended,
     Failure,
@@ -59,7 +63,7 @@ from snakemake.executors.azure_batch_outcomes import (
     send_again,
 )
 from snakemake.executors.azure_batch_takeover import Takeover
-from snakemake.executors.azure_batch_tasks import AzBatchJob, TaskMaker, demand
+from snakemake.executors.azure_batch_tasks import AzBatchJob, SpotRules, TaskMaker, demand
 
 __all__ = ["AzBatchExecutor", "AzBatchJob", "ExecutorSettings", "common_settings"]
 
@@ -77,6 +81,13 @@ common_settings = CommonSettings(
 
 LOGS = Path(".snakemake") / "azure_batch_logs"
 """Where the logs of failed tasks are kept, below the working directory."""
+
+USAGE = Path(".snakemake") / "azure_batch"
+"""Where runs keep what their tasks have used, RUN.usage.jsonl, as `snakemake.azure.node.usage` measures it."""
+
+POLLED_TOGETHER = 500
+"""Open tasks, for each so many of which a second passes between two polls, up to two seconds: what has ended by then is
+processed together, which costs far less."""
 
 POLLING_ENDS = 2.0
 """Seconds that a run that is to stop waits for its polling thread."""
@@ -104,11 +115,13 @@ class AzBatchExecutor(RemoteExecutor):
         self._verdicts = Verdicts()
         self._run: BatchRun | None = None
         self._taken: dict[JobExecutorInterface, LeftTask] = {}
+        self._active: Sequence[Any] = ()
         self._lost: Exception | None = None
         self._leaving = threading.Lock()
         self._is_over = False
         # The working directory may be another one when a signal comes.
         self._left = orphans.HOME.absolute()
+        self._usage = USAGE.absolute()
         super().__init__(*args, **kwargs)
 
     def __post_init__(self) -> None:
@@ -127,6 +140,13 @@ class AzBatchExecutor(RemoteExecutor):
                 checked.output_cache,
                 lambda: self.run.further_environment(),
                 checked.image,
+                JobImages.of_run(self.workflow, checked.settings),
+            )
+            self.ahead = LookAhead(
+                lambda: self.workflow.dag,
+                lambda: self.workflow.scheduler.running if self.workflow.scheduler else (),
+                lambda job: checked.placement.place(self._demand(job, no_spot=False)[0]),
+                checked.batch.clock.now,
             )
             self.leases = PoolLeases(timedelta(minutes=checked.settings.lease))
             lock = RunLock(checked.blob_account, checked.source_prefix, self.logger.info)
@@ -202,6 +222,7 @@ class AzBatchExecutor(RemoteExecutor):
                 self.report_job_submission(
                     AzBatchJob(job, external_jobid=left.id, queue=queue, submitted=left.created)
                 )
+                self.ahead.begin(job, left.id)
                 self._poll_pause = 0.0
                 continue
             try:
@@ -215,11 +236,37 @@ class AzBatchExecutor(RemoteExecutor):
     def run_job(self, job: JobExecutorInterface) -> None:
         self.run_jobs([job])
 
-    def _task(self, job: JobExecutorInterface) -> tuple[Place, Task]:
+    def _task(self, job: JobExecutorInterface, no_spot: bool = False) -> tuple[Place, Task]:
         """The job's place, and a new task for it."""
-        wanted = demand(job)
-        place = self.checked.placement.place(wanted)
-        return place, self.task_maker.task(job, wanted, place)
+        wanted, tries = self._demand(job, no_spot)
+        place = self.checked.placement.take(wanted)
+        return place, self.task_maker.task(job, wanted, place, tries)
+
+    def _demand(self, job: JobExecutorInterface, no_spot: bool) -> tuple[Demand, int]:
+        """What the job asks for, and how often it may begin on Spot nodes."""
+        is_bound = no_spot or self.checked.placement.existing is not None
+        tries = 0 if is_bound else self._spot_rules.tries_of(job)
+        return replace(demand(job), spot=tries > 0), tries
+
+    @property
+    def _spot_rules(self) -> SpotRules:
+        return SpotRules(self.checked.settings.spot or 0, self.workflow.remote_execution_settings)
+
+    def _movable(
+        self, key: str, trouble: Trouble, task_ids: Collection[str]
+    ) -> tuple[Collection[str], Collection[str]]:
+        """Those of the tasks whose jobs may go to another pool than that one, which gets no nodes, and those that may
+        not."""
+        placement = self.checked.placement
+        placement.close(key, whole_series=trouble.kind is Kind.SERIES_QUOTA)
+        jobs = {job.external_jobid: job for job in self._active}
+        known = [task_id for task_id in task_ids if task_id in jobs]
+        movable = {
+            task_id
+            for task_id in known
+            if placement.has_other(self._demand(jobs[task_id].job, jobs[task_id].no_spot)[0], key)
+        }
+        return movable, [task_id for task_id in known if task_id not in movable]
 
     def _submit(self, members: list[Submission]) -> None:
         """Adds the members, which have one pool, to it."""
@@ -237,6 +284,7 @@ class AzBatchExecutor(RemoteExecutor):
                     info, msg=f"Azure Batch did not take the task ({refusal.code}: {refusal.message}). "
                 )
             else:
+                self.ahead.begin(member.job, member.task.id, member.place)
                 self.report_job_submission(info)
         self._poll_pause = 0.0
 
@@ -279,8 +327,23 @@ class AzBatchExecutor(RemoteExecutor):
             wake=self.renewals.wake,
             record=f"{checked.blob_account.url}/{self.record.lock.name}",
             note_left=partial(orphans.note, checked.run_id, self._endpoints(), home=self._left),
-            logs=StoredLogs(checked.blob_account, folder(self.sources.name)),
+            logs=StoredLogs(checked.blob_account, folder(self.sources.name), keep=self._keep_usage),
+            ahead=self.ahead,
+            user=checked.placement.definition.user,
+            run_options=checked.settings.container_options or "",
+            tags=pool_options.tags(checked.settings, Path.cwd().name),
+            autoscale=pool_options.autoscale(checked.settings),
+            keep=timedelta(minutes=checked.settings.keep_pool) if checked.settings.keep_pool else None,
+            spot_patience=timedelta(minutes=checked.settings.spot_wait),
+            movable=self._movable,
+            has_nodes=checked.placement.reopen,
         )
+
+    def _keep_usage(self, lines: bytes) -> None:
+        with suppress(OSError):
+            self._usage.mkdir(parents=True, exist_ok=True)
+            with (self._usage / f"{self.checked.run_id}.usage.jsonl").open("ab") as file:
+                file.write(lines)
 
     def _endpoints(self) -> orphans.Account:
         return orphans.Account(self.checked.batch.account.endpoint, self.checked.blob_account.url)
@@ -289,10 +352,11 @@ class AzBatchExecutor(RemoteExecutor):
         """What an earlier run in this directory could not delete; it is no reason to wait."""
         batch, account = self.checked.batch, self.checked.blob_account
         deleters = {
-            POOL: batch.delete_pool,
+            # A pool that stays may be another run's by now, and ends by its lease.
+            POOL: lambda name: not is_warm(name) and batch.delete_pool(name),
             JOB: batch.delete_job,
             SOURCES: lambda name: delete_blob(account, name.removeprefix("az://")),
-            "logs of failed tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),
+            "logs of tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),
             TOKEN: lambda name: delete_blob(account, name.removeprefix("az://")),
             POLICY: lambda run: revoke(account, self.checked.source_prefix.partition("/")[0], run),
         }
@@ -307,8 +371,10 @@ class AzBatchExecutor(RemoteExecutor):
         """One poll for all jobs, then one verdict for each job that ended."""
         if self._lost is not None:
             raise self._lost
-        if not active_jobs:
+        if not active_jobs and self._run is None:
             return
+        self._active = active_jobs
+        # Without jobs too: pools go with the work also while only the client has some.
         verdicts = await asyncio.to_thread(self.run.poll)
         self._verdicts.add(verdicts)
         together = []
@@ -320,8 +386,11 @@ class AzBatchExecutor(RemoteExecutor):
         await asyncio.to_thread(self._send_again, together)
         for ended in together:
             if ended.sent_again:
+                self.ahead.begin(ended.job.job, ended.job.external_jobid or "")
                 yield ended.job
-            elif ended.verdict.success:
+                continue
+            self.ahead.end(ended.job.job)
+            if ended.verdict.success:
                 self.report_job_success(ended.job)
             else:
                 await asyncio.to_thread(self._report_failure, ended)
@@ -336,9 +405,8 @@ class AzBatchExecutor(RemoteExecutor):
 
     def _anew(self, job: AzBatchJob) -> tuple[PoolQueue, Task]:
         """Another task for the job, and where it goes: never among the tasks of another run, which may not write."""
-        place, task = self._task(job.job)
-        own = job.queue if job.queue and not job.queue.taken_over else self._queue(place, task.slots)
-        return own, task
+        place, task = self._task(job.job, job.no_spot)
+        return self._queue(place, task.slots), task
 
     def _report_failure(self, ended: Ended) -> None:
         job = ended.job
@@ -360,7 +428,8 @@ class AzBatchExecutor(RemoteExecutor):
     async def sleep(self) -> None:
         """Short pauses while jobs come and go, longer ones while nothing happens; a shutdown ends them."""
         longest = float(self.next_seconds_between_status_checks)
-        self._poll_pause = min(longest, max(0.5, self._poll_pause * 1.4))
+        shortest = min(2.0, max(0.5, self._run.open_tasks / POLLED_TOGETHER)) if self._run else 0.5
+        self._poll_pause = min(longest, max(shortest, self._poll_pause * 1.4))
         await asyncio.to_thread(self._wake.wait, min(longest, self._poll_pause))
 
     # -- the end ---------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What the DAG tells of a run on Azure Batch before it begins, in a dry run too: jobs that no node can take, and parts
 of the workflow that tasks have no use for."""
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -8,11 +9,16 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake.azure.batch.os_images import OsImages
+from snakemake.azure import preflight
 from snakemake.azure.batch.placement import Placement
-from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize, vm_size
-from snakemake.azure.settings import ExecutorSettings, SettingsError, resolve
+from snakemake.azure.batch.size_lists import sizes
+from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
+from snakemake.azure.image.private_registry import private_registry
+from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint, resolve
+from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_inputs import check_inputs
+from snakemake.executors.azure_batch_needs import needs
+from snakemake.executors.azure_batch_sources import check_sources
 from snakemake.executors.azure_batch_tasks import demand
 from snakemake.io import is_flagged
 
@@ -33,8 +39,23 @@ def check_dag(workflow: Any, given: ExecutorSettings | None, warn: Callable[[str
     jobs = [job for job in elsewhere if not _has_local_file(job)]
     _check_sizes({job.rule for job in jobs})
     check_inputs(workflow.dag, every)
+    images = JobImages.of_run(workflow, settings)
+    _check_images(images, workflow, jobs, warn)
+    architectures = None
+    if workflow.dryrun:  # a run looks at these when it packs the sources and pins the image
+        check_sources(workflow, warn)
+        image = preflight.container_image(settings, workflow.remote_execution_settings.container_image)
+        rest = images.without_own(workflow.dag, jobs)
+        _, architectures = preflight.check_image(
+            settings,
+            image,
+            endpoint(settings.account_url),
+            lambda: needs(workflow, rest),
+            warn,
+            private_registry(settings, image, os.environ),
+        )
     if settings.pool_id is None:
-        _check_demands(Placement(settings, OsImages((), _NEVER, None)), _samples(workflow, jobs))
+        _check_demands(Placement(settings, None, architectures=architectures), _samples(workflow, jobs))
     _tell_of_local_files(filter(_has_local_file, elsewhere), warn)
     _tell_of_rules(jobs, warn)
 
@@ -47,9 +68,6 @@ def _is_local_rule(workflow: Any, rule: Any) -> bool:
 
 def _has_local_file(job: Any) -> bool:
     return any(is_flagged(file, "local") for file in [*job.input, *job.output])
-
-
-_NEVER: Any = None  # no image is chosen here
 
 
 def _check_options(workflow: Any) -> None:
@@ -73,7 +91,7 @@ def _check_sizes(rules: Iterable[Any]) -> None:
         if size is None or size.is_evaluable() or not size.value:
             continue
         try:
-            vm_size(str(size.value))
+            sizes(str(size.value))
         except UnknownVmSize as e:
             raise SettingsError(f"Rule {rule.name}: {e} Set its resource az_vm_size.") from None
 
@@ -107,6 +125,29 @@ def _check_demands(placement: Placement, samples: Iterable[tuple[str, Any]]) -> 
             raise SettingsError(f"{name}: {e}") from None
 
 
+def _check_images(images: JobImages, workflow: Any, jobs: list[Any], warn: Callable[[str], None]) -> None:
+    """Images of rules are looked up, and those that tasks cannot run in are told."""
+    contained = [job for job in jobs if job.rule.container_img]
+    images.look_up_all(contained)
+    unused: dict[str, str] = {}
+    for job in contained:
+        group = workflow.dag.get_job_group(job)
+        try:
+            chosen = images.of(group or job)
+        except SettingsError as e:
+            raise SettingsError(
+                f"{f'Group {group.groupid}' if group else f'Rule {job.rule.name}'}: {e}"
+            ) from None
+        if chosen is None and (why := images.unused(job)):
+            unused.setdefault(job.rule.name, why)
+    if unused and not images.nested:
+        names = sorted(unused)
+        warn(
+            f"The container images of {_rules(names)} are not used ({unused[names[0]]}): all of their tasks run in the "
+            "image of --container-image, which has to hold the software of these rules."
+        )
+
+
 def _tell_of_local_files(jobs: Iterable[Any], warn: Callable[[str], None]) -> None:
     if names := sorted({job.rule.name for job in jobs}):
         warn(
@@ -124,14 +165,6 @@ def _tell_of_rules(jobs: list[Any], warn: Callable[[str], None]) -> None:
             f"The shadow folders of {_rules(full)} hold what lies in a task's working directory, which are the "
             'workflow\'s sources: other files are in storage. Use shadow: "minimal", and list what the rule needs '
             "as its input."
-        )
-    contained = sorted(
-        name for name, rule in rules.items() if rule.container_img and not rule.is_containerized
-    )
-    if contained:
-        warn(
-            f"The container images of {_rules(contained)} are not used: all tasks run in the image of "
-            "--container-image, which has to hold the software of these rules."
         )
     for name in sorted(rules):
         if path := _literal(next(job for job in jobs if job.rule.name == name)):

@@ -100,7 +100,8 @@ def send_again(
     queues: dict[str, PoolQueue] = {}
     by_queue: defaultdict[str, list[tuple[Ended, Task]]] = defaultdict(list)
     for ended in together:
-        if ended.service_fault and ended.job.resent < most:
+        if ended.verdict.moved or (ended.service_fault and ended.job.resent < most):
+            ended.job.no_spot = ended.job.no_spot or ended.verdict.no_spot
             queue, task = make(ended.job)
             queues[queue.job_id] = queue
             by_queue[queue.job_id].append((ended, task))
@@ -116,15 +117,16 @@ def send_again(
                 )
                 continue
             ended.sent_again = True
-            job.resent += 1
-            run.warn(
-                f"Azure Batch: the task {job.external_jobid} failed by the fault of its node or of the service: "
-                f"{told(run, ended)} Sent again as {task.id} ({job.resent} of {most})."
-            )
+            if not ended.verdict.moved:
+                job.resent += 1
+                run.warn(
+                    f"Azure Batch: the task {job.external_jobid} failed by the fault of its node or of the service: "
+                    f"{told(run, ended)} Sent again as {task.id} ({job.resent} of {most})."
+                )
             _rename(run, job, task.id)
             moved.append((job, queues[job_id]))
     for ended in together:
-        if ended.sent_again:
+        if ended.sent_again and ended.verdict.ran:
             task_logs.fetch(run, ended.queue, ended.verdict.task_id, home)
     for job, queue in moved:
         job.queue = queue
@@ -159,7 +161,7 @@ class Failure:
     def of(cls, run: BatchRun, ended: Ended, home: Path, logs_are_shown: bool, memory: str) -> "Failure":
         """Saves the task's logs below `home`; with `logs_are_shown` Snakemake prints them, and the rule's, whole.
         `memory` says what the job has asked for."""
-        logs = task_logs.fetch(run, ended.queue, ended.verdict.task_id, home)
+        logs = task_logs.fetch(run, ended.queue, ended.verdict.task_id, home) if ended.verdict.ran else {}
         shown = logs_are_shown and "stderr.txt" in logs
         rule = "" if logs_are_shown else rule_logs(ended.job.job, ended.job.submitted)
         again = ""

@@ -253,9 +253,10 @@ class Takeover:
         else:
             token.delete()
         if run.sources:
-            name, logs = run.sources, StoredLogs(self.account, folder(run.sources))
+            keep = self.run.logs.keep if self.run.logs else None
+            name, logs = run.sources, StoredLogs(self.account, folder(run.sources), keep=keep)
             self.run.take_over("source archive", f"az://{name}", lambda: delete_blob(self.account, name))
-            self.run.take_over("logs of failed tasks", f"az://{logs.name}", logs.delete)
+            self.run.take_over("logs of tasks", f"az://{logs.name}", logs.delete)
         self.run.take_over(POLICY, run.id, lambda: self._revoke(run.id))
 
     def _revoke(self, run_id: str) -> bool:
@@ -280,7 +281,9 @@ class Takeover:
     def _pools(self, runs: Iterable[RunMade], matches: Matches) -> None:
         needed = {task.pool_id for task in matches.taken.values() if task.is_open}
         batch = self.run.batch
-        for plan, nodes in pools_left(batch, [p for run in runs for p in run.pools], self.place.max_nodes):
+        for plan, nodes in pools_left(
+            batch, [(pool, run.id) for run in runs for pool in run.pools], self.place.max_nodes
+        ):
             if plan.id in needed or self.place.fits(plan):
                 self.run.take_over_pool(plan, nodes)
             else:

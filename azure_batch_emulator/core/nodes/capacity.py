@@ -1,4 +1,5 @@
-"""The cores that a region has left for low-priority nodes: as the profile says at this time, or as a plan says."""
+"""The cores that a region has left: for low-priority nodes, as the profile says at this time or a plan says, and for
+nodes of one VM size, as a plan says."""
 
 from ..entities import Node, Pool
 from ..machine import Machine
@@ -38,4 +39,21 @@ def free(m: Machine) -> int | None:
 def room(m: Machine, pool: Pool) -> int:
     """How many more low-priority nodes of the pool's size there is capacity for."""
     left = free(m)
-    return 2**31 if left is None else max(0, left // pool.spec["cores"])
+    room = 2**31 if left is None else max(0, left // pool.spec["cores"])
+    return min(room, size_room(m, pool))
+
+
+def size_room(m: Machine, pool: Pool) -> int:
+    """How many more nodes of the pool's size, of either kind, the region has machines for."""
+    size = pool.spec["vmSize"].lower()
+    limit = m.plan.size_cores.get(size)
+    if limit is None:
+        return 2**31
+    taken = sum(
+        other.spec["cores"]
+        for other in m.pools.values()
+        if other.spec["vmSize"].lower() == size
+        for node in other.nodes.values()
+        if node.state not in _WITHOUT_MACHINE
+    )
+    return max(0, (limit - taken) // pool.spec["cores"])

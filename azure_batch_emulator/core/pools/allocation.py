@@ -61,6 +61,9 @@ def _grant(m: Machine, pool: Pool, dedicated: bool) -> bool:
         kind = "with inter-node communication" if linked else "of this kind"
         error = could_not(code, dedicated, f"A pool has at most {most} nodes {kind}.")
     allowed = min(want, possible)
+    if dedicated and allowed > (machines := capacity.size_room(m, pool)):
+        # What dedicated nodes there are comes, and the rest is refused, as by a quota; Spot capacity may still come.
+        allowed, error = machines, refused("AllocationFailed", True, _NO_MACHINES, "AllocationFailed")
     granted = allowed if dedicated else min(allowed, capacity.room(m, pool))
     for _ in range(granted):
         boot.create(m, pool, dedicated)
@@ -69,6 +72,10 @@ def _grant(m: Machine, pool: Pool, dedicated: bool) -> bool:
     return granted < allowed
 
 
+_NO_MACHINES = (
+    "Allocation failed. We do not have sufficient capacity for the requested VM size in this region. Read more about "
+    "improving likelihood of allocation success at https://aka.ms/allocation-guidance"
+)
 # How the provider of the machines names what Batch passes on; the others are the service's own.
 _PROVIDERS = {
     "AllocationFailed": "AllocationFailed",

@@ -90,6 +90,8 @@ def remove_nodes(m: Machine, pool: Pool, body: dict) -> None:
             "nodeList", len(wanted), f"From 1 to {MAX_REMOVALS} nodes can be removed at once."
         )
     timeout = check_timeout(body)
+    # https://github.com/Azure/BatchExplorer/issues/2082; ga4gh-tes turns autoscaling off to remove nodes.
+    scaling.check_off(pool)
     check_steady(pool)
     chosen = [pool.nodes.get(node_id.lower()) for node_id in dict.fromkeys(wanted)]
     if None in chosen:

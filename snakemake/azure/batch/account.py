@@ -33,6 +33,9 @@ EMULATOR_KEY = (
 # All that the SDK uses on what this run makes.
 METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "POST"})
 
+API_VERSION = "2025-06-01"
+"""https://learn.microsoft.com/rest/api/batchservice/batch-api-status"""
+
 UNLIMITED = 1_000_000
 """For the SDK's own counts of attempts, which are not to end them."""
 
@@ -101,7 +104,8 @@ class BatchAccount:
             self.endpoint,
             self.credential(),
             credential_scopes=[batch_scope(self.endpoint)],
-            retry_policy=_retry_policy(service or self.service()),
+            api_version=API_VERSION,
+            retry_policy=retry_policy(service or self.service()),
             connection_timeout=10,
             read_timeout=60,
             logging_enable=False,
@@ -109,7 +113,8 @@ class BatchAccount:
         )
 
 
-def _retry_policy(service: retry.Service) -> Any:
+def retry_policy(service: retry.Service) -> Any:
+    """For clients of Azure's SDKs: their requests are tried again as `service` says."""
     from azure.core.pipeline.policies import RetryPolicy
 
     class WaitOut(RetryPolicy):

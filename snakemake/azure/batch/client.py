@@ -6,8 +6,8 @@ know what it has just made, which is waited out as well. What remains becomes a 
 service's code, the option that helps, no secret.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure import retry
-from snakemake.azure.batch.account import BatchAccount
+from snakemake.azure.batch.account import API_VERSION, BatchAccount
+from snakemake.azure.batch.listed_tasks import SELECTED, SELECTED_OF_OTHERS, ListedTask
+from snakemake.azure.batch.resource_manager import ResourceManager
 from snakemake.azure.batch.service_clock import ServiceClock
 from snakemake.azure.wire import lower
 
@@ -29,11 +31,14 @@ if TYPE_CHECKING:
         BatchPool,
         BatchPoolCreateOptions,
         BatchSupportedImage,
-        BatchTask,
-        BatchTaskCreateOptions,
     )
 
 T = TypeVar("T")
+
+TaskBody = dict[str, Any]
+"""A task to be added, as it goes over the wire."""
+
+JSON = {"Accept": "application/json", "Content-Type": "application/json; odata=minimalmetadata"}
 
 Scaled = Literal["done", "too early", "gone"]
 """What became of a request to scale a pool; "gone": there is no such pool any more."""
@@ -97,11 +102,24 @@ def error_details(error: Any) -> tuple[str, str]:
     return code, text
 
 
+def _resource_manager_refused(doing: str, code: str, text: str) -> str:
+    reason = ": ".join(filter(None, (code, text))).rstrip(".")
+    return (
+        f"Azure Resource Manager, which makes pools with an identity, refused to {doing}: {reason}. Log in (az login) "
+        "as somebody with 'Azure Batch Data Contributor' on the Batch account and 'Managed Identity Operator' "
+        "on the identity, and check --az-batch-identity, --az-batch-registry-identity and --az-batch-subscription-id."
+    )
+
+
 class Batch:
     """The requests that a run makes to its Batch account."""
 
-    def __init__(self, account: BatchAccount, service: retry.Service | None = None):
+    def __init__(
+        self, account: BatchAccount, service: retry.Service | None = None, subscription: str = ""
+    ) -> None:
+        """`subscription` is where the account is, for pools that get an identity."""
         self.account = account
+        self.resource_manager = ResourceManager(account, subscription)
         self.clock = ServiceClock()
         self.service = service or account.service()
         self._made: dict[str, float] = {}
@@ -126,7 +144,7 @@ class Batch:
         self._made[name] = self.service.patience.clock()
 
     @contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
+    def _explained(self, doing: str, by_resource_manager: bool = False) -> Iterator[None]:
         """Turns the SDK's exceptions into a `BatchError` that says what was being done."""
         from azure.core.exceptions import (
             AzureError,
@@ -140,6 +158,8 @@ class Batch:
             yield
         except HttpResponseError as e:
             code, text = error_details(e)
+            if by_resource_manager and e.status_code in (400, 401, 403, 404):
+                raise BatchError(_resource_manager_refused(doing, code, text), code, e.status_code) from None
             if e.status_code in (401, 403) or isinstance(e, ClientAuthenticationError):
                 raise BatchError(self._refused(code, text), code, e.status_code) from None
             reason = ": ".join(filter(None, (code, text))) or f"HTTP status {e.status_code}"
@@ -156,7 +176,7 @@ class Batch:
             return (
                 f"The Batch account {self.account.name} accepts no credentials that were found here{why}: set "
                 "AZ_BATCH_ACCOUNT_KEY, or log in (az login) with an identity that has the role "
-                "'Azure Batch Data Contributor' on the account."
+                "'Azure Batch Data Contributor' on the account ('Azure Batch Job Submitter' for --az-batch-pool-id)."
             )
         return (
             f"The Batch account {self.account.name} at {self.account.endpoint} refused the key{why}: set "
@@ -185,12 +205,24 @@ class Batch:
         with self._explained("list the supported OS images"):
             return list(self.client.list_supported_images())
 
-    def create_pool(self, pool: "BatchPoolCreateOptions") -> None:
-        """Ids are of one run alone: a pool that exists was made by a request whose answer was lost."""
+    def create_pool(self, pool: "BatchPoolCreateOptions", identities: Sequence[str] = ()) -> str:
+        """Ids are of one run alone: a pool that exists was made by a request whose answer was lost. With `identities`
+        (resource ids), Azure Resource Manager makes it; returns the client id of the first."""
         self._note(pool.id)
+        if identities:
+            with self._explained(f"create the pool {pool.id}", by_resource_manager=True):
+                client_id = self.resource_manager.create_pool(pool.as_dict(), identities)
+            self._note(pool.id)
+            return client_id
         with self._forgiving("PoolExists", "PoolBeingCreated"), self._explained(f"create the pool {pool.id}"):
             self.client.create_pool(pool)
         self._note(pool.id)
+        return ""
+
+    def find_account(self) -> None:
+        """Looks the account up where pools with an identity are made, which asks for the login and the subscription."""
+        with self._explained("look up the Batch account", by_resource_manager=True):
+            _ = self.resource_manager.place
 
     @contextmanager
     def _forgiving(self, *codes: str) -> Iterator[None]:
@@ -218,7 +250,16 @@ class Batch:
             return list(self.client.list_jobs())
 
     def list_nodes(self, pool_id: str) -> list["BatchNode"]:
-        select = ["id", "state", "errors", "startTaskInfo", "isDedicated", "allocationTime"]
+        select = [
+            "id",
+            "state",
+            "stateTransitionTime",
+            "errors",
+            "startTaskInfo",
+            "isDedicated",
+            "allocationTime",
+            "runningTaskSlotsCount",
+        ]
 
         def get() -> list["BatchNode"]:
             with self._explained(f"list the nodes of the pool {pool_id}"):
@@ -265,6 +306,68 @@ class Batch:
                 return "gone"
             raise
         return "done"
+
+    def set_metadata(self, pool: "BatchPool", metadata: Mapping[str, str]) -> bool:
+        """Gives the pool this metadata unless anything of it has changed since `pool` was read, or it is gone;
+        whether it did.
+
+        https://learn.microsoft.com/rest/api/batchservice/pools/update-pool
+        """
+        from azure.batch import models
+
+        items = [models.BatchMetadataItem(name=name, value=value) for name, value in metadata.items()]
+        return self._unless_changed(
+            f"change the metadata of the pool {pool.id}",
+            lambda **condition: self.client.update_pool(
+                pool.id, models.BatchPoolUpdateOptions(metadata=items), **condition
+            ),
+            pool,
+        )
+
+    def delete_unchanged(self, pool: "BatchPool") -> bool:
+        """Deletes the pool unless anything of it has changed since it was read; whether it did."""
+        return self._unless_changed(
+            f"delete the pool {pool.id}",
+            lambda **condition: self.client.begin_delete_pool(pool.id, polling_interval=3600, **condition),
+            pool,
+        )
+
+    def _unless_changed(self, doing: str, act: Callable[..., Any], pool: "BatchPool") -> bool:
+        from azure.core import MatchConditions
+
+        try:
+            with self._explained(doing):
+                act(etag=pool.etag, match_condition=MatchConditions.IfNotModified)
+        except BatchError as e:
+            if e.status in (404, 409, 412):
+                return False
+            raise
+        return True
+
+    def try_formula(self, pool_id: str, formula: str) -> str:
+        """What the service has against a formula for this pool, which it evaluates without doing what that says; empty
+        where it has nothing. That there are no samples yet is nobody's fault.
+
+        https://learn.microsoft.com/rest/api/batchservice/pools/evaluate-pool-auto-scale
+        """
+        from azure.batch.models import BatchPoolEvaluateAutoScaleOptions
+
+        def evaluate() -> Any:
+            with self._explained(f"evaluate the formula for the pool {pool_id}"):
+                return self.client.evaluate_pool_auto_scale(
+                    pool_id, BatchPoolEvaluateAutoScaleOptions(auto_scale_formula=formula)
+                )
+
+        try:
+            error = self._settled(pool_id, evaluate).error
+        except BatchError as e:
+            if e.code.startswith("AutoScalingFormula"):
+                return str(e)
+            raise
+        if error is None or error.code == "InsufficientSampleData":
+            return ""
+        details = "; ".join(str(v.value) for v in error.error_values or [] if v.value)
+        return f"{error.code}: {details or error.message}"
 
     def delete_pool(self, pool_id: str) -> bool:
         """Starts the deletion; a pool that is going is fine. False if there is none."""
@@ -320,12 +423,10 @@ class Batch:
                 raise
         return True
 
-    def add_tasks(self, job_id: str, tasks: Sequence["BatchTaskCreateOptions"]) -> list[Rejected]:
+    def add_tasks(self, job_id: str, tasks: Sequence[TaskBody]) -> list[Rejected]:
         """Adds the tasks, up to 100 in one request, and fewer where the request is too large. Returns those that the
-        service refused.
-
-        The SDK's `create_tasks` reverses the order and overlooks errors whose case differs, hence the raw
-        operation. Server errors of single tasks are waited out; a task that a repeated request finds to exist is ours.
+        service refused. Server errors of single tasks are waited out; a task that a repeated request finds to exist is
+        ours.
         """
         rejected: list[Rejected] = []
         for i in range(0, len(tasks), TASKS_PER_REQUEST):
@@ -335,24 +436,18 @@ class Batch:
                 rejected += refused
                 if again and not attempts.again(retry.Trouble("ServerError")):
                     rejected += [
-                        Rejected(task.id, "ServerError", "the service failed to add it") for task in again
+                        Rejected(task["id"], "ServerError", "the service failed to add it") for task in again
                     ]
                     break
                 some = again
         return rejected
 
-    def _add(
-        self, job_id: str, tasks: list["BatchTaskCreateOptions"]
-    ) -> tuple[list[Rejected], list["BatchTaskCreateOptions"]]:
+    def _add(self, job_id: str, tasks: list[TaskBody]) -> tuple[list[Rejected], list[TaskBody]]:
         """The tasks that were refused, and those that failed by the service's fault."""
-        from azure.batch.models import BatchTaskGroup
-
-        def create() -> Any:
-            with self._explained(f"add {len(tasks)} tasks to the Batch job {job_id}"):
-                return self.client.create_task_collection(job_id, BatchTaskGroup(task_values=tasks))
-
+        doing = f"add {len(tasks)} tasks to the Batch job {job_id}"
+        url = f"/jobs/{job_id}/addtaskcollection"
         try:
-            results = self._settled(job_id, create)
+            answer = self._settled(job_id, lambda: self._send(doing, "POST", url, json={"value": tasks}))
         except BatchError as e:
             if e.code == "RequestBodyTooLarge" and len(tasks) > 1:
                 half = len(tasks) // 2
@@ -360,47 +455,47 @@ class Batch:
                 return [r for refused, _ in parts for r in refused], [t for _, again in parts for t in again]
             raise
         rejected, again = [], []
-        by_id = {task.id: task for task in tasks}
-        for result in results.result_values or []:
-            status = lower(result.status)
-            code = str(result.error.code) if result.error else ""
+        by_id = {task["id"]: task for task in tasks}
+        for result in answer.get("value") or ():
+            status, error = lower(result["status"]), result.get("error") or {}
+            code = error.get("code") or ""
             if status == "success" or code == "TaskExists":
                 continue
             if status == "servererror":
-                again.append(by_id[result.task_id])
+                again.append(by_id[result["taskId"]])
             else:
-                message = result.error.message.value if result.error and result.error.message else ""
-                text = str(message or status).partition("\nRequestId:")[0]
-                rejected.append(Rejected(result.task_id, code, text))
+                text = ((error.get("message") or {}).get("value") or status).partition("\nRequestId:")[0]
+                rejected.append(Rejected(result["taskId"], code, text))
         return rejected, again
 
-    def completed_tasks(self, job_id: str, since: datetime | None) -> list["BatchTask"]:
+    def _send(self, doing: str, method: str, url: str, **content: Any) -> dict[str, Any]:
+        """The JSON of an answer, by the SDK's pipeline but without its objects: for thousands of tasks."""
+        from azure.batch.models import BatchError as ErrorBody
+        from azure.core.exceptions import HttpResponseError
+        from azure.core.rest import HttpRequest
+
+        if "api-version=" not in url:  # as that of a list's next page may have it
+            content["params"] = {"api-version": API_VERSION, **content.get("params", {})}
+        request = HttpRequest(method, url, headers=JSON, **content)
+        with self._explained(doing):
+            answer = self.client.send_request(request)
+            if answer.status_code >= 400:
+                with suppress(ValueError):
+                    raise HttpResponseError(response=answer, model=ErrorBody(answer.json()))
+                raise HttpResponseError(response=answer)
+            return answer.json()
+
+    def completed_tasks(self, job_id: str, since: datetime | None) -> list[ListedTask]:
         """Tasks that are completed, and whose state changed at or after `since` (UTC)."""
         condition = "state eq 'completed'"
         if since is not None:
             condition += f" and stateTransitionTime ge DateTime'{since.strftime('%Y-%m-%dT%H:%M:%S.%fZ')}'"
-        select = ["id", "state", "stateTransitionTime", "executionInfo", "nodeInfo"]
-        return self._list_tasks(job_id, filter=condition, select=select)
+        return self._settled(job_id, lambda: self._list_tasks(job_id, SELECTED, condition))
 
-    def all_tasks(self, job_id: str) -> list["BatchTask"]:
+    def all_tasks(self, job_id: str) -> list[ListedTask]:
         """Every task of the job, with what it was given in its environment; none if there is no such job."""
         try:
-            with self._explained(f"list the tasks of the Batch job {job_id}"):
-                return list(
-                    self.client.list_tasks(
-                        job_id,
-                        select=[
-                            "id",
-                            "state",
-                            "creationTime",
-                            "stateTransitionTime",
-                            "executionInfo",
-                            "nodeInfo",
-                            "requiredSlots",
-                            "environmentSettings",
-                        ],
-                    )
-                )
+            return self._list_tasks(job_id, SELECTED_OF_OTHERS)
         except BatchError as e:
             if e.status == 404:
                 return []
@@ -417,14 +512,24 @@ class Batch:
 
     def task_states(self, job_id: str) -> dict[str, str]:
         """Id and state of every task of the job."""
-        return {task.id: lower(task.state) for task in self._list_tasks(job_id, select=["id", "state"])}
+        tasks = self._settled(job_id, lambda: self._list_tasks(job_id, ("id", "state")))
+        return {task.id: task.state for task in tasks}
 
-    def _list_tasks(self, job_id: str, **options: Any) -> list["BatchTask"]:
-        def get() -> list["BatchTask"]:
-            with self._explained(f"list the tasks of the Batch job {job_id}"):
-                return list(self.client.list_tasks(job_id, **options))
+    def runs_on_nodes(self, job_id: str) -> dict[str, tuple[str, datetime | None]]:
+        """Ids of the tasks that run, each with its node's, and since when it does."""
+        condition, select = "state eq 'running'", ("id", "nodeInfo", "stateTransitionTime")
+        tasks = self._settled(job_id, lambda: self._list_tasks(job_id, select, condition))
+        return {task.id: (task.node_id, task.changed) for task in tasks}
 
-        return self._settled(job_id, get)
+    def _list_tasks(self, job_id: str, select: Sequence[str], condition: str = "") -> list[ListedTask]:
+        doing, found = f"list the tasks of the Batch job {job_id}", []
+        params = {"$select": ",".join(select)} | ({"$filter": condition} if condition else {})
+        page = self._send(doing, "GET", f"/jobs/{job_id}/tasks", params=params)
+        while True:
+            found += [ListedTask.of(task) for task in page.get("value") or ()]
+            if not (following := page.get("odata.nextLink")):
+                return found
+            page = self._send(doing, "GET", following)
 
     def task_file(self, job_id: str, task_id: str, name: str) -> bytes | None:
         """A file of a task, such as stderr.txt. None if it, or its node, is gone."""
@@ -437,5 +542,6 @@ class Batch:
             raise
 
     def close(self) -> None:
+        self.resource_manager.close()
         if "client" in self.__dict__:
             self.client.close()

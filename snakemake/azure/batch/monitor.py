@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from snakemake.azure.batch.listed_tasks import ListedTask
 from snakemake.azure.node.exit import NODE_FAULT
-from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:
-    from azure.batch.models import BatchTask, BatchTaskExecutionInfo
-
     from snakemake.azure.batch.client import Batch
 
 OVERLAP = timedelta(minutes=2)
@@ -47,7 +45,8 @@ class Verdict:
     """How a task ended.
 
     reason: says in one sentence why it failed; service_fault: it failed by its node or by the service, not by what it
-    does; node_id, pool_id: where it ran last, empty if nowhere; ended: by the service's clock.
+    does; node_id, pool_id: where it ran last, empty if nowhere; started, ended: by the service's clock; ran: False
+    for one that its pool had no node for; moved: its job is to go to another pool, with `no_spot` to dedicated nodes.
     """
 
     task_id: str
@@ -58,40 +57,48 @@ class Verdict:
     node_id: str = ""
     pool_id: str = ""
     ended: datetime | None = None
+    started: datetime | None = None
+    ran: bool = True
+    moved: bool = False
+    no_spot: bool = False
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the task ran, its last time; None if that is not known."""
+        return (self.ended - self.started).total_seconds() if self.ended and self.started else None
 
 
-def judge(task: "BatchTask") -> Verdict:
+def judge(task: ListedTask) -> Verdict:
     """The verdict on a completed task. Anything that is not a reported success is a failure."""
-    info, node = task.execution_info, task.node_info
-    exit_code = info.exit_code if info else None
-    reason, service_fault = _failure(info, exit_code)
+    reason, service_fault = _failure(task)
     return Verdict(
         task.id,
         not reason,
-        exit_code,
+        task.exit_code,
         reason,
         service_fault,
-        (node.node_id if node else None) or "",
-        (node.pool_id if node else None) or "",
-        info.end_time if info else None,
+        task.node_id,
+        task.pool_id,
+        task.ended,
+        task.started,
     )
 
 
-def _failure(info: "BatchTaskExecutionInfo | None", exit_code: int | None) -> tuple[str, bool]:
+def _failure(task: ListedTask) -> tuple[str, bool]:
     """Why a task failed, in one sentence that is empty for a success, and whether the service is at fault."""
-    if info is None or info.result is None:
+    if not task.result:
         return "Azure Batch completed the task without saying how it ended.", True
-    if lower(info.result) == "success":
+    if task.result == "success":
         return "", False
-    failure = info.failure_info
-    if failure is None or lower(failure.code) == "failureexitcode":
-        if exit_code in NOT_STARTED:
-            return f"The task's command could not be started on its node (exit code {exit_code}).", True
-        return f"The task's command exited with code {exit_code}.", False
+    failure = task.failure
+    if failure is None or failure.code.lower() == "failureexitcode":
+        if task.exit_code in NOT_STARTED:
+            return f"The task's command could not be started on its node (exit code {task.exit_code}).", True
+        return f"The task's command exited with code {task.exit_code}.", False
     text = ": ".join(filter(None, (failure.code, failure.message)))
-    details = "; ".join(f"{d.name}: {d.value}" for d in failure.details or [] if d.value)
+    details = "; ".join(f"{name}: {value}" for name, value in failure.details if value)
     sentence = f"Azure Batch ended the task: {text.rstrip('.')}" + (f" ({details})." if details else ".")
-    service = lower(failure.category) == "servererror" or _is_fault_of_node(lower(failure.code))
+    service = failure.category.lower() == "servererror" or _is_fault_of_node(failure.code.lower())
     return sentence, service
 
 
@@ -116,6 +123,10 @@ class Monitor:
     def watch(self, task_ids: Iterable[str]) -> None:
         self._open.update(task_ids)
 
+    def forget(self, task_ids: Iterable[str]) -> None:
+        """Tasks that somebody else has judged."""
+        self._open.difference_update(task_ids)
+
     @property
     def open_tasks(self) -> int:
         """How many tasks have no verdict yet."""
@@ -128,10 +139,8 @@ class Monitor:
         since = self._since()
         verdicts = []
         for task in self.batch.completed_tasks(self.job_id, since):
-            if task.state_transition_time and (
-                self._latest is None or task.state_transition_time > self._latest
-            ):
-                self._latest = task.state_transition_time
+            if task.changed and (self._latest is None or task.changed > self._latest):
+                self._latest = task.changed
             if task.id in self._open:
                 self._open.discard(task.id)
                 verdicts.append(judge(task))

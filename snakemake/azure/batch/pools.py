@@ -1,8 +1,8 @@
 """One pool: how it is asked for, how large it is, and whether it will ever run anything.
 
-The client sizes the pool: it starts with the nodes that the first jobs need and grows with the work, up to a
-limit, under a lease (`snakemake.azure.batch.lease`). `assess` is the one place that reads the service's signs (resize
-errors, node states) and tells a pool that needs time from one that will never come up.
+The client sizes the pool: it starts with the nodes that the first jobs need and goes with the work, up to a limit
+(`snakemake.azure.batch.sizing`), under a lease (`snakemake.azure.batch.lease`). What the service's signs mean is in
+`snakemake.azure.batch.capacity`.
 """
 
 from collections import Counter
@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from snakemake.azure.batch import vm_sizes
+from snakemake.azure.batch.pool_definition import DEFINITION, PLAIN, PoolDefinition, create_options
+from snakemake.azure.batch.sizing import NodePrices
 from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:
@@ -20,14 +23,7 @@ if TYPE_CHECKING:
 
     from snakemake.azure.batch.os_images import OsImage
 
-# https://learn.microsoft.com/azure/batch/batch-pool-node-error-checking
-QUOTA_ERRORS = {
-    "accountcorequotareached": "dedicated cores",
-    "accountlowprioritycorequotareached": "Spot cores",
-    "accountspotcorequotareached": "Spot cores",
-    "accountvmseriescorequotareached": "cores of this VM series",
-}
-FATAL_RESIZE_ERRORS = {"unsupportedvmsize"}
+SPOT_KEY = ":spot"
 USABLE = {"idle", "running"}
 COMING = {"creating", "starting", "waitingforstarttask", "rebooting", "reimaging", "upgradingos", "unknown"}
 
@@ -39,7 +35,8 @@ class PoolError(WorkflowError):
 @dataclass(frozen=True)
 class PoolPlan:
     """A pool to be created: `slots` are task slots per node, `max_nodes` bounds its size. `os_image` is None for a pool
-    that another run has made.
+    that another run has made. `made_of` is the digest of all that nodes are made of, see `PoolDefinition`;
+    `tasks_per_node` how many tasks like its first one fit a node; `prices` are those of a node.
     """
 
     id: str
@@ -49,52 +46,53 @@ class PoolPlan:
     image: str
     os_image: "OsImage | None"
     metadata: tuple[tuple[str, str], ...] = ()
+    definition: PoolDefinition = PLAIN
+    made_of: str = ""
+    tasks_per_node: int = 1
+    prices: NodePrices = NodePrices()
+    spot: bool = False
+    """Whether it is for Spot nodes; dedicated ones may stand in for them."""
+
+    buys_spot: bool = False
+    """Whether its new nodes are Spot nodes."""
+
+    @property
+    def key(self) -> str:
+        """What the pool is known by within a run: its size, and whether it is for Spot nodes."""
+        return self.vm_size.lower() + (SPOT_KEY if self.spot else "")
+
+    @property
+    def series(self) -> str:
+        return vm_sizes.series(self.vm_size)
 
     def options(self, formula: str, interval: timedelta) -> "BatchPoolCreateOptions":
-        """The request body: a pool that scales by the formula, with nodes that pull the image before they take tasks.
-
-        https://learn.microsoft.com/azure/batch/batch-docker-container-workloads
-        """
-        from azure.batch import models
-
+        """The request body: a pool that scales by the formula."""
         assert self.os_image is not None, "a pool that is there already"
-        return models.BatchPoolCreateOptions(
-            id=self.id,
-            display_name="Snakemake",
-            vm_size=self.vm_size,
-            virtual_machine_configuration=models.VirtualMachineConfiguration(
-                image_reference=models.BatchVmImageReference(
-                    publisher=self.os_image.publisher,
-                    offer=self.os_image.offer,
-                    sku=self.os_image.sku,
-                    version=self.os_image.version,
-                ),
-                node_agent_sku_id=self.os_image.node_agent_sku_id,
-                container_configuration=models.BatchContainerConfiguration(
-                    type=models.ContainerType.DOCKER_COMPATIBLE, container_image_names=[self.image]
-                ),
-            ),
-            enable_auto_scale=True,
-            auto_scale_formula=formula,
-            auto_scale_evaluation_interval=interval,
-            task_slots_per_node=self.slots,
-            task_scheduling_policy=models.BatchTaskSchedulingPolicy(
-                node_fill_type=models.BatchNodeFillType.PACK
-            ),
-            metadata=[models.BatchMetadataItem(name=k, value=v) for k, v in self.metadata] or None,
+        return create_options(
+            self.id,
+            self.vm_size,
+            self.slots,
+            self.image,
+            self.os_image,
+            self.definition,
+            [*self.metadata, (DEFINITION, self.made_of)],
+            formula,
+            interval,
         )
 
     def fits(self, other: "PoolPlan") -> bool:
         """Whether jobs for which this pool is meant can run in the other one as well."""
-        return (self.vm_size.lower(), self.slots, self.image) == (
+        return (self.vm_size.lower(), self.slots, self.image, self.made_of, self.spot) == (
             other.vm_size.lower(),
             other.slots,
             other.image,
+            other.made_of,
+            other.spot,
         )
 
-    def nodes_for(self, slots: int, bad: int = 0) -> int:
-        """How many nodes `slots` of work ask for in a pool that has `bad` nodes, which take none of it."""
-        return min(self.max_nodes, -(-slots // self.slots) + (bad if slots else 0))
+    def nodes_for(self, slots: int) -> int:
+        """How many nodes `slots` of work ask for in a pool that has none yet."""
+        return min(self.max_nodes, -(-slots // self.slots))
 
 
 @dataclass(frozen=True)
@@ -162,54 +160,3 @@ class PoolView:
         others = Counter(node.state for node in self.nodes if node.state not in USABLE)
         rest = ", ".join(f"{n} {state}" for state, n in sorted(others.items()))
         return f"{self.usable} of {self.target} nodes ready" + (f" ({rest})" if rest else "")
-
-
-def assess(pool: PoolView, waited: timedelta, patience: timedelta) -> str | None:
-    """Why the pool will not run anything, in one sentence, or None while there is hope.
-
-    `waited` is how long there has been work and no usable node. Resize errors count only when the allocation is
-    steady (they are stale otherwise) and no node is there: what a pool has, it may use.
-    """
-    if pool.usable:
-        return None
-    if pool.steady and pool.current == 0:
-        for code, message in pool.resize_errors:
-            if what := QUOTA_ERRORS.get(code.lower()):
-                return (
-                    f"The Batch account has no quota left for {what} to start a node of {pool.vm_size} ({code}: "
-                    f"{message}): ask for quota in the portal, or set --az-batch-vm-size to a size of another series."
-                )
-            if code.lower() in FATAL_RESIZE_ERRORS:
-                return (
-                    f"The region of the Batch account does not offer {pool.vm_size} ({code}: {message}): set "
-                    "--az-batch-vm-size."
-                )
-    broken = [node for node in pool.nodes if node.broken]
-    if broken and len(broken) == len(pool.nodes):
-        reason = next((node.error for node in broken if node.error), f"state {broken[0].state}")
-        hint = ""
-        if "image" in reason.lower() or "container" in reason.lower():
-            hint = " Check --container-image, and that the nodes may pull it."
-        return f"No node of the pool {pool.id} is usable: {reason.rstrip('.')}.{hint}"
-    if waited >= patience:
-        last = pool.resize_errors[0] if pool.resize_errors else None
-        because = f" The last allocation error was {last[0]}: {last[1]}" if last else ""
-        return (
-            f"No node of the pool {pool.id} became usable within {int(patience.total_seconds() // 60)} minutes "
-            f"({pool.summary()}).{because} Set --az-batch-node-timeout to wait longer, or --az-batch-vm-size to "
-            "another size."
-        )
-    return None
-
-
-def wants_retry(pool: PoolView) -> bool:
-    """Whether the allocation ended without enough nodes for a reason that may pass (a regional shortage)."""
-    passing = {
-        "allocationfailed", "allocationtimedout", "resizestopped", "batchoutofcapacity",
-        "overconstrainedallocationrequesterror",
-    }  # fmt: skip
-    return (
-        pool.steady
-        and pool.current < pool.target
-        and any(c.lower() in passing for c, _ in pool.resize_errors)
-    )

@@ -8,6 +8,7 @@ to be made is noted first, and not made if `close` has begun.
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,12 +17,18 @@ from typing import TYPE_CHECKING
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure import retry
+from snakemake.azure.batch.autoscale import AutoScale
 from snakemake.azure.batch.client import Batch, BatchError, Rejected
+from snakemake.azure.batch.fallback import Fallback, Movable, nobody_moves
 from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.node_health import NodeHealth
-from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView, assess, wants_retry
+from snakemake.azure.batch.pool_definition import POOL_USER, TaskUser
+from snakemake.azure.batch.pool_making import PoolMaker
+from snakemake.azure.batch.pool_sizes import PoolSizes
+from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN, Resources
+from snakemake.azure.batch.scaling import NextJob
 from snakemake.azure.batch.stores import Access, LogStore, SourceStore, Token
 from snakemake.azure.batch.tasks import Task, environment_settings
 
@@ -29,10 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOOK_EVERY = timedelta(seconds=15)
-"""How often a pool and its nodes are looked at while its tasks are open."""
-
-ASK_AGAIN_EVERY = timedelta(minutes=1)
-"""How often a pool is asked for nodes that a shortage has kept back."""
+"""How often a pool and its nodes are looked at while its tasks are open, or it has nodes."""
 
 LOOK_OFTEN_FOR = timedelta(seconds=30)
 
@@ -52,7 +56,6 @@ class PoolQueue:
     open_slots: dict[str, int] = field(default_factory=dict)
     taken_over: bool = False
     """Whether another run has made it: no task is added."""
-    asked_again: datetime | None = None
     looked: datetime | None = None
     idle_since: datetime | None = None
     seen: str = ""
@@ -69,7 +72,11 @@ class BatchRun:
     which travel in the Batch job's common environment settings, as do those of `access`; now: the clock (UTC), and
     service_now the service's. `noted` is called before anything is made, and `wake` when a pool's lease says something
     new. `record` is the URL of the run's record, by which what is left of it can be told from what goes on. requests:
-    how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now.
+    how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now. user and
+    run_options: whom all tasks run as, and further options of their containers; tags: names and values
+    that pools and Batch jobs get; autoscale: by what the service sizes the pools, if it does;
+    keep: for how long pools stay after the run, for another one. spot_patience, movable, has_nodes: see `Fallback`.
+    `ahead` tells what the DAG makes ready next.
     """
 
     def __init__(
@@ -93,6 +100,15 @@ class BatchRun:
         record: str = "",
         requests: retry.Patience = retry.process,
         note_left: Callable[[Sequence[tuple[str, str]]], None] = lambda _: None,
+        user: TaskUser = POOL_USER,
+        run_options: str = "",
+        tags: Sequence[tuple[str, str]] = (),
+        autoscale: AutoScale | None = None,
+        keep: timedelta | None = None,
+        spot_patience: timedelta = timedelta(minutes=10),
+        movable: Movable = nobody_moves,
+        has_nodes: Callable[[str], None] = lambda key: None,
+        ahead: Callable[[], Sequence[NextJob]] = tuple,
     ):
         self.id = id
         self.batch = batch
@@ -100,6 +116,7 @@ class BatchRun:
         self.environment = environment
         self.access = access
         self.image = image
+        self.user, self.run_options, self.tags = user, run_options, tags
         self.patience = patience
         self.say = say
         self.warn = warn
@@ -111,8 +128,23 @@ class BatchRun:
         self.wake = wake
         self.record = record
         self.logs = logs
+        self.fallback = Fallback(batch, self.leases, warn, wake, patience, spot_patience, movable, has_nodes)
         self.queues: dict[str, PoolQueue] = {}
         self.resources = Resources(requests, warn, note_left)
+        self.sizes = PoolSizes(batch, self.leases, self.queues, ahead, wake, warn, self.service_now, keep)
+        self.pools = PoolMaker(
+            id,
+            batch,
+            self.leases,
+            self.metadata,
+            self.service_now,
+            say,
+            wake,
+            self._note_pool,
+            self._forget_pool,
+            autoscale,
+            keep,
+        )
         self._taken_over: dict[str, PoolPlan] = {}
         self._job_pools: dict[str, str] = {}
         self._lock = threading.RLock()
@@ -128,26 +160,18 @@ class BatchRun:
                 if there := next((p for p in self._taken_over.values() if plan.fits(p)), None):
                     plan = replace(plan, id=there.id)
                 else:
-                    self._make_pool(plan, nodes)
+                    plan = self.pools.open(plan, nodes)
+                    self.resources.confirm(plan.id)
+                    self.sizes.made(plan.id)
                 self.queues[key] = self._new_queue(plan.id, plan)
             return self.queues[key]
 
-    def _make_pool(self, plan: PoolPlan, nodes: int) -> None:
-        first = self.leases.first(plan.id, Size(nodes), self.service_now())
-        self._making(POOL, plan.id, lambda: self._delete_pool(plan.id))
-        named = replace(plan, metadata=tuple((dict(plan.metadata) | dict(self.metadata())).items()))
-        self.batch.create_pool(named.options(first.formula, first.interval))
-        self.resources.confirm(plan.id)
-        assert plan.os_image is not None
-        self.say(
-            f"Azure Batch: created the pool {plan.id} ({plan.vm_size}, {plan.slots} task slots per node, "
-            f"{nodes} of at most {plan.max_nodes} nodes, {plan.os_image.offer} {plan.os_image.sku}, image "
-            f"{plan.image})."
-        )
+    def _note_pool(self, pool_id: str) -> None:
+        self._making(POOL, pool_id, lambda: self.pools.delete(pool_id))
 
-    def _delete_pool(self, pool_id: str) -> bool:
-        self.leases.forget(pool_id)
-        return self.batch.delete_pool(pool_id)
+    def _forget_pool(self, pool_id: str) -> None:
+        for made in [m for m in self.resources.of_kind(POOL) if m.name == pool_id]:
+            self.resources.remove(made)
 
     def join_queue(self, key: str, pool_id: str) -> PoolQueue:
         """The queue for `key` on a pool that exists and stays."""
@@ -165,7 +189,7 @@ class BatchRun:
 
     def _open_access(self) -> None:
         """First of all, so that it is last to go, and makes the container that the sources go to."""
-        if self.access and not self.resources.of_kind(POLICY):
+        if self.access and self.id not in self.made(POLICY):
             self._making(POLICY, self.id, self.access.revoke)
             self.access.environment()
 
@@ -176,14 +200,16 @@ class BatchRun:
         if not self.resources.has(f"az://{self.sources.name}"):
             self._making(SOURCES, f"az://{self.sources.name}", self.sources.delete)
             if self.logs:
-                self._making("logs of failed tasks", f"az://{self.logs.name}", self.logs.delete)
+                self._making("logs of tasks", f"az://{self.logs.name}", self.logs.delete)
             self.sources.upload()
             self.say(f"Azure Batch: uploaded the workflow's sources to az://{self.sources.name}.")
 
     def _job_environment(self) -> "Mapping[str, str]":
         access = self.access.environment() if self.access else {}
         token = self.token.environment() if self.token else {}
-        return {**self.environment, **access, **token}
+        # By this, Azure's SDKs know which of a pool's identities is meant.
+        identity = {"AZURE_CLIENT_ID": self.pools.client_id} if self.pools.client_id else {}
+        return {**identity, **self.environment, **access, **token}
 
     def further_environment(self) -> dict[str, str]:
         """Variables for a task that is submitted now, in place of what the Batch job has: for what came up since."""
@@ -212,11 +238,20 @@ class BatchRun:
 
     def metadata(self) -> list[tuple[str, str]]:
         """Names and values by which pools and Batch jobs are known as this run's."""
-        return [("snakemake-run", self.id), *([("snakemake-record", self.record)] if self.record else [])]
+        return [
+            ("snakemake-run", self.id),
+            *([("snakemake-record", self.record)] if self.record else []),
+            *self.tags,
+        ]
 
     def job_ids(self) -> tuple[str, ...]:
         """Ids of all Batch jobs that have to go on."""
         return tuple(queue.job_id for queue in list(self.queues.values()))
+
+    @property
+    def open_tasks(self) -> int:
+        """How many tasks have no verdict yet."""
+        return sum(queue.monitor.open_tasks for queue in list(self.queues.values()))
 
     def queue_of(self, job_id: str) -> PoolQueue:
         """The queue of a Batch job; raises StopIteration for one that is not the run's."""
@@ -246,9 +281,8 @@ class BatchRun:
         """Keeps the pool, and lets fitting jobs run in it. `nodes` is its size."""
         with self._lock:
             self._taken_over[plan.id] = plan
-            self.leases.take_over(plan.id, Size(nodes))
-            self.resources.take_over(POOL, plan.id, lambda: self._delete_pool(plan.id))
-            self.wake()
+            self.pools.take_over(plan, nodes)
+            self.resources.take_over(POOL, plan.id, lambda: self.pools.delete(plan.id))
 
     def take_over_tasks(self, job_id: str, pool_id: str, slots: "Mapping[str, int]") -> PoolQueue:
         """Watches these tasks of a Batch job, by their ids, with the slots that each takes."""
@@ -260,7 +294,9 @@ class BatchRun:
             queue.monitor.watch(slots)
             self.queues[f"job {job_id}"] = queue
             self.resources.take_over(JOB, job_id, lambda: self.batch.delete_job(job_id))
-            self._grow(queue)
+            for task_id, taken in slots.items():
+                self.sizes.scaling.added(pool_id, task_id, taken)
+            self.sizes.grow(queue)
             return queue
 
     def _retire(self, queue: PoolQueue) -> None:
@@ -292,35 +328,28 @@ class BatchRun:
         """Adds the tasks to the queue; returns those that Batch did not take."""
         with self._lock:
             self._check_open()
-            rejected = self.batch.add_tasks(queue.job_id, [task.options(self.image) for task in tasks])
+            rejected = self.batch.add_tasks(
+                queue.job_id, [task.body(self.image, self.user, self.run_options) for task in tasks]
+            )
             refused = {r.task_id for r in rejected}
             added = {task.id: task.slots for task in tasks if task.id not in refused}
             queue.open_slots.update(added)
             queue.monitor.watch(added)
-            self._grow(queue)
+            for task in tasks:
+                self.fallback.allow(task.id, task.spot_tries, retried=task.retries != 0)
+            self.sizes.add(queue, [task for task in tasks if task.id in added])
             return rejected
 
     def set_size(self, pool_id: str, dedicated: int, spot: int = 0) -> None:
         """Wants this many nodes of the run's pool from now on; the lease's thread asks for them."""
-        self.leases.set_size(pool_id, Size(dedicated, spot))
-        self.wake()
-
-    def _grow(self, queue: PoolQueue) -> None:
-        """Asks for more nodes if the open tasks of the pool need them."""
-        if queue.plan is None or (size := self.leases.size(queue.pool_id)) is None:
-            return
-        together = [q for q in self.queues.values() if q.pool_id == queue.pool_id] or [queue]
-        bad = set().union(*(q.broken | q.health.bad.keys() for q in together))
-        wanted = queue.plan.nodes_for(sum(sum(q.open_slots.values()) for q in together), bad=len(bad))
-        if wanted > size.dedicated:
-            self.set_size(queue.pool_id, wanted, size.spot)
+        self.sizes.set_size(pool_id, Size(dedicated, spot))
 
     def poll(self) -> list[Verdict]:
         """New verdicts of all queues.
 
         Raises
         ------
-        PoolError: a pool with open tasks will not run them.
+        PoolError: a pool with open tasks will not run them, as all its nodes are bad.
         BatchError: the service could not be asked.
         """
         verdicts: list[Verdict] = []
@@ -331,38 +360,49 @@ class BatchRun:
                 new = queue.monitor.poll()
                 for verdict in new:
                     queue.open_slots.pop(verdict.task_id, None)
+                    self.sizes.scaling.ended(verdict)
                     if self.logs and not verdict.success:
                         self.logs.expect(verdict.task_id)
                 verdicts += new
-                if queue.open_slots and not new:
-                    self._look_at_pool(queue)
+                verdicts += self._look(queue)
                 if queue.taken_over and new and not queue.open_slots:
                     self._retire(queue)
         return verdicts
 
-    def _look_at_pool(self, queue: PoolQueue) -> None:
+    def _look(self, queue: PoolQueue) -> list[Verdict]:
+        """Looks at the queue's pool if it is time; verdicts on tasks that it will not run. While nothing is open there,
+        no failure matters."""
         now = self.now()
         if queue.looked is not None and now - queue.looked < self._pause(queue):
-            return
-        queue.looked = now
-        view = PoolView.of(self.batch.get_pool(queue.pool_id), self.batch.list_nodes(queue.pool_id))
+            return []
+        if queue.open_slots:
+            queue.looked = now
+            return self._look_at_pool(queue, now)
+        if queue.plan and not queue.taken_over and not self._others(queue):
+            queue.looked, queue.idle_since = now, None
+            with suppress(BatchError):
+                nodes = self.batch.list_nodes(queue.pool_id) if self.sizes.has_nodes(queue) else ()
+                self.sizes.fit(queue, nodes)
+        return []
+
+    def _others(self, queue: PoolQueue) -> list[PoolQueue]:
+        """Queues of the same pool that have open tasks."""
+        return [q for q in self.queues.values() if q.pool_id == queue.pool_id and q.open_slots]
+
+    def _look_at_pool(self, queue: PoolQueue, now: datetime) -> list[Verdict]:
+        nodes = self.batch.list_nodes(queue.pool_id)
+        view = PoolView.of(self.batch.get_pool(queue.pool_id), nodes)
         queue.idle_since = None if view.usable else queue.idle_since or now
         self._say_how_it_goes(queue, view.summary(), now)
         waited = now - queue.idle_since if queue.idle_since else timedelta(0)
-        if problem := assess(view, waited, self.patience) or self._all_bad(queue, view):
-            raise PoolError(problem)
         self._name_broken(queue, view)
-        recent = queue.asked_again and now - queue.asked_again < ASK_AGAIN_EVERY
-        size = self.leases.size(queue.pool_id)
-        if queue.plan and size and wants_retry(view) and not recent:
-            queue.asked_again = now
-            self.leases.set_size(queue.pool_id, size, again=True)
-            self.wake()
-            self.warn(
-                f"Azure Batch: pool {queue.pool_id} got {view.current} of {view.target} nodes "
-                f"({view.resize_errors[0][0]}); asking again."
-            )
-        self._grow(queue)
+        verdicts = self.fallback.look(queue, view, waited, now)
+        for verdict in verdicts:
+            self.sizes.scaling.ended(verdict)
+        if queue.open_slots and (problem := self._all_bad(queue, view)):
+            raise PoolError(problem)
+        self.sizes.fit(queue, nodes)
+        return verdicts
 
     def _name_broken(self, queue: PoolQueue, view: PoolView) -> None:
         """Says once of each node that is not set up, while others are, why; it takes no tasks by itself."""
@@ -401,7 +441,7 @@ class BatchRun:
         self.warn(f"{bad} {'It gets no more tasks.' if done else 'It takes no tasks now.'}")
         with self._lock:
             if not self._closed:
-                self._grow(queue)
+                self.sizes.take_out(queue, node_id)
 
     def _say_how_it_goes(self, queue: PoolQueue, summary: str, now: datetime) -> None:
         """A line when the pool's nodes changed, and while people wait for a first node at least one a minute."""

@@ -52,6 +52,17 @@ class VmSize:
     def memory_mib(self) -> int | None:
         return None if self.memory_gib is None else int(self.memory_gib * 1024)
 
+    @property
+    def disk_mib(self) -> int | None:
+        """The temporary disk's, None where it is not known, or where tasks lie on the OS disk."""
+        return int(self.temp_disk_gib * 1024) if self.temp_disk_gib else None
+
+    @property
+    def arm(self) -> bool:
+        """Whether its processors are Arm64 ones, which the letter p among a size's features says."""
+        match = _CONVENTION.fullmatch(self.name)
+        return match is not None and "p" in match["features"].lower()
+
 
 class UnknownVmSize(WorkflowError):
     """The name is no VM size of Azure's; `near` holds up to three names that look like it.
@@ -66,15 +77,28 @@ class UnknownVmSize(WorkflowError):
 
 
 class DoesNotFit(WorkflowError):
-    """A job asks for more than one whole node has; `resource` is Snakemake's name of what is short."""
+    """A job asks for more than one whole node has; `resource` is Snakemake's name of what is short.
 
-    def __init__(self, resource: str, needed: int, available: int, vm: VmSize):
+    `sizes` tells where the node's size comes from where there was a choice (`of the sizes A, B the largest`).
+    """
+
+    def __init__(self, resource: str, needed: int, available: int, vm: VmSize, sizes: str = "") -> None:
         self.resource, self.needed, self.available, self.vm = resource, needed, available, vm
-        unit = "MiB of memory (mem_mb)" if resource == "mem_mib" else resource
+        node = f"{sizes}, {vm.name}," if sizes else f"a node of size {vm.name}"
+        smaller = "lower what the rule asks for, or "
+        if resource == "threads":
+            smaller = f"let it use fewer with --max-threads {available}, or "
         super().__init__(
-            f"A job needs {needed} {unit}, but a node of size {vm.name} has {available}: lower what the "
-            "rule asks for, or choose a larger size with --az-batch-vm-size or the rule's az_vm_size."
+            f"A job needs {needed} {_UNITS.get(resource, resource)}, but {node} has {available}: {smaller}choose a "
+            "larger size with --az-batch-vm-size or the rule's az_vm_size."
         )
+
+
+_UNITS = {
+    "mem_mib": "MiB of memory (mem_mb)",
+    "disk_mib": "MiB of temporary disk (disk_mb)",
+    "gpu": "GPUs (gpu)",
+}
 
 
 @cache
@@ -123,7 +147,7 @@ def vm_size(name: str) -> VmSize:
             )
     match = _CONVENTION.fullmatch(name)
     # A series that the table has is there in full: a number that it lacks is a slip, not a new size.
-    known_series = re.sub(r"\d+(-\d+)?", "#", name.lower(), count=1) in _series()
+    known_series = series(name) in _series()
     if match is None or known_series or _NUMBERED.fullmatch(name) or _too_many_active(match):
         raise UnknownVmSize(name, _near(name))
     return VmSize(
@@ -134,6 +158,19 @@ def vm_size(name: str) -> VmSize:
         gpus=None if match["family"].upper().startswith("N") else 0,
         generation2=True,  # every family that is still sold, but A
     )
+
+
+def series(name: str) -> str:
+    """What sizes of a series have in common: the lower-case name without its number."""
+    return re.sub(r"\d+(-\d+)?", "#", name.lower(), count=1)
+
+
+def vcpus(name: str) -> int:
+    """Those of a size by its name, 1 where it is not known."""
+    try:
+        return vm_size(name).vcpus
+    except UnknownVmSize:
+        return 1
 
 
 def _too_many_active(match: re.Match[str]) -> bool:
@@ -172,16 +209,41 @@ def task_slots(vm: VmSize, wanted: int | None = None) -> int:
     return wanted
 
 
-def slots_for(threads: int, mem_mib: int | None, vm: VmSize, slots_per_node: int) -> int:
-    """The slots a job needs: the larger of its shares of the node's vCPUs and memory, rounded up, at least 1.
+@dataclass(frozen=True)
+class Share:
+    """What a job asks of a node: memory and disk in MiB, None or 0 for no particular amount. `disk_is_guess`: nobody
+    has asked for the disk, it is Snakemake's default, and one that no node has is no reason not to run."""
 
-    `mem_mib` None or 0 asks for no particular memory; where the size's memory is not known, the vCPUs decide.
-    Raises DoesNotFit when the job is too large for a whole node.
-    """
-    shares = [(threads, vm.vcpus, "threads")]
-    if mem_mib and vm.memory_mib is not None:
-        shares.append((mem_mib, vm.memory_mib, "mem_mib"))
-    for needed, available, resource in shares:
-        if needed > available:
-            raise DoesNotFit(resource, needed, available, vm)
-    return max(1, *(-(-needed * slots_per_node // available) for needed, available, _ in shares))
+    threads: int
+    mem_mib: int | None = None
+    disk_mib: int | None = None
+    gpus: int = 0
+    disk_is_guess: bool = False
+
+    def slots(self, vm: VmSize, slots_per_node: int) -> int:
+        """The slots that it needs: the largest of its shares of the node's vCPUs, memory, temporary disk and GPUs,
+        rounded up, at least 1. What is not known of the size does not count.
+
+        Raises DoesNotFit when it is too large for a whole node.
+        """
+        asked = [
+            ("threads", self.threads, vm.vcpus),
+            ("mem_mib", self.mem_mib, vm.memory_mib),
+            ("disk_mib", self.disk_mib, vm.disk_mib),
+            ("gpu", self.gpus, vm.gpus),
+        ]
+        shares = [1]
+        for resource, needed, available in asked:
+            if not needed or available is None:
+                continue
+            if needed > available:
+                if resource != "disk_mib" or not self.disk_is_guess:
+                    raise DoesNotFit(resource, needed, available, vm)
+                needed = available
+            shares.append(-(-needed * slots_per_node // available))
+        return max(shares)
+
+
+def slots_for(threads: int, mem_mib: int | None, vm: VmSize, slots_per_node: int) -> int:
+    """`Share.slots` of a job that asks for threads and memory only."""
+    return Share(threads, mem_mib).slots(vm, slots_per_node)

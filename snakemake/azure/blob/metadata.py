@@ -14,7 +14,7 @@ from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.entries import Blob, blob_of
 from snakemake.azure.blob.errors import BlobError, explained
 from snakemake.azure.blob.inventory import PAGE, Directories, parent_of
-from snakemake.azure.blob.listing import reading_listings
+from snakemake.azure.blob.listing import reading_listings, undecoded
 from snakemake.azure.blob.metadata_cache import MetadataCache
 from snakemake.azure.blob.names import SCHEME
 from snakemake.azure.blob.parallel import in_parallel
@@ -37,6 +37,7 @@ class BlobMetadata:
         self._service: BlobServiceClient | None = None
         self._lock = threading.Lock()
         self._directories = Directories()
+        self._archived: dict[tuple[str, str], str | None] = {}
 
     @property
     def service(self) -> "BlobServiceClient":
@@ -148,7 +149,11 @@ class BlobMetadata:
         from azure.storage.blob import BlobPrefix
 
         client = reading_listings(self.container(container))
-        options: dict[str, Any] = {"name_starts_with": prefix or None, "include": ["metadata"]}
+        options: dict[str, Any] = {
+            "name_starts_with": prefix or None,
+            "include": ["metadata"],
+            "raw_response_hook": undecoded,
+        }
         listing = client.list_blobs(**options) if recursive else client.walk_blobs(delimiter="/", **options)
         try:
             with explained(self.account, f"{SCHEME}{container}/{prefix}"):
@@ -178,10 +183,18 @@ class BlobMetadata:
         """The newest mtime of all blobs of the directory, 0.0 if there are none."""
         newest = self.known.newest_below(container, directory)
         if newest is None:
-            asked = self.known.ask()
-            newest = max((blob.mtime for blob in self.below(container, directory)), default=0.0)
+            asked, newest, archived = self.known.ask(), 0.0, None
+            for blob in self.below(container, directory):
+                newest = max(newest, blob.mtime)
+                archived = archived or (blob.name if blob.archived else None)
+            self._archived[container, directory] = archived
             self.known.remember_newest(container, asked, directory, newest)
         return newest
+
+    def archived_below(self, container: str, directory: str) -> str | None:
+        """The name of a blob of the directory that lies in the archive tier, if there is one."""
+        self.newest_below(container, directory)
+        return self._archived.get((container, directory))
 
     def has_below(self, container: str, name: str) -> bool:
         """Whether there is any blob of the directory besides its marker. One request, if it is not known."""

@@ -9,6 +9,7 @@ anywhere.
 
 import os
 import re
+from functools import lru_cache
 
 from snakemake_interface_storage_plugins.io import WILDCARD_REGEX
 
@@ -19,9 +20,13 @@ BLOB_NAME_LENGTH = 1024
 PATH_SEGMENTS = 254
 SEGMENT_BYTES = 255  # of a local file's name, NAME_MAX of Linux's and macOS's file systems
 
+_CONTROL = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What Python makes of bytes that it cannot decode."""
 _SAS = re.compile(r"[?&]sig=", re.IGNORECASE)
 
 
+@lru_cache(maxsize=1000)
 def container_name_fault(name: str) -> str | None:
     """Why Azure would refuse this container name, or None."""
     shortest, longest = CONTAINER_LENGTH
@@ -56,9 +61,9 @@ def blob_name_fault(name: str) -> str | None:
         )
     if "\\" in name:
         return "the blob name has a backslash, which Azure turns into a slash"
-    if any(ord(c) < 0x20 or ord(c) in (0x7F, 0xFFFE, 0xFFFF) for c in name):
+    if _CONTROL.search(name):
         return "the blob name has a control character"
-    if any(0xD800 <= ord(c) <= 0xDFFF for c in name):  # what Python makes of bytes that it cannot decode
+    if _SURROGATE.search(name):
         return "the blob name has bytes that are not UTF-8"
     return None
 

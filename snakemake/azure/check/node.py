@@ -192,9 +192,8 @@ class _Watch:
                 self._seen.jobs.add(job.id)
         for job_id in self._seen.jobs:
             for task in self._batch.all_tasks(job_id):
-                info = task.execution_info
-                self._seen.note(3, info.start_time if info else None)
-                self._seen.note(4, info.end_time if info else None)
+                self._seen.note(3, task.started)
+                self._seen.note(4, task.ended)
 
     def _is_own(self, entity: Any) -> bool:
         return any(m.name == RECORD and m.value.startswith(self._record) for m in entity.metadata or [])

@@ -2,22 +2,25 @@
 the job and the tasks of a run. The pool has no nodes, so nothing costs money; what is made is deleted, also on Ctrl-C.
 """
 
+import os
 import random
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake.azure import preflight, retry
+from snakemake.azure import pool_options, preflight, retry
 from snakemake.azure.batch import ids, quotas
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch, BatchError
 from snakemake.azure.batch.lease import INTERVALS, Size, formula
 from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import Place, Placement
+from snakemake.azure.batch.pool_definition import PoolDefinition
 from snakemake.azure.batch.resources import JOB, POOL, Resources
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.blob.errors import explained
@@ -68,6 +71,11 @@ class _Check:
     run_id: str
     made: Resources
 
+    @cached_property
+    def definition(self) -> PoolDefinition:
+        given = self.given
+        return pool_options.definition(given.settings, given.image, given.blobs, os.environ)
+
     def all(self) -> None:
         do, given = self.steps.do, self.given
         images = do("Batch account", self._images)
@@ -89,14 +97,15 @@ class _Check:
         return images, f"{self.given.account.name} at {self.given.account.endpoint} takes {how}"
 
     def _placement(self, images: Any) -> tuple[Placement, str]:
-        placement = Placement(self.given.settings, images)
-        placement.existing = preflight.existing_pool(self.batch, self.given.settings)
+        settings = self.given.settings
+        placement = Placement(settings, images, preflight.existing_pool(self.batch, settings))
+        placement.definition = self.definition
         if placement.existing:
             return (
                 placement,
                 f"those of the pool {placement.existing.id}, which has nodes of {placement.existing.vm.name}",
             )
-        vm = placement.default_size
+        vm = placement.default_place().vm
         return placement, f"{vm.name} with {images.for_vm(vm).name}"
 
     def _quotas(self, placement: Any) -> tuple[bool, str]:
@@ -111,7 +120,7 @@ class _Check:
         found = quotas.find(self.given.account)
         if found is None:
             return True, f"{there}; this login may not ask Azure Resource Manager about the account's quotas"
-        size = placement.existing.vm if placement.existing else placement.default_size
+        size = placement.default_place().vm
         nodes = 1 if placement.existing is None else 0
         if problem := found.problem(size, nodes, len(pools) + nodes, active + 1):
             raise WorkflowError(problem)
@@ -119,7 +128,9 @@ class _Check:
 
     def _image(self) -> tuple[str, str]:
         given = self.given
-        pinned = preflight.check_image(given.settings, given.image, given.account.endpoint)
+        pinned, _ = preflight.check_image(
+            given.settings, given.image, given.account.endpoint, registry=self.definition.registry
+        )
         if pinned == given.image:
             return pinned, f"{given.image}: not asked for at a registry"
         return pinned, pinned
@@ -172,7 +183,9 @@ class _Check:
         place: Place = placement.default_place()
         plan = placement.pool_plan(place, self.run_id, 1, image)
         self.made.add(POOL, plan.id, lambda: self.batch.delete_pool(plan.id))
-        self.batch.create_pool(plan.options(formula(Size(0), self.batch.clock.now()), INTERVALS[0]))
+        self.batch.create_pool(
+            plan.options(formula(Size(0), self.batch.clock.now()), INTERVALS[0]), plan.definition.identities
+        )
         self.batch.get_pool(plan.id)
         return plan.id, f"Batch takes the run's pool: {plan.vm_size}, {plan.slots} task slots per node"
 
@@ -189,7 +202,7 @@ class _Check:
             return True, f"Batch takes a job on the pool {pool}"
         order = NodeOrder((), f"{self.given.prefix}/none", "", "")
         task = Task("check", "check", order, placement.default_place().slots)
-        if rejected := self.batch.add_tasks(job_id, [task.options(image)]):
+        if rejected := self.batch.add_tasks(job_id, [task.body(image)]):
             raise BatchError(
                 f"Azure Batch did not take the task ({rejected[0].code}: {rejected[0].message}).",
                 rejected[0].code,

@@ -4,7 +4,7 @@ import base64
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,18 @@ class NodeOrder:
     inputs: Mapping[str, str] = field(default_factory=dict)
     precommand: str = ""
 
+    def values(self, flag: str) -> tuple[str, ...]:
+        """The values that follow `flag` in the arguments, up to the next option."""
+        if flag not in self.argv:
+            return ()
+        values = self.argv[self.argv.index(flag) + 1 :]
+        end = next((i for i, value in enumerate(values) if value.startswith("--")), len(values))
+        return values[:end]
+
     def encode(self) -> str:
         """One argument of letters, digits, `-` and `_`: Batch runs command lines without a shell, and
         nothing in here depends on how it reads quotes."""
-        data = json.dumps(asdict(self)).encode()
+        data = json.dumps(vars(self)).encode()
         return base64.urlsafe_b64encode(zlib.compress(data, 9)).decode().rstrip("=")
 
     @classmethod

@@ -6,10 +6,11 @@ import pytest
 from support.emulator import wait_until
 
 from snakemake.azure.batch.account import BatchAccount
+from snakemake.azure.batch.capacity import assess
 from snakemake.azure.batch.client import Batch, BatchError
 from snakemake.azure.batch.lease import INTERVALS, Size, formula
 from snakemake.azure.batch.os_images import choose_os_image
-from snakemake.azure.batch.pools import PoolPlan, PoolView, assess
+from snakemake.azure.batch.pools import PoolPlan, PoolView
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.node.order import NodeOrder
 
@@ -40,7 +41,7 @@ def job(batch, plan):
 
 def tasks(*ids, environment=None, **changes):
     order = NodeOrder(("--help",), "c/b", "0" * 64, "1" * 64)
-    return [Task(id, id, order, environment=environment or {}, **changes).options(IMAGE) for id in ids]
+    return [Task(id, id, order, environment=environment or {}, **changes).body(IMAGE) for id in ids]
 
 
 def test_a_pool_is_made_as_planned(batch, plan):
@@ -166,7 +167,7 @@ def test_only_completed_tasks_since(batch, job):
     batch.client.terminate_task(job, "a")
     (done,) = batch.completed_tasks(job, None)
     assert done.id == "a"
-    assert [t.id for t in batch.completed_tasks(job, done.state_transition_time)] == ["a"]
+    assert [t.id for t in batch.completed_tasks(job, done.changed)] == ["a"]
     assert batch.completed_tasks(job, datetime(2100, 1, 1, tzinfo=UTC)) == []
 
 

@@ -1,57 +1,12 @@
 """What a pool's signs mean, and what a task's end means: pure tables."""
 
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
+from snakemake.azure.batch.listed_tasks import ListedTask
 from snakemake.azure.batch.monitor import OVERLAP, QUIET_POLLS_BEFORE_CENSUS, SHORT_OVERLAP, Monitor, judge
-from snakemake.azure.batch.pools import NodeView, PoolPlan, PoolView, assess, wants_retry
-
-PATIENCE = timedelta(minutes=30)
-
-
-def pool(*states, steady=True, target=2, errors=(), error=""):
-    nodes = tuple(NodeView(f"n{i}", state, error) for i, state in enumerate(states))
-    return PoolView("p", "Standard_D4ds_v5", steady, target, len(states), tuple(errors), nodes)
-
-
-@pytest.mark.parametrize(
-    "view, minutes, says",
-    [
-        (pool("idle", "unusable"), 99, None),
-        (pool("creating", "starting"), 5, None),
-        (pool("creating", "unusable", error="x"), 5, None),
-        (pool(steady=False, errors=[("AccountCoreQuotaReached", "old")]), 5, None),
-        (pool("creating", errors=[("AccountCoreQuotaReached", "m")]), 5, None),
-        (pool(errors=[("AllocationFailed", "m")]), 5, None),
-        (pool(errors=[("AccountCoreQuotaReached", "m")]), 0, "quota.*dedicated cores.*--az-batch-vm-size"),
-        (pool(errors=[("AccountVMSeriesCoreQuotaReached", "m")]), 0, "quota.*VM series"),
-        (pool(errors=[("UnsupportedVMSize", "m")]), 0, "does not offer Standard_D4ds_v5.*--az-batch-vm-size"),
-        (pool("unusable", error="ContainerInvalidImage: not found"), 0, "not found.*--container-image"),
-        (pool("unusable"), 5, None),
-        (pool("unusable", "unknown"), 31, "30 minutes"),
-        (pool("starttaskfailed", error="exit 1"), 0, "exit 1"),
-        (pool("creating"), 30, "30 minutes.*--az-batch-node-timeout"),
-        (pool(errors=[("AllocationFailed", "no room")]), 31, "no room"),
-    ],
-)
-def test_assess(view, minutes, says):
-    problem = assess(view, timedelta(minutes=minutes), PATIENCE)
-    if says is None:
-        assert problem is None
-    else:
-        import re
-
-        assert problem is not None and re.search(says, problem) and "\n" not in problem
-
-
-def test_shortage_is_asked_again_and_a_stale_error_is_not():
-    shortage = [("AllocationFailed", "m")]
-    assert wants_retry(pool("idle", errors=shortage))
-    assert not wants_retry(pool("idle", steady=False, errors=shortage))
-    assert not wants_retry(pool("idle", "idle", errors=shortage))
-    assert not wants_retry(pool("idle", errors=[("AccountCoreQuotaReached", "m")]))
+from snakemake.azure.batch.pools import PoolPlan
 
 
 @pytest.mark.parametrize("slots, nodes", [(1, 1), (4, 1), (5, 2), (40, 10), (41, 10), (400, 10)])
@@ -61,21 +16,18 @@ def test_nodes_follow_slots_up_to_the_limit(slots, nodes):
 
 
 def info(result=None, code=0, failure=None):
-    return SimpleNamespace(result=result, exit_code=code, failure_info=failure, end_time=None)
+    return {"result": result, "exitCode": code, "failureInfo": failure}
 
 
 def failure(code, message="m", details=(), category="UserError"):
-    return SimpleNamespace(
-        code=code,
-        message=message,
-        category=category,
-        details=[SimpleNamespace(name=n, value=v) for n, v in details],
-    )
+    named = [{"name": n, "value": v} for n, v in details]
+    return {"code": code, "message": message, "category": category, "details": named}
 
 
 def task(name="t", execution=None, at=None):
-    node = SimpleNamespace(node_id="node-1", pool_id="pool")
-    return SimpleNamespace(id=name, execution_info=execution, state_transition_time=at, node_info=node)
+    """As the service's list has it."""
+    said = {"id": name, "executionInfo": execution, "nodeInfo": {"nodeId": "node-1", "poolId": "pool"}}
+    return ListedTask.of(said | ({"stateTransitionTime": at.isoformat()} if at else {}))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +87,7 @@ class Service:
 
     def completed_tasks(self, job_id, since):
         self.since.append(since)
-        return [t for t in self.completed if since is None or t.state_transition_time >= since]
+        return [t for t in self.completed if since is None or t.changed >= since]
 
     def task_states(self, job_id):
         return self.states

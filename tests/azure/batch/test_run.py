@@ -1,5 +1,6 @@
 """A run's resources: made late, watched with patience, deleted once, whatever happens in between."""
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -57,7 +58,7 @@ class Service:
                 self.absent -= 1
                 return False
             if name == "add_tasks":
-                self.tasks |= {task.id: "running" for task in args[1]}
+                self.tasks |= {task["id"]: "running" for task in args[1]}
             answers = {
                 "get_pool": self.pool,
                 "list_nodes": self.nodes,
@@ -69,6 +70,23 @@ class Service:
             return answers.get(name, True)
 
         return call
+
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def node(name="n", state="idle", error=None, used=0, since=START):
+    errors = [SimpleNamespace(code=error, message="", error_details=None)] if error else None
+    return SimpleNamespace(
+        id=name,
+        state=state,
+        state_transition_time=since,
+        allocation_time=START,
+        is_dedicated=True,
+        running_task_slots_count=used,
+        errors=errors,
+        start_task_info=None,
+    )
 
 
 class Sources:
@@ -88,10 +106,11 @@ class Sources:
 class Scene:
     def __init__(self):
         self.service, self.sources = Service(), Sources()
-        self.time = datetime(2026, 1, 1, tzinfo=UTC)
+        self.time = START
         self.said: list[str] = []
         self.warned: list[str] = []
         self.left: list[list[tuple[str, str]]] = []
+        self.verdicts: list[Verdict] = []
         self.clock = 0.0
         self.run = BatchRun(
             id="run",
@@ -127,7 +146,7 @@ class Scene:
     def wait(self, seconds):
         for _ in range(seconds):
             self.time += timedelta(seconds=1)
-            self.run.poll()
+            self.verdicts += self.run.poll()
 
 
 def test_nothing_is_made_before_the_first_jobs_and_nothing_deleted_that_was_not_made():
@@ -227,12 +246,16 @@ def test_no_submission_after_the_end():
         scene.submit()
 
 
-def test_a_pool_that_never_comes_up_ends_the_run_when_patience_does():
+def test_a_pool_that_never_comes_up_fails_its_jobs_when_patience_ends():
     scene = Scene()
     scene.submit()
     scene.wait(29 * 60)
-    with pytest.raises(PoolError, match="30 minutes.*--az-batch-node-timeout"):
-        scene.wait(2 * 60)
+    assert not scene.verdicts
+    scene.wait(2 * 60)
+    (verdict,) = scene.verdicts
+    assert not verdict.success and not verdict.ran and not verdict.moved and not verdict.service_fault
+    assert re.search("30 minutes.*--az-batch-node-timeout", verdict.reason)
+    assert "terminate_task run-1" in scene.service.calls and scene.size() == 0
 
 
 def test_the_user_hears_of_a_slow_pool_every_minute_and_of_each_change():
@@ -241,7 +264,7 @@ def test_the_user_hears_of_a_slow_pool_every_minute_and_of_each_change():
     scene.wait(5 * 60)
     lines = [line for line in scene.said if "tasks open" in line]
     assert 5 <= len(lines) <= 7 and "after 4 min" in lines[-1]
-    scene.service.nodes = [SimpleNamespace(id="n", state="idle", errors=None, start_task_info=None)]
+    scene.service.nodes = [node()]
     scene.wait(20)
     assert "1 of 1 nodes ready" in scene.said[-1]
     before = len(scene.said)
@@ -284,14 +307,16 @@ def test_a_regional_shortage_is_asked_again_now_and_then():
     scene.service.pool.resize_errors = [
         SimpleNamespace(code="AllocationFailed", message="no room", error_values=None)
     ]
-    scene.service.nodes = [SimpleNamespace(id="n", state="idle", errors=None, start_task_info=None)]
+    scene.service.nodes = [node()]
     scene.wait(1)
-    assert "asking again" in scene.warned[0]
+    assert "got 1 of 2 nodes (AllocationFailed: no room); asking again" in scene.warned[0]
     assert scene.size() == 2 and [r.changes for r in scene.run.leases.due(scene.time)] == [False]
     scene.wait(50)
     assert len(scene.warned) == 1
-    scene.wait(30)
-    assert len(scene.warned) == 2
+    scene.run.leases.done(scene.run.leases.due(scene.time)[0], scene.time)
+    scene.wait(70)
+    assert len(scene.warned) == 1, "told once"
+    assert [r.changes for r in scene.run.leases.due(scene.time)] == [False]
 
 
 def left(scene, *pools, jobs=()):
@@ -349,11 +374,6 @@ def test_a_run_that_may_not_note_makes_nothing():
     with pytest.raises(BatchError):
         scene.submit()
     assert scene.service.calls == scene.sources.calls == []
-
-
-def node(name, state="idle", error=None):
-    errors = [SimpleNamespace(code=error, message="", error_details=None)] if error else None
-    return SimpleNamespace(id=name, state=state, errors=errors, start_task_info=None)
 
 
 def failures(name, n=2):

@@ -10,6 +10,6 @@ def test_constraints_are_all_the_tasks_own():
     """A task with constraints does not get those that it lacks from its job."""
     order = NodeOrder(("--cores", "1"), "container/sources.tar.gz", "0" * 64, "1" * 64)
     task = Task("a-1-1", "a", order, runtime=timedelta(minutes=5), retries=3)
-    constraints = task.options("image").constraints
-    assert (constraints.max_task_retry_count, constraints.max_wall_clock_time) == (3, timedelta(minutes=5))
-    assert Task("a-2-1", "a", order).options("image").constraints.max_task_retry_count == 0
+    constraints = task.body("image")["constraints"]
+    assert (constraints["maxTaskRetryCount"], constraints["maxWallClockTime"]) == (3, "PT5M")
+    assert Task("a-2-1", "a", order).body("image")["constraints"]["maxTaskRetryCount"] == 0

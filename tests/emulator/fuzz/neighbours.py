@@ -236,6 +236,7 @@ def plans() -> st.SearchStrategy:
             "startTasks": counts,
             "requests": st.lists(st.sampled_from(KINDS), max_size=2),
             "lowPriorityCores": st.one_of(st.none(), counts),
+            "vmSizeCores": st.dictionaries(st.sampled_from(["Standard_D2s_v3", "standard_d4ds_v5"]), counts),
         },
     )
 

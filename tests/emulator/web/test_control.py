@@ -39,6 +39,7 @@ def plan(emulator):
             lowPriorityCores=None,
             notFoundSeconds=None,
             outage=None,
+            vmSizeCores={},
         ).status_code
         == 200
     )
@@ -149,6 +150,8 @@ def test_capacity_boots_start_tasks_and_allocations(emulator, plan):
         {"requests": "slow"},
         {"requests": ["x"]},
         {"lowPriorityCores": 1.5},
+        {"vmSizeCores": 1},
+        {"vmSizeCores": {"Standard_D4ds_v5": -1}},
         {"notFoundSeconds": -1},
         {"notFoundSeconds": "soon"},
     ],

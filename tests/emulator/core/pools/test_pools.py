@@ -7,7 +7,7 @@ import pytest
 from azure_batch_emulator.core.entities import Failed
 from azure_batch_emulator.core.nodes import node_operations
 from azure_batch_emulator.core.pools import pools
-from azure_batch_emulator.core.profile import Profile
+from azure_batch_emulator.core.profile import NodeFaults, Profile
 from azure_batch_emulator.core.views import views
 from azure_batch_emulator.protocol.errors import BatchError
 
@@ -59,6 +59,29 @@ def test_quota_gives_what_it_can():
     driver = Driver(Profile(dedicated_cores=5))
     pool = driver.pool(nodes=4)  # two cores each
     assert (len(pool.nodes), [error.code for error in pool.errors]) == (2, ["AccountCoreQuotaReached"])
+
+
+def test_a_region_has_so_many_machines_of_a_size(driver):
+    driver.machine.plan.size_cores = {pool_body()["vmSize"].lower(): 5}
+    pool = driver.pool(nodes=4)  # two cores each
+    error = views.pool(pool, "")["resizeErrors"][0]
+    assert (len(pool.nodes), error["code"], pool.allocation.state) == (2, "AllocationFailed", "steady")
+    assert "sufficient capacity" in json.dumps(error["values"])
+    driver.machine.plan.size_cores = {}
+    driver.do(pools.resize, pool, {"targetDedicatedNodes": 3})
+    driver.advance()
+    assert len(pool.nodes) == 3
+
+
+def test_spot_nodes_of_a_size_that_the_region_has_none_of_are_waited_for(driver):
+    body = pool_body(targetLowPriorityNodes=1)
+    driver.machine.plan.size_cores = {body["vmSize"].lower(): 0}
+    pool = driver.do(pools.create, body)
+    driver.advance(60)
+    assert (len(pool.nodes), pool.errors, pool.allocation.state) == (0, [], "resizing")
+    driver.machine.plan.size_cores = {}
+    driver.advance(60)
+    assert len(pool.nodes) == 1
 
 
 def test_a_pool_has_a_largest_size(driver):
@@ -118,6 +141,30 @@ def test_removing_nodes_lowers_the_target(driver):
     assert gone not in pool.nodes and pool.dedicated == 1 == len(pool.nodes)
     assert code_of(driver.do, pools.remove_nodes, pool, {"nodeList": ["nope"]}) == "NodeNotFound"
     assert code_of(driver.do, pools.remove_nodes, pool, {"nodeList": ["n"] * 101}) == "InvalidPropertyValue"
+
+
+def test_a_pool_that_scales_gives_up_no_node_by_hand(driver):
+    pool = driver.do(
+        pools.create, pool_body(enableAutoScale=True, autoScaleFormula="$TargetDedicatedNodes = 1;")
+    )
+    driver.advance(60)
+    body = {"nodeList": list(pool.nodes)}
+    assert code_of(driver.do, pools.remove_nodes, pool, body) == "OperationInvalidForCurrentState"
+
+
+@pytest.mark.parametrize("blindly", [0.0, 1.0])
+def test_which_nodes_go(blindly):
+    driver = Driver(Profile(faults=NodeFaults(blind_resizes=blindly)))
+    pool = driver.pool(nodes=10)
+    driver.task(driver.job())
+    (busy,) = [node.id for node in pool.nodes.values() if node.runs]
+    for n in range(9, 0, -1):
+        body = {"targetDedicatedNodes": n, "nodeDeallocationOption": "taskcompletion"}
+        driver.do(pools.resize, pool, body)
+        driver.advance(1)
+        if pool.nodes[busy].leaving:
+            break
+    assert pool.nodes[busy].leaving == bool(blindly), "idle ones first, or any"
 
 
 def test_deleting_a_pool_gives_its_tasks_back(driver):
