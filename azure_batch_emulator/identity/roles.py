@@ -86,7 +86,7 @@ class Roles:
 
     def give(self, principal: str, role: str | None) -> None:
         """From now on, also for tokens that have been issued; None takes it back. A ValueError for no role."""
-        if role is not None and role not in ROLES:
+        if role is not None and (not isinstance(role, str) or role not in ROLES):
             raise ValueError(f"There is no role '{role}'; known are {', '.join(ROLES)}.")
         with self._lock:
             if role is None:

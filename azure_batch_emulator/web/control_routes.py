@@ -60,12 +60,15 @@ class ControlRoutes:
             wanted = parse_object(body) if body.strip() else {}
             self._control.fill(place["pool"], place["node"], wanted.get("disk", disks.OS))
             return Response(None, 204)
-        if request.url.path.startswith("/-/roles"):
-            if principal := place.get("principal"):
-                self._control.give_role(principal, parse_object(body).get("role"))
-            return JSONResponse(self._control.roles())
         if "what" in place or "rest" in place:
             raise BatchError("InvalidUri")
+        if "principal" in place:
+            wanted = parse_object(body)
+            if "role" not in wanted:
+                raise BatchError("MissingRequiredProperty", [("PropertyName", "role")])
+            self._control.give_role(place["principal"], wanted["role"])
+        if request.url.path.startswith("/-/roles"):
+            return JSONResponse(self._control.roles())
         if request.method == "POST":
             self._control.plan(parse_object(body) if body.strip() else {})
         return JSONResponse(self._control.planned())

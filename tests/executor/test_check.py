@@ -99,8 +99,9 @@ def test_options_that_the_account_refuses(site, changes, step, says):
 
 
 def test_a_node_that_does_not_come_is_told_by_the_runs_own_sentence(site):
-    planned(site, allocations=["AccountCoreQuotaReached"])
+    planned(site, allocations=["AccountCoreQuotaReached"] * 20)
     done = site.run(command=check(site, "node"))
+    planned(site, allocations=[])
     assert done.code == 1
     assert states(done.output)["machine allocated"] == "FAILED"
     assert "no quota left for dedicated cores" in done.output and "Traceback" not in done.output
@@ -115,6 +116,7 @@ def test_an_interrupt_deletes_everything(site, number):
         wait_until(lambda: "pool made" in site.output())
         process.send_signal(number)
         assert process.wait(60) == 1
+    planned(site, allocations=[])
     assert "Traceback" not in site.output(), site.output()
     site.assert_clean()
     assert site.blobs() == set()
@@ -126,3 +128,9 @@ def test_quotas_are_asked_with_a_login(entra):  # noqa: F811
     assert re.search(r"it may have unlimited dedicated cores.*100 pools, 300 active jobs", done.output)
     assert directory.CLIENT_SECRET not in done.output
     entra.assert_clean()
+
+
+def test_a_pool_that_a_run_would_keep_is_not_kept(site):
+    done = site.run(command=[*check(site, "node"), "--az-batch-keep-pool", "60"])
+    assert done.code == 0, done.output
+    site.assert_clean()

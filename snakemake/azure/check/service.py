@@ -21,6 +21,7 @@ from snakemake.azure.batch.lease import INTERVALS, Size, formula
 from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import Place, Placement
 from snakemake.azure.batch.pool_definition import PoolDefinition
+from snakemake.azure.batch.resource_manager import subscription_of
 from snakemake.azure.batch.resources import JOB, POOL, Resources
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.blob.errors import explained
@@ -51,7 +52,9 @@ class Given:
 
 def check(given: Given, steps: Steps, warn: Callable[[str], None]) -> None:
     """Goes through the steps; none of them raises a WorkflowError."""
-    batch = Batch(given.account)
+    identities = pool_options.identities(given.settings)
+    subscription = subscription_of(identities, given.settings.subscription_id, os.environ)
+    batch = Batch(given.account, subscription=subscription)
     run_id = ids.run_id("check", datetime.now(UTC), random.SystemRandom())
     made = Resources(retry.process, warn, lambda _: None)
     try:
@@ -100,6 +103,7 @@ class _Check:
         settings = self.given.settings
         placement = Placement(settings, images, preflight.existing_pool(self.batch, settings))
         placement.definition = self.definition
+        pool_options.check(settings, placement.definition, self.given.account)
         if placement.existing:
             return (
                 placement,

@@ -72,10 +72,15 @@ def test_the_key_needs_no_role(emulator, given):
     assert list(emulator.client().list_pools()) == []
 
 
-@pytest.mark.parametrize("role", ["Owner of all", 3])
+@pytest.mark.parametrize("role", ["Owner of all", 3, ["Reader"], {"name": "Reader"}])
 def test_no_role(emulator, given, role):
     answer = given(role)
     assert answer.status_code == 400 and SUBMITTER in answer.text
+
+
+def test_a_role_is_asked_for(emulator):
+    error(send(emulator, "PUT", "/-/roles/somebody", {}), 400, "MissingRequiredProperty")
+    error(send(emulator, "POST", "/-/roles/somebody", {"role": "Reader"}), 400, "InvalidUri")
 
 
 def test_every_operation_has_an_action_that_somebody_may_do():

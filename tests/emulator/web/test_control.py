@@ -292,7 +292,14 @@ def test_nothing_takes_effect_while_connections_hang(emulator, plan):
 
 
 @pytest.mark.parametrize(
-    "outage", [{"kind": "gone", "seconds": 1}, {"kind": "busy"}, {"kind": "busy", "seconds": -1}, "busy"]
+    "outage",
+    [
+        {"kind": "gone", "seconds": 1},
+        {"kind": ["busy"], "seconds": 1},
+        {"kind": "busy"},
+        {"kind": "busy", "seconds": -1},
+        "busy",
+    ],
 )
 def test_what_is_no_outage(emulator, plan, outage):
     error(plan(outage=outage), 400, "InvalidPropertyValue")
