@@ -66,8 +66,8 @@ def nobody_moves(
 
 @dataclass
 class _State:
-    """What is remembered of a pool. broken: reasons by the ids of nodes; running: by the ids of tasks, the nodes that they
-    ran on, and since when; preempted: how often tasks were."""
+    """What is remembered of a pool. broken: reasons by the ids of nodes; running: by the ids of tasks, the nodes that
+    they ran on, and since when; preempted: how often tasks were."""
 
     asked_again: datetime | None = None
     told: set[str] = field(default_factory=set)
