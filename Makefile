@@ -47,7 +47,7 @@ demo: $(VENV)/.stamp
 	@$(BIN)/python misc/demo.py
 
 test: $(VENV)/.stamp
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(or $(TESTS),--ignore=tests/workflows)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 1 $(or $(TESTS),--ignore=tests/workflows)
 
 test-workflows: $(VENV)/.stamp
 	$(BIN)/python -m pytest -n 0 -m "every_workflow or not every_workflow" tests/workflows

@@ -4,6 +4,7 @@ pytest_plugins = [
     "support.emulator",
     "support.certificates",
     "support.docker_engine",
+    "support.container_runs",
     "support.mounting",
     "support.signals",
 ]

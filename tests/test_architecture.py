@@ -84,11 +84,11 @@ ROOMS = {
     "snakemake": (
         "scheduling", "executors/azure_batch", "executors",
         # the user's side, and what it packs
-        "azure/cli", "azure/migration", "azure/sweep", "azure/preflight", "azure/sources", "azure/run_record",
-        "azure/last_run",
+        "azure/cli", "azure/migration", "azure/check", "azure/sweep", "azure/preflight", "azure/pool_options", "azure/sources",
+        "azure/run_record", "azure/fetched_sources", "azure/last_run",
         "azure/batch", "azure/image", "azure/node", "azure/blob",
         # what every room may need
-        "azure/settings", "azure/login", "azure/retry", "azure/signals", "azure/secrets", "azure/stale_locks",
+        "azure/settings", "azure/pool_settings", "azure/options", "azure/login", "azure/retry", "azure/signals", "azure/secrets", "azure/stale_locks",
         "azure/process", "azure/wire", "azure",
     ),
 }  # fmt: skip

@@ -20,8 +20,8 @@ Where to look, from top to bottom (tests/test_architecture.py holds this list ag
 - `jobs`: `jobs`, `tasks` (what is asked of them), `job_schedules`
 - `pools`: `pools` (what is asked of them), `checks`, `resizing` (targets, surplus), `allocation` (how nodes come),
   `quotas`, `scaling` (by formulas), `auto_pools`
-- `nodes`: `boot`, `node_operations` (reboot and so on), `faults` (preemption, loss), `leaving` (and whatever else waits
-  for a node's tasks), `transitions`, `node_users`, `endpoints`, `usage` (core hours), `capacity` (of the region)
+- `nodes`: `boot`, `node_operations` (reboot and so on), `faults` (preemption, loss), `disks`, `leaving` (and whatever
+  else waits for a node's tasks), `transitions`, `node_users`, `endpoints`, `usage` (core hours), `capacity`
 - `runs`, commands on nodes: `reports` (of nodes), `starting` (a task's first run), `start_preparation_release` (start,
   job preparation and job release tasks), `killing`, `multi_instance` (tasks on several nodes) with `instances`,
   `attempts` (retries, requeues, ends), `launching`

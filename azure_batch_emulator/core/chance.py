@@ -13,6 +13,10 @@ ALLOCATION_FAULTS = (
 )  # fmt: skip
 
 
+SHORTAGES = ("AllocationFailed", "BatchOutOfCapacity", "OverconstrainedAllocationRequestError")
+"""What a region says that has no machines, or none as they are asked for."""
+
+
 def _strikes(m: Machine, rate: float) -> bool:
     return rate > 0 and m.random.random() < rate
 
@@ -50,5 +54,5 @@ def allocation_fault(m: Machine) -> str | None:
     if m.plan.allocations:
         return m.plan.allocations.pop(0)
     if _strikes(m, m.profile.faults.allocation_failures):
-        return "AllocationFailed"
+        return m.random.choice(SHORTAGES)
     return STALL if _strikes(m, m.profile.faults.allocation_stalls) else None

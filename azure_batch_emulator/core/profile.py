@@ -28,7 +28,8 @@ class NodeFaults:
 @dataclass(frozen=True)
 class HttpFaults:
     """Shares (0 to 1) of requests that are throttled (429), refused (503), failed (500, half of them after they took
-    effect), cut off before or after they took effect, or answered late; together at most 1."""
+    effect), cut off before or after they took effect, or answered late; together at most 1. And how often, per hour,
+    the service is not there at all, and for how long."""
 
     throttled: float = 0.0
     busy: float = 0.0
@@ -38,13 +39,16 @@ class HttpFaults:
     slow: float = 0.0
     slowness: Span = (1.0, 1.0)
     retry_after: Span = (1.0, 1.0)
+    outages_per_hour: float = 0.0
+    outage: Span = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Profile:
     """Delays in seconds as (least, most); quotas of the account, None for no limit. `task` is what a task takes with
     the runner `none`, `not_found` how long pools and jobs that were made are not found yet, `statistics` how
-    many seconds apart those of pools and jobs are rolled up (0: always present)."""
+    many seconds apart those of pools and jobs are rolled up (0: always present), `disk` how many true seconds apart the
+    nodes' disks are measured (0: never)."""
 
     allocation: Span = NONE
     boot: Span = NONE
@@ -58,6 +62,7 @@ class Profile:
     not_found: Span = NONE
     task: Span = (1.0, 1.0)
     statistics: float = 0.0
+    disk: float = 0.0
     dedicated_cores: int | None = None
     family_cores: tuple[tuple[str, int], ...] = ()
     low_priority_cores: int | None = None

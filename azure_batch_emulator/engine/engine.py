@@ -17,13 +17,14 @@ from ..core.batch_service import BatchService
 from ..core.bodies.mounts import Mountable
 from ..core.instructions import Instruction, NodeInstruction, SetTimer
 from ..core.machine import Machine
-from ..core.nodes import faults
+from ..core.nodes import disks, faults
 from ..core.profile import Profile
 from ..host.azurite import StorageAccount
 from ..host.threads import Workers
 from ..identity.issuer import Issuer
 from ..nodes.access import NodeAccess
 from ..nodes.agents import NodeAgents, NodeServices
+from ..nodes.disks import DiskWatch, Key
 from ..nodes.linked_storage import LinkedStorage
 from ..nodes.logs import NodeLogs
 from ..nodes.mounts import Mounts, mountable
@@ -109,6 +110,11 @@ class Engine:
             if runner is None
             else NodeAgents(runner, services, self._workers, self._report)
         )
+        self._disks = DiskWatch(
+            0.0 if runner is None else profile.disk,
+            self._rooms,
+            lambda node: self._report(disks.filled, *node),
+        )
         self._stopping = self._restored = False
         self.changes = 0
 
@@ -118,6 +124,19 @@ class Engine:
         self._workers.submit(self.workspace.empty_trash)
         self.call(restart.resume if self._restored else faults.begin)
         self._timers.start()
+        self._disks.start()
+
+    def _rooms(self) -> dict[Key, tuple[Path, int]]:
+        def look(m: Machine) -> dict[Key, int]:
+            return {
+                (pool.key, node.id, node.boot): disks.disk_of_tasks(m, pool)[1]
+                for pool in m.pools.values()
+                for node in pool.nodes.values()
+                if node.alive
+            }
+
+        found = ((key, self.nodes.root(key[1]), room) for key, room in self.read(look).items())
+        return {key: (directory, room) for key, directory, room in found if directory is not None}
 
     def _sweep(self) -> None:
         """Removes what is left on disk of nodes that are no longer there."""
@@ -150,6 +169,7 @@ class Engine:
     def close(self) -> None:
         """Ends all tasks and waits a while for the threads."""
         self.freeze()
+        self._disks.stop()
         self.nodes.close()
         self._workers.close(CLOSE_SECONDS)
         self._mounts.close()

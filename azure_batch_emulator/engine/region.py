@@ -20,6 +20,7 @@ def catalogue() -> Catalogue:
                 size["memoryGiB"],
                 size["tempDiskGiB"],
                 tuple(size.get("generations", (1, 2))),
+                size.get("processor", "x64"),
             )
             for name, size in sizes.items()
         },

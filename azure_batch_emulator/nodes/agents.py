@@ -23,7 +23,7 @@ from ..core.instructions import (
 from ..core.nodes import boot, leaving
 from ..core.runs import reports
 from ..host.threads import Workers
-from . import environment, transfer, workspace
+from . import environment, registries, transfer, workspace
 from .access import NodeAccess
 from .linked_storage import LinkedStorage
 from .logs import NodeLogs
@@ -145,6 +145,18 @@ class NodeAgents:
 
     # Nodes
 
+    def _logins(self, given: tuple[Mapping, ...]) -> tuple[Mapping, ...]:
+        """The pool's registries with their logins, where images are pulled at all."""
+        return (
+            registries.with_logins(given, self._services.access) if self._runner.name == "docker" else given
+        )
+
+    def _container(self, settings: dict | None) -> ContainerSpec | None:
+        if settings is None:
+            return None
+        own = settings.get("registry")
+        return _container(settings, next(iter(self._logins((own,))), None) if own else None)
+
     def _boot(self, order: BootNode, before: Future | None) -> None:
         if before is not None:
             before.exception()  # an earlier start of the node, which has been overtaken by events
@@ -159,7 +171,7 @@ class NodeAgents:
             int(size.memory_gib * 1024),
             order.slots,
             order.images,
-            order.registries,
+            self._logins(order.registries),
         )
         with self._lock:
             self._nodes[order.node] = spec  # before the runner may fail, so that its directory is removed
@@ -249,7 +261,7 @@ class NodeAgents:
                 directory,
                 order.spec["commandLine"],
                 variables,
-                _container(container),
+                self._container(container),
                 environment.is_elevated(order),
                 order.slots,
                 environment.user_numbers(order),
@@ -310,15 +322,13 @@ def _stage(order: StartRun) -> Stage:
     return "coordination" if order.part.coordination else "application"
 
 
-def _container(settings: dict | None) -> ContainerSpec | None:
-    if settings is None:
-        return None
+def _container(settings: dict, registry: Mapping | None) -> ContainerSpec:
     mounts = settings.get("containerHostBatchBindMounts")
     return ContainerSpec(
         settings["imageName"],
         settings.get("containerRunOptions", ""),
         settings.get("workingDirectory", "taskWorkingDirectory"),
-        settings.get("registry"),
+        registry,
         None if mounts is None else tuple(BindMount(m["source"], m.get("isReadOnly", False)) for m in mounts),
     )
 

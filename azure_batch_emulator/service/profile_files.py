@@ -90,7 +90,10 @@ def _object(make: Callable[..., Any], entries: Mapping[str, tuple[str, Reader]])
 
 def _http_faults(**fields: Any) -> HttpFaults:
     made = HttpFaults(**fields)
-    if sum(value for value in fields.values() if isinstance(value, float)) > 1 + 1e-9:
+    shares = (
+        value for name, value in fields.items() if isinstance(value, float) and name != "outages_per_hour"
+    )
+    if sum(shares) > 1 + 1e-9:
         raise ValueError("the rates add up to more than 1")
     return made
 
@@ -114,6 +117,8 @@ HTTP_FAULTS: dict[str, tuple[str, Reader]] = {
     "slowRate": ("slow", _share),
     "slowSeconds": ("slowness", _seconds),
     "retryAfterSeconds": ("retry_after", _seconds),
+    "outagesPerHour": ("outages_per_hour", _rate),
+    "outageSeconds": ("outage", _seconds),
 }
 ENTRIES: dict[str, tuple[str, Reader]] = {
     "allocationSeconds": ("allocation", _seconds),
@@ -128,6 +133,7 @@ ENTRIES: dict[str, tuple[str, Reader]] = {
     "notFoundSeconds": ("not_found", _seconds),
     "taskSeconds": ("task", _seconds),
     "statisticsSeconds": ("statistics", _rate),
+    "diskSeconds": ("disk", _rate),
     "dedicatedCoreQuota": ("dedicated_cores", _quota),
     "dedicatedCoreQuotaPerVMFamily": ("family_cores", _families),
     "lowPriorityCoreQuota": ("low_priority_cores", _quota),

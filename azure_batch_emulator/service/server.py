@@ -19,6 +19,7 @@ from ..engine.engine import Engine
 from ..host.azurite import StorageAccount
 from ..host.certificate import Certificate
 from ..identity.issuer import Issuer
+from ..identity.roles import Roles
 from ..management import accounts
 from ..nodes.access import NodeAccess
 from ..nodes.packages import PackageStore
@@ -31,10 +32,12 @@ from ..web.control import Control
 from ..web.control_routes import ControlRoutes
 from ..web.dates import Dates
 from ..web.fault_injection import FaultInjection
+from ..web.outages import Outages
 from ..web.request_faults import RequestFaults
 from ..web.request_log import RequestLog
 from ..web.visitors import Visitors
 from .binding import LOOPBACK, listen, local_address
+from .http_server import HttpServer
 from .location import Location, new_key
 from .state_store import StateStore
 
@@ -80,7 +83,7 @@ class Emulator:
         self._engine: Engine | None = None
         self._control: Control | None = None
         self._state_store: StateStore | None = None
-        self._server: uvicorn.Server | None = None
+        self._server: HttpServer | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -120,7 +123,7 @@ class Emulator:
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=1,
             )
-            self._server = uvicorn.Server(config)
+            self._server = HttpServer(config, connections.cut_all)
             self._thread = threading.Thread(
                 target=self._server.run, kwargs={"sockets": [listener]}, name="batch-http", daemon=True
             )
@@ -130,6 +133,7 @@ class Emulator:
     def _service(self, connections: Connections) -> ASGIApp:
         """Starts the engine; returns what answers requests to it."""
         issuer = Issuer(self._location.signing_key if self._location else None)
+        roles = Roles()
         engine = self._engine = self._make_engine(issuer)
         if self._location is not None:
             self._resume(engine, self._location)
@@ -137,21 +141,30 @@ class Emulator:
         if self._location is not None:
             self._location.write_key(self.key)
         authenticator = Authenticator(
-            SharedKey(DEV_ACCOUNT, lambda: {self.key, *engine.read(accounts.keys)}, DEV_KEY), Tokens(issuer)
+            SharedKey(DEV_ACCOUNT, lambda: {self.key, *engine.read(accounts.keys)}, DEV_KEY),
+            Tokens(issuer, roles),
         )
         # A generator of its own: what requests suffer does not depend on what nodes do.
         requests = RequestFaults(self._profile.http, Random(None if self._seed is None else ~self._seed))
-        self._control = Control(engine, requests)
+        outages = Outages(
+            self._profile.http, Random(None if self._seed is None else ~self._seed - 1), self._refuse
+        )
+        self._control = Control(engine, requests, outages, roles)
         app: ASGIApp = all_services(
-            FaultInjection(Application(engine, authenticator), requests, connections),
+            FaultInjection(Application(engine, authenticator), requests, outages, connections),
             engine,
             issuer,
+            roles,
             ControlRoutes(self._control, authenticator),
             self.key,
         )
         app = Dates(app, self._clock.now)
         app = Visitors(app, self.host, (lambda _: True) if self._accept_published_key else connections.own)
         return app if self._request_log is None else RequestLog(app, self._request_log)
+
+    def _refuse(self, seconds: float) -> None:
+        if self._server is not None:
+            self._server.refuse(seconds)
 
     def _make_engine(self, issuer: Issuer) -> Engine:
         if self._location is None:

@@ -102,7 +102,7 @@ class Application:
         path = raw_path.removeprefix(prefix) if raw_path.startswith(prefix + "/") else raw_path
         operation, parameters = routing.find(request.method, path, version)
         notes(request.scope)["operation"] = operation.name
-        access.check(operation.segments, parameters)
+        access.check(operation.method, operation.segments, parameters)
         _check_query(operation, query)
         base = f"{request.url.scheme}://{headers.get('host', '')}" + raw_path.removesuffix(path)
         call = Call(
@@ -117,6 +117,7 @@ class Application:
             version,
             Conditions.parse(headers, operation.conditions),
         )
+        access.check_body(operation.name, call.body)
         reply = handlers()[operation.name](call)
         if inspect.isawaitable(reply):
             reply = await reply

@@ -44,6 +44,10 @@ class Connections:
             self._own[client] = self._is_own(client, server)
         return self._own[client]
 
+    def cut_all(self) -> None:
+        for transport in list(self._transports.values()):
+            transport.abort()
+
     async def cut(self, scope: Scope, receive: Receive) -> None:
         if transport := self._transports.get(tuple(scope["client"] or ())):
             transport.abort()

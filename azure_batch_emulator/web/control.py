@@ -9,18 +9,35 @@ from typing import Any
 from ..core import chance
 from ..core.entities import Node
 from ..core.machine import Machine
-from ..core.nodes import faults
+from ..core.nodes import disks, faults
 from ..engine.engine import Engine
+from ..identity.roles import Roles
 from ..protocol.errors import BatchError, invalid_property
+from . import outages
+from .outages import Outages
 from .request_faults import KINDS, RequestFaults
 
+NO_OUTAGE = {"kind": outages.BUSY, "seconds": 0.0}
 NO_START = 126
 """What a container engine exits with when it can't start the command."""
 
 
 class Control:
-    def __init__(self, engine: Engine, requests: RequestFaults) -> None:
-        self._engine, self._requests = engine, requests
+    def __init__(self, engine: Engine, requests: RequestFaults, outages: Outages, roles: Roles) -> None:
+        self._engine, self._requests, self._outages, self._roles = engine, requests, outages, roles
+
+    def give_role(self, principal: str, role: Any) -> None:
+        """What an application or identity of the tenant may do from now on, by its object id (the published application
+        also by its client id): the name of one of Azure's roles for Batch, or `none`; None takes the role back, and
+        everything is allowed again. A BatchError for no role."""
+        try:
+            self._roles.give(principal, role)
+        except ValueError as error:
+            raise invalid_property("role", role, str(error)) from None
+
+    def roles(self) -> dict[str, str]:
+        """The roles that were given, by object id."""
+        return self._roles.given()
 
     def preempt(self, pool_id: str, node_id: str) -> None:
         """The region takes a low-priority node back. A BatchError for a node that is none, or has no machine."""
@@ -39,20 +56,30 @@ class Control:
         self._befall(_check_alive, pool_id, node_id)
         self._engine.nodes.spoil(node_id, exit_code)
 
+    def fill(self, pool_id: str, node_id: str, disk: Any = disks.OS) -> None:
+        """A disk of the node is full, one of disks.DISKS: it is unusable from now on, with the error DiskFull. A
+        BatchError for a node that is not up, and for no disk."""
+        if disk not in disks.DISKS:
+            raise invalid_property("disk", disk, f"One of {', '.join(disks.DISKS)} is expected.")
+        self._befall(lambda m, node: disks.fill(m, node, disk), pool_id, node_id)
+
     def _befall(self, fault: Callable[[Machine, Node], None], pool_id: str, node_id: str) -> None:
         self._engine.call(lambda m: fault(m, m.node(pool_id, node_id)))
 
     def plan(self, wanted: Mapping[str, Any]) -> None:
         """Plans faults, each for the next occasion: `allocations` (codes of resize errors, or `stall`), `boots` and
-        `startTasks` (how many of the next fail), `requests` (kinds of request_faults.KINDS), `lowPriorityCores` (the
-        region's capacity from now on; None: as in the profile), `vmSizeCores` (what the region has from now on for
-        nodes of these VM sizes), `notFoundSeconds` (for so long what is made from now on is not found). What is not
-        named stays as it is; a BatchError for what makes no sense, and then nothing is changed."""
+        `startTasks` (how many of the next fail), `requests` (kinds of request_faults.KINDS), `outage` (an object with
+        one `kind` of outages.KINDS and its `seconds` from now on; None ends it), `lowPriorityCores` (the region's
+        capacity from now on; None: as in the profile), `vmSizeCores` (what the region has from now on for nodes of
+        these VM sizes), `notFoundSeconds` (for so long what is made from now on is not found). What is not named stays
+        as it is; a BatchError for what makes no sense, and then nothing is changed."""
         for name, value in wanted.items():
             if name not in _CHECKS:
                 reason = f"There is no fault '{name}'; known are {', '.join(_CHECKS)}."
                 raise BatchError("InvalidRequestBody", [("Reason", reason)])
             _CHECKS[name](name, value)
+        if "outage" in wanted:
+            self._outages.order(**(wanted["outage"] or NO_OUTAGE))
         if "requests" in wanted:
             self._requests.plan(wanted["requests"])
         self._engine.call(_plan, wanted)
@@ -65,6 +92,7 @@ class Control:
             "boots": plan.boots,
             "startTasks": plan.start_tasks,
             "requests": self._requests.planned(),
+            "outage": self._outages.planned(),
             "lowPriorityCores": plan.capacity,
             "vmSizeCores": dict(plan.size_cores),
             "notFoundSeconds": plan.not_found,
@@ -117,11 +145,22 @@ def _seconds(name: str, value: Any) -> None:
         raise invalid_property(name, value, "Seconds are expected, or null.")
 
 
+def _outage(name: str, value: Any) -> None:
+    if value is None:
+        return
+    good = isinstance(value, dict) and value.keys() == {"kind", "seconds"} and value["kind"] in outages.KINDS
+    if not good or value["seconds"] is None:
+        reason = f"An object with a kind ({', '.join(outages.KINDS)}) and seconds is expected."
+        raise invalid_property(name, value, reason)
+    _seconds(f"{name}/seconds", value["seconds"])
+
+
 _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "allocations": _one_of(chance.ALLOCATION_FAULTS),
     "boots": _count,
     "startTasks": _count,
     "requests": _one_of(KINDS),
+    "outage": _outage,
     "lowPriorityCores": _cores,
     "vmSizeCores": _size_cores,
     "notFoundSeconds": _seconds,

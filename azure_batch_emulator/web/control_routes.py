@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ..core.nodes import disks
 from ..protocol.errors import BatchError
 from ..protocol.schema import parse_object
 from .app import error_response, read_body
@@ -23,6 +24,8 @@ class ControlRoutes:
     def routes(self) -> list[Route]:
         return [
             Route("/-/faults", self.answer, methods=["GET", "POST"]),
+            Route("/-/roles", self.answer, methods=["GET"]),
+            Route("/-/roles/{principal}", self.answer, methods=["PUT"]),
             Route("/-/pools/{pool}/nodes/{node}/{what}", self.answer, methods=["POST"]),
             Route("/-/{rest:path}", self.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
         ]
@@ -42,7 +45,7 @@ class ControlRoutes:
         access = self._authenticator.check(
             request.method, path, query, headers, datetime.now(UTC), is_own(request.scope)
         )
-        access.check(("-",), {})
+        access.check_control()
 
     def _act(self, request: Request, body: bytes) -> Response:
         place = request.path_params
@@ -53,6 +56,14 @@ class ControlRoutes:
             wanted = parse_object(body) if body.strip() else {}
             self._control.spoil(place["pool"], place["node"], wanted.get("exitCode", NO_START))
             return Response(None, 204)
+        if place.get("what") == "fill":
+            wanted = parse_object(body) if body.strip() else {}
+            self._control.fill(place["pool"], place["node"], wanted.get("disk", disks.OS))
+            return Response(None, 204)
+        if request.url.path.startswith("/-/roles"):
+            if principal := place.get("principal"):
+                self._control.give_role(principal, parse_object(body).get("role"))
+            return JSONResponse(self._control.roles())
         if "what" in place or "rest" in place:
             raise BatchError("InvalidUri")
         if request.method == "POST":

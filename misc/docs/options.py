@@ -30,7 +30,8 @@ executor; those that matter most here:
 | `--seconds-between-status-checks N` | the longest pause between two polls; they come closer while jobs come and go |
 | `--az-batch-upload` | instead of a run: store the inputs that lie here and not there ([storage.md](storage.md#bringing-files-there-and-back)) |
 | `--az-batch-download [TARGET ...]` | instead of a run: fetch the results |
-| `--use-conda` | with an image whose base has conda |
+| `--az-batch-check [node]` | instead of a run: try what a run will need, with `node` one job from start to end as well ([azure.md](azure.md#try-it-first)) |
+| `--use-conda` | with an image whose base has conda; an environment is made once for each node, and kept in storage |
 """
 
 RULES = """\
@@ -38,7 +39,7 @@ RULES = """\
 
 | resource | meaning |
 |---|---|
-| `threads`, `mem_mb`, `disk_mb`, `gpu` (or `nvidia_gpu`) | the largest of their shares of a node, in task slots ([pools.md](pools.md)); the job gets the CPUs of its slots as `--cores` |
+| `threads`, `mem_mb`, `disk_mb`, `gpu` (or `nvidia_gpu`) | the largest of their shares of a node, in task slots ([sizes.md](sizes.md)); the job gets the CPUs of its slots as `--cores` |
 | `az_slots` | task slots of the job, instead |
 | `az_vm_size` | VM size for this rule, or several; each size that is used gets a pool of its own |
 | `az_spot` | how often a job may lose its Spot node before it goes to a dedicated one; 0: no Spot nodes |
@@ -53,6 +54,8 @@ RULES = """\
 | `AZ_BATCH_ACCOUNT_NAME` | the Batch account's name, where the URL does not begin with it |
 | `AZ_BLOB_ACCOUNT_URL` | the storage account's URL, with or without a SAS |
 | `AZ_BLOB_ACCOUNT_KEY`, `AZ_BLOB_CONNECTION_STRING` | its key, or URL and key in one ([all ways](storage.md)) |
+| `AZ_BATCH_REGISTRY_USER`, `AZ_BATCH_REGISTRY_PASSWORD` | the login for a private registry ([pools.md](pools.md#a-private-registry)) |
+| `SNAKEMAKE_AZ_BATCH_...` | any option of the executor, such as `SNAKEMAKE_AZ_BATCH_OS_DISK` |
 
 ## Options of the first fork
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from snakemake.azure import last_run, migration
+from snakemake.azure.pool_settings import OWN_FORMULA
 from snakemake.azure.secrets import HIDDEN, SHORTEST, remember, without_secrets
 
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="List what runs that are over have left in the Batch account (pools, Batch jobs) and beside their files "
         "in storage, by run, with age and cost so far; with 'delete', delete it. What belongs to a run that goes on is "
         "never touched. Needs no workflow; with --default-storage-prefix also finds what has no pool any more.",
+    )
+    group.add_argument(
+        "--az-batch-check",
+        nargs="?",
+        const="service",
+        choices=["service", "node"],
+        help="Instead of a run: try with the other options what can be tried without a node (logins, quotas, images, "
+        "storage, the SAS of tasks, whether Batch takes the pool, a job and a task), and show each step with its time. "
+        "With 'node', also one node and one small job from start to end. Needs no workflow; what it makes is deleted.",
     )
     group.add_argument(
         "--default-remote-provider",
@@ -117,10 +127,17 @@ def apply_arguments(args: argparse.Namespace) -> None:
         args.az_batch_spot = DEFAULT_SPOT_TRIES
     if args.az_batch_sweep:
         sys.exit(_sweep(args))
+    if args.az_batch_check:
+        from snakemake.azure.check.node import substitute
+
+        args.az_batch = True
+        substitute(args)
     if args.az_batch or _given(getattr(args, "az_batch_config", None)):
         _choose_executor(args)
     if args.executor == EXECUTOR:
         _prepare_az_batch(args)
+    if args.az_batch_check:
+        sys.exit(_check(args))
 
 
 def hide_secrets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -243,10 +260,14 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     an account that is missing or does not answer should not first show as a missing input file."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    from snakemake.azure import parsing, preflight, retry, settings, signals
+    from snakemake.azure import fetched_sources, parsing, pool_options, preflight, retry, settings, signals
     from snakemake.azure.batch.account import BatchAccount
+    from snakemake.azure.blob.here import Here
+    from snakemake.azure.blob.storage import StorageProvider
     from snakemake.exceptions import WorkflowError
 
+    if getattr(args, "az_batch_autoscale", "") is None:  # given without a value
+        args.az_batch_autoscale = OWN_FORMULA
     migration.check_sdk()
     migration.apply_variables(args, os.environ, migration.warn)
     resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
@@ -268,15 +289,35 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
             "The place for the workflow's files is missing: give --default-storage-prefix az://CONTAINER/PREFIX."
         )
     prefix = preflight.blob_prefix(args.default_storage_prefix)
+    StorageProvider.here = Here(f"az://{prefix}")
     image = preflight.container_image(resolved, args.container_image)
     if emulator:
         _point_at_azurite()
     blobs = _blob_account(args)
-    preflight.check_blob_access(blobs, prefix)
+    account = BatchAccount.resolve(resolved)
+    pool_options.check(resolved, pool_options.definition(resolved, image, blobs), account)
+    if not args.az_batch_check:
+        preflight.check_blob_access(blobs, prefix)
     # What a run that died left half done is found by its record, or else by Snakemake's own, and is run again.
     args.rerun_incomplete = True
-    last_run.place = last_run.Place(BatchAccount.resolve(resolved), blobs, prefix, image)
+    last_run.place = last_run.Place(account, blobs, prefix, image)
     parsing.watch()
+    fetched_sources.watch()
+
+
+def _check(args: argparse.Namespace) -> int:
+    """Tries what a run needs; the exit code."""
+    from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+
+    from snakemake.azure import settings
+    from snakemake.azure.check.command import check
+    from snakemake.azure.check.service import Given
+
+    resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
+    place = last_run.place
+    assert place is not None, "the options have been prepared"
+    given = Given(resolved, place.batch, place.blobs, place.prefix, place.image)
+    return check(given, args.az_batch_check, print)
 
 
 def _sweep(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from snakemake.azure import retry
+from snakemake.azure.wire import is_loopback
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
@@ -22,21 +23,32 @@ AUTHORITY_HOST = "AZURE_AUTHORITY_HOST"
 class Cloud:
     """What differs between Azure's clouds for a login: `end` is that of the names of hosts, `authority` the host that
     gives tokens, `batch` the audience of those for Batch, with the slash at its end. That of tokens for Blob Storage
-    is https://storage.azure.com in all of them.
+    is https://storage.azure.com in all of them. `management` is Azure Resource Manager's, and the audience for it.
     """
 
     end: str
     authority: str | None
     batch: str
+    management: str
 
 
 # https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud; the audiences are those of the
 # Batch service's pages on Entra ID, https://learn.microsoft.com/azure/batch/batch-aad-auth and its like for China
 # (https://docs.azure.cn/batch/batch-aad-auth), and of the az CLI's list of clouds.
-PUBLIC = Cloud("", None, "https://batch.core.windows.net/")
+PUBLIC = Cloud("", None, "https://batch.core.windows.net/", "https://management.azure.com")
 OTHERS = (
-    Cloud(".chinacloudapi.cn", "login.chinacloudapi.cn", "https://batch.chinacloudapi.cn/"),
-    Cloud(".usgovcloudapi.net", "login.microsoftonline.us", "https://batch.core.usgovcloudapi.net/"),
+    Cloud(
+        ".chinacloudapi.cn",
+        "login.chinacloudapi.cn",
+        "https://batch.chinacloudapi.cn/",
+        "https://management.chinacloudapi.cn",
+    ),
+    Cloud(
+        ".usgovcloudapi.net",
+        "login.microsoftonline.us",
+        "https://batch.core.usgovcloudapi.net/",
+        "https://management.usgovcloudapi.net",
+    ),
 )
 
 
@@ -56,6 +68,13 @@ def batch_scope(url: str) -> str:
     slash included, so that there are two.
     """
     return f"{cloud_of(url).batch}/.default"
+
+
+def management_endpoint(url: str, audience: bool = False) -> str:
+    """Where Azure Resource Manager is for an endpoint of Batch, and for whom its tokens are; the emulator has both."""
+    if is_loopback(url) and not audience:
+        return url
+    return cloud_of(url).management
 
 
 def login(url: str) -> "Login":

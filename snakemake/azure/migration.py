@@ -26,8 +26,12 @@ OLDEST_SDK = 15  # of azure-batch, whose interface was another one before
 
 VM_SIZE, NODES = "--az-batch-vm-size", "--az-batch-nodes"
 SLOTS, OS_IMAGE, URL = "--az-batch-slots-per-node", "--az-batch-os-image", "--az-batch-account-url"
-_NUMBERS = (NODES, SLOTS)
-_NEW_POOL = (VM_SIZE, NODES, SLOTS, OS_IMAGE)
+REGISTRY, REGISTRY_USER = "--az-batch-registry", "--az-batch-registry-user"
+IDENTITY, SUBSCRIPTION = "--az-batch-identity", "--az-batch-subscription-id"
+SUBNET, KEEP = "--az-batch-subnet-id", "--az-batch-keep-pool"
+_NUMBERS = (NODES, SLOTS, KEEP)
+_LISTS = (IDENTITY,)
+_NEW_POOL = (VM_SIZE, NODES, SLOTS, OS_IMAGE, REGISTRY, REGISTRY_USER, IDENTITY, SUBSCRIPTION, SUBNET, KEEP)
 
 
 class MigrationError(WorkflowError):
@@ -37,7 +41,8 @@ class MigrationError(WorkflowError):
 @dataclass(frozen=True)
 class Older:
     """An older option or variable. `now` is today's option, which gets its value; without one, `says` is a sentence on
-    what to do, or, if it is `needless`, on why nothing is to be done. Of `now`, `says` tells what differs.
+    what to do, or, if it is `needless`, on why nothing is to be done. Of `now`, `says` tells what differs. `value` is
+    what a flag stands for.
     """
 
     name: str
@@ -45,18 +50,23 @@ class Older:
     says: str = ""
     needless: bool = False
     is_flag: bool = False
+    value: str = ""
 
 
+_GROWS = "pools always grow with the work; --az-batch-autoscale leaves that to the service."
 _AT_MOST = "it is the most that a pool may have; a pool grows with the work"
 _SLOTS = "a job takes as many slots as its threads and memory need"
 _WHOLE_IMAGE = "publisher, offer and SKU make one value"
-_SUBNET = "make a pool in that network, and give its id as --az-batch-pool-id."
-_IDENTITY = "leave it out: tasks reach Blob Storage by a SAS that this run makes."
-_REGISTRY = (
-    "nodes of a pool that Snakemake makes pull without a login; give the id of a pool that has the registry's login as "
-    "--az-batch-pool-id, or make the image public."
+_CLIENT_ID = "Azure tells it, and tasks find it in AZURE_CLIENT_ID."
+_REGISTRY_URL = "its host is enough"
+_PASS = (
+    "in an argument everybody on this machine can read it: set AZ_BATCH_REGISTRY_PASSWORD or "
+    "--az-batch-registry-login."
 )
-_START = "put what it does into the image, or into a pool of your own, whose id --az-batch-pool-id takes."
+_PASS_READ = "it is read in place of AZ_BATCH_REGISTRY_PASSWORD."
+_KEEP = "taken as 60 minutes; it ends by itself if nobody takes it"
+_HOUR = "60"
+_START = "give the script itself as --az-batch-start-task."
 _FILL = "tasks fill one node after the other; --az-batch-slots-per-node 1 gives each a node of its own."
 _MODE = "Batch has simplified communication only."
 _AGENT = "Batch says which node agent belongs to an image."
@@ -64,21 +74,17 @@ _BY_URL = "the account's URL is all that is asked for."
 
 PLUGIN_OPTIONS = (
     Older("--azure-batch-account-url", URL),
-    Older("--azure-batch-autoscale", says="pools always grow with the work.", needless=True, is_flag=True),
-    Older("--azure-batch-container-registry-pass", says=_REGISTRY),
-    Older("--azure-batch-container-registry-url", says=_REGISTRY),
-    Older("--azure-batch-container-registry-user", says=_REGISTRY),
-    Older(
-        "--azure-batch-keep-pool",
-        says="a pool that Snakemake makes ends with the run; --az-batch-pool-id takes one that stays.",
-        is_flag=True,
-    ),
-    Older("--azure-batch-managed-identity-resource-id", says=_IDENTITY),
-    Older("--azure-batch-managed-identity-client-id", says=_IDENTITY),
+    Older("--azure-batch-autoscale", says=_GROWS, needless=True, is_flag=True),
+    Older("--azure-batch-container-registry-pass", says=_PASS),
+    Older("--azure-batch-container-registry-url", REGISTRY, _REGISTRY_URL),
+    Older("--azure-batch-container-registry-user", REGISTRY_USER),
+    Older("--azure-batch-keep-pool", KEEP, _KEEP, is_flag=True, value=_HOUR),
+    Older("--azure-batch-managed-identity-resource-id", IDENTITY),
+    Older("--azure-batch-managed-identity-client-id", says=_CLIENT_ID, needless=True),
     Older("--azure-batch-node-start-task-url", says=_START),
     Older("--azure-batch-node-fill-type", says=_FILL),
     Older("--azure-batch-node-communication-mode", says=_MODE, needless=True),
-    Older("--azure-batch-pool-subnet-id", says=_SUBNET),
+    Older("--azure-batch-pool-subnet-id", SUBNET),
     Older("--azure-batch-pool-image-publisher", OS_IMAGE, _WHOLE_IMAGE),
     Older("--azure-batch-pool-image-offer", OS_IMAGE, _WHOLE_IMAGE),
     Older("--azure-batch-pool-image-sku", OS_IMAGE, _WHOLE_IMAGE),
@@ -86,16 +92,12 @@ PLUGIN_OPTIONS = (
     Older("--azure-batch-pool-vm-size", VM_SIZE),
     Older("--azure-batch-pool-node-count", NODES, _AT_MOST),
     Older("--azure-batch-resource-group-name", says=_BY_URL, needless=True),
-    Older("--azure-batch-subscription-id", says=_BY_URL, needless=True),
+    Older("--azure-batch-subscription-id", SUBSCRIPTION),
     Older("--azure-batch-tasks-per-node", SLOTS, _SLOTS),
 )
 """Of the plugin, version 0.3.0."""
 
-V7_OPTIONS = (
-    Older(
-        "--az-batch-enable-autoscale", says="pools always grow with the work.", needless=True, is_flag=True
-    ),
-)
+V7_OPTIONS = (Older("--az-batch-enable-autoscale", says=_GROWS, needless=True, is_flag=True),)
 """Of Snakemake 7 (7.32.4); `--az-batch`, `--az-batch-account-url` and `-r` are options today, too."""
 
 V7_VARIABLES = (
@@ -109,33 +111,28 @@ V7_VARIABLES = (
         "BATCH_POOL_VM_CONTAINER_IMAGE", says="--container-image is the image of all tasks.", needless=True
     ),
     Older("BATCH_POOL_VM_NODE_AGENT_SKU_ID", says=_AGENT, needless=True),
-    Older("BATCH_POOL_SUBNET_ID", says=_SUBNET),
+    Older("BATCH_POOL_SUBNET_ID", SUBNET),
     Older("BATCH_POOL_RESOURCE_FILE_PREFIX", says="sources lie beside the workflow's files.", needless=True),
-    Older("BATCH_MANAGED_IDENTITY_RESOURCE_ID", says=_IDENTITY),
-    Older("BATCH_MANAGED_IDENTITY_CLIENT_ID", says=_IDENTITY),
+    Older("BATCH_MANAGED_IDENTITY_RESOURCE_ID", IDENTITY),
+    Older("BATCH_MANAGED_IDENTITY_CLIENT_ID", says=_CLIENT_ID, needless=True),
     Older("BATCH_NODE_START_TASK_SAS_URL", says=_START),
     Older("BATCH_NODE_FILL_TYPE", says=_FILL),
     Older("BATCH_NODE_COMMUNICATION_SIMPLIFIED", says=_MODE, needless=True),
-    Older("BATCH_CONTAINER_REGISTRY_URL", says=_REGISTRY),
-    Older("BATCH_CONTAINER_REGISTRY_USER", says=_REGISTRY),
-    Older("BATCH_CONTAINER_REGISTRY_PASS", says=_REGISTRY),
+    Older("BATCH_CONTAINER_REGISTRY_URL", REGISTRY, _REGISTRY_URL),
+    Older("BATCH_CONTAINER_REGISTRY_USER", REGISTRY_USER),
+    Older("BATCH_CONTAINER_REGISTRY_PASS", says=_PASS_READ, needless=True),
 )
 
 PLUGIN_VARIABLES = (
     Older("SNAKEMAKE_AZURE_BATCH_ACCOUNT_URL", URL),
-    *(
-        Older(f"SNAKEMAKE_AZURE_BATCH_{name}", says=says, needless=says is _BY_URL)
-        for name, says in (
-            ("CONTAINER_REGISTRY_PASS", _REGISTRY),
-            ("CONTAINER_REGISTRY_URL", _REGISTRY),
-            ("CONTAINER_REGISTRY_USER", _REGISTRY),
-            ("MANAGED_IDENTITY_RESOURCE_ID", _IDENTITY),
-            ("MANAGED_IDENTITY_CLIENT_ID", _IDENTITY),
-            ("POOL_SUBNET_ID", _SUBNET),
-            ("RESOURCE_GROUP_NAME", _BY_URL),
-            ("SUBSCRIPTION_ID", _BY_URL),
-        )
-    ),
+    Older("SNAKEMAKE_AZURE_BATCH_CONTAINER_REGISTRY_PASS", says=_PASS_READ, needless=True),
+    Older("SNAKEMAKE_AZURE_BATCH_CONTAINER_REGISTRY_URL", REGISTRY, _REGISTRY_URL),
+    Older("SNAKEMAKE_AZURE_BATCH_CONTAINER_REGISTRY_USER", REGISTRY_USER),
+    Older("SNAKEMAKE_AZURE_BATCH_MANAGED_IDENTITY_RESOURCE_ID", IDENTITY),
+    Older("SNAKEMAKE_AZURE_BATCH_MANAGED_IDENTITY_CLIENT_ID", says=_CLIENT_ID, needless=True),
+    Older("SNAKEMAKE_AZURE_BATCH_POOL_SUBNET_ID", SUBNET),
+    Older("SNAKEMAKE_AZURE_BATCH_RESOURCE_GROUP_NAME", says=_BY_URL, needless=True),
+    Older("SNAKEMAKE_AZURE_BATCH_SUBSCRIPTION_ID", SUBSCRIPTION),
 )
 
 STORAGE_OPTION = "--storage-azure-account-name"
@@ -219,7 +216,9 @@ def apply_options(args: argparse.Namespace) -> bool:
     for now, olders in _by_option(given).items():
         if _is_given(args, now):
             raise MigrationError(f"{olders[0].name} is the older name of {now}: give one of them.")
-        value = _value(now, {o.name: str(getattr(args, _dest(o.name))) for o in olders}, PLUGIN_OPTIONS)
+        value = _value(
+            now, {o.name: o.value or str(getattr(args, _dest(o.name))) for o in olders}, PLUGIN_OPTIONS
+        )
         setattr(args, _dest(now), value)
     return bool(given)
 
@@ -279,7 +278,7 @@ def _dest(option: str) -> str:
 def _is_given(args: argparse.Namespace, option: str) -> bool:
     """The options of plugins default to a dataclass's marker."""
     value = getattr(args, _dest(option), None)
-    return isinstance(value, str | int | os.PathLike) and value != ""
+    return isinstance(value, str | int | list | os.PathLike) and value not in ("", [])
 
 
 def _is_so(name: str, value: object) -> bool:
@@ -299,7 +298,7 @@ def _by_option(given: list[Older]) -> dict[str, list[Older]]:
     return found
 
 
-def _value(now: str, given: dict[str, str], table: tuple[Older, ...]) -> str | int:
+def _value(now: str, given: dict[str, str], table: tuple[Older, ...]) -> str | int | list[str]:
     """What the option takes, of one older value, or of three."""
     if now == OS_IMAGE:
         wanted = [o.name for o in table if o.now == OS_IMAGE]
@@ -310,6 +309,10 @@ def _value(now: str, given: dict[str, str], table: tuple[Older, ...]) -> str | i
             )
         return ":".join(given[name] for name in wanted)
     ((name, value),) = given.items()
+    if now == REGISTRY:
+        value = value.partition("://")[2].partition("/")[0] or value
+    if now in _LISTS:
+        return [value]
     if now not in _NUMBERS:
         return value
     if not re.fullmatch(r"\d{1,9}", value):

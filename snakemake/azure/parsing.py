@@ -7,11 +7,13 @@ anything is made. Python's audit events tell of all opens and listings, whicheve
 (https://docs.python.org/3/library/audit_events.html).
 """
 
+import dis
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 NOT_OPENED_FOR_READING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -21,14 +23,20 @@ _OF_THE_SYSTEM = ("/dev", "/etc", "/lib", "/lib64", "/opt", "/proc", "/run", "/s
 
 @dataclass
 class Looks:
-    """What was opened for reading and what was listed, as absolute paths, while `watching`."""
+    """What was opened for reading and what was listed, as absolute paths, while `watching`; and which packages were
+    loaded, each with the file that imported it, unless a `try` or a `with` stands around the import.
+    """
 
     watching: bool = False
     opened: set[str] = field(default_factory=set)
     listed: set[str] = field(default_factory=set)
+    imported: set[tuple[str, str]] = field(default_factory=set)
 
     def event(self, name: str, arguments: Sequence[Any]) -> None:
-        if not self.watching or name not in ("open", "os.listdir", "os.scandir"):
+        if not self.watching or name not in ("open", "os.listdir", "os.scandir", "import"):
+            return
+        if name == "import":
+            self._import(str(arguments[0]), sys._getframe(1))
             return
         path = arguments[0]
         if not isinstance(path, str | os.PathLike):
@@ -37,6 +45,18 @@ class Looks:
             self.listed.add(os.path.abspath(path))  # noqa: PTH100
         elif not (arguments[2] or 0) & NOT_OPENED_FOR_READING:
             self.opened.add(os.path.abspath(path))  # noqa: PTH100
+
+    def _import(self, module: str, frame: FrameType | None) -> None:
+        while frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
+            frame = frame.f_back
+        if frame is not None and not _is_guarded(frame):
+            self.imported.add((module.partition(".")[0], frame.f_code.co_filename))
+
+
+def _is_guarded(frame: FrameType) -> bool:
+    """Whether the frame handles exceptions of the line that it is at."""
+    entries = getattr(dis.Bytecode(frame.f_code), "exception_entries", ())
+    return any(entry.start <= frame.f_lasti < entry.end for entry in entries)
 
 
 _looks = Looks()
@@ -94,9 +114,9 @@ def files_elsewhere(paths: Iterable[str], workdir: Path) -> list[str]:
     )
 
 
-def folders_not_sent(paths: Iterable[str], workdir: Path, sent: Iterable[str]) -> list[str]:
+def folders_not_sent(paths: Iterable[str], workdir: Path, sent: Container[str]) -> list[str]:
     """Folders among `paths`, below `workdir` and relative to it, that hold files which are not among those `sent`."""
-    root, names = workdir.resolve(), set(sent)
+    root = workdir.resolve()
     import_paths = {Path(path).resolve() for path in sys.path if path}
     found = []
     for text in sorted(paths):
@@ -107,7 +127,7 @@ def folders_not_sent(paths: Iterable[str], workdir: Path, sent: Iterable[str]) -
         if name.parts[0].startswith(".") or any(path.is_relative_to(e) for e in _environments()):
             continue
         inside = [child for child in path.iterdir() if child.is_file()]
-        if any(child.relative_to(root).as_posix() not in names for child in inside):
+        if any(child.relative_to(root).as_posix() not in sent for child in inside):
             found.append(name.as_posix())
     return found
 

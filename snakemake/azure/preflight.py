@@ -5,12 +5,13 @@ Each function raises a `WorkflowError` of one sentence that names the option or 
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from snakemake.azure import pool_settings
 from snakemake.azure.batch import ids, size_lists, vm_sizes
 from snakemake.azure.batch.client import Batch, BatchError
 from snakemake.azure.batch.lease import LEAST, MOST
@@ -20,11 +21,14 @@ from snakemake.azure.batch.pools import PoolError
 from snakemake.azure.batch.prices import Cache, Prices, built_in, look_up, read_file
 from snakemake.azure.blob.names import container_name_fault, query_fault
 from snakemake.azure.blob.node_access import Use
+from snakemake.azure.image.contents import Contents, Need, lacking
 from snakemake.azure.image.labels import fault
+from snakemake.azure.image.private_registry import PrivateRegistry
 from snakemake.azure.image.reference import parse_image_reference
-from snakemake.azure.image.registry import check_pull
+from snakemake.azure.image.registry import Verdict, check_pull
+from snakemake.azure.options import check_bounds
 from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint, is_emulator
-from snakemake.azure.sources import LARGE_ARCHIVE, SourceArchive, pack
+from snakemake.azure.sources import LARGE_ARCHIVE, SourceArchive, Survey, pack, survey
 from snakemake.azure.wire import is_loopback, lower
 
 if TYPE_CHECKING:
@@ -61,23 +65,27 @@ def validate(settings: ExecutorSettings) -> None:
         raise SettingsError(f"{e} Set --az-batch-vm-size.") from None
     largest = max(sizes, key=vm_sizes.most_slots)
     most = vm_sizes.most_slots(largest)
-    _bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {largest.name}")
-    _bounds(settings.nodes, 1, None, "nodes", "give")
-    _bounds(settings.spot, 0, MAX_TASK_RETRIES, "spot", "give")
-    _bounds(settings.spot_wait, 0, None, "spot-wait", "give")
+    check_bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {largest.name}")
+    check_bounds(settings.nodes, 1, None, "nodes", "give")
+    check_bounds(settings.spot, 0, MAX_TASK_RETRIES, "spot", "give")
+    check_bounds(settings.spot_wait, 0, None, "spot-wait", "give")
+    if settings.spot and settings.autoscale is not None:
+        raise SettingsError(
+            "--az-batch-autoscale lets the service ask for dedicated nodes alone: leave it out, or --az-batch-spot."
+        )
     if settings.prices:
         read_file(settings.prices)
-    _bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
-    _bounds(settings.infra_retries, 0, MAX_TASK_RETRIES, "infra-retries", "give")
-    _bounds(settings.node_timeout, 1, None, "node-timeout", "give")
+    check_bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
+    check_bounds(settings.infra_retries, 0, MAX_TASK_RETRIES, "infra-retries", "give")
+    check_bounds(settings.node_timeout, 1, None, "node-timeout", "give")
     if not math.isfinite(settings.patience):
         raise SettingsError(
             f"--az-batch-patience {settings.patience} is no number of minutes: give 0 or more."
         )
-    _bounds(settings.patience, 0, None, "patience", "give")
-    _bounds(settings.task_timeout, 0, None, "task-timeout", "give")
-    _bounds(settings.sas_hours, 1, None, "sas-hours", "give")
-    _bounds(settings.lease, LEAST, MOST, "lease", "give")
+    check_bounds(settings.patience, 0, None, "patience", "give")
+    check_bounds(settings.task_timeout, 0, None, "task-timeout", "give")
+    check_bounds(settings.sas_hours, 1, None, "sas-hours", "give")
+    check_bounds(settings.lease, LEAST, MOST, "lease", "give")
     if settings.on_exit not in ON_EXIT:
         raise SettingsError(
             f"--az-batch-on-exit {settings.on_exit} is none of the choices: give {' or '.join(ON_EXIT)}."
@@ -92,14 +100,7 @@ def validate(settings: ExecutorSettings) -> None:
             f"--az-batch-os-image {settings.os_image} is malformed: give PUBLISHER:OFFER:SKU or "
             "PUBLISHER:OFFER:SKU:VERSION."
         )
-
-
-def _bounds(value: float | None, least: int, most: int | None, name: str, why: str) -> None:
-    if value is None:
-        return
-    if value < least or (most is not None and value > most):
-        bounds = f"at least {least}" if most is None else f"{least} to {most}"
-        raise SettingsError(f"--az-batch-{name} {value} is out of bounds: {why} {bounds}.")
+    pool_settings.validate(settings)
 
 
 def container_image(settings: ExecutorSettings, given: str | None) -> str:
@@ -126,24 +127,43 @@ def container_image(settings: ExecutorSettings, given: str | None) -> str:
     )
 
 
-def check_image(settings: ExecutorSettings, image: str, account_endpoint: str) -> str:
-    """Asks the image's registry whether it has the image, and what the image says it has in it; returns its name with
-    the digest that the tag stands for now, so that nodes that come later pull the same one.
+def check_image(
+    settings: ExecutorSettings,
+    image: str,
+    account_endpoint: str,
+    needs: Callable[[], Iterable[Need]] = tuple,
+    warn: Callable[[str], None] = lambda sentence: None,
+    registry: PrivateRegistry | None = None,
+) -> tuple[str, frozenset[str] | None]:
+    """Asks the image's registry, with the nodes' login, whether it has the image, and what the image says it has in it,
+    which is compared with what the workflow `needs`. Returns its name with the digest that the tag stands for now, so
+    that nodes that come later pull the same one, and the architectures that it is for (`amd64`, `arm64`), None where
+    they are not known.
 
     Not for a pool that exists, which may have a login of its own and the image already, nor for an emulator on this
     machine, whose engine may have the image without any registry; there, and where the registry gives no answer here,
     the name stays as it is.
     """
     if is_loopback(account_endpoint) or settings.pool_id is not None:
-        return image
+        return image, None
     from snakemake.common import __version__
 
-    pull = check_pull(parse_image_reference(image))
+    reference = parse_image_reference(image)
+    ours = registry if registry and registry.server == reference.registry else None
+    pull = check_pull(reference, ours.login if ours else None)
+    if ours and ours.identity and pull.verdict is Verdict.DENIED:
+        return image, None  # the nodes log in by an identity that is not ours
     if pull.problem:
         raise SettingsError(pull.problem)
     if pull.labels is not None and (problem := fault(image, pull.labels, __version__)):
         raise SettingsError(problem)
-    return pull.pinned or image
+    if pull.labels is not None:
+        lacks, may_lack = lacking(image, Contents.of(pull.labels, pull.history), needs())
+        if lacks:
+            raise SettingsError(lacks)
+        if may_lack:
+            warn(may_lack)
+    return pull.pinned or image, pull.architectures
 
 
 def blob_storage(provider: Any, prefix: str | None) -> "tuple[BlobAccount, str]":
@@ -229,19 +249,18 @@ def blob_prefix(prefix: str | None) -> str:
     return bare
 
 
-def pack_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], None]) -> SourceArchive:
-    archive = pack(files, workdir)
-    if archive.missing:
-        others = f" and {len(archive.missing) - 3} more" if len(archive.missing) > 3 else ""
-        warn(
-            "Files that the workflow or its git repository names are not there, and are not sent to the nodes: "
-            f"{', '.join(archive.missing[:3])}{others}."
-        )
-    for name, size in archive.large:
-        warn(
-            f"The file {name} is among the workflow's sources and has {size / 1e6:.0f} MB: it is sent to every node. "
-            "Data belongs into input files; keep it out of the git repository."
-        )
+def survey_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], None]) -> Survey:
+    """What would be sent to the nodes, without the sending. Raises SourcesError."""
+    found = survey(files, workdir)
+    _tell_of_sources(found.missing, found.large, warn)
+    return found
+
+
+def pack_sources(
+    files: Iterable[str], workdir: Path, warn: Callable[[str], None], more: Mapping[str, bytes] | None = None
+) -> SourceArchive:
+    archive = pack(files, workdir, more)
+    _tell_of_sources(archive.missing, archive.large, warn)
     if len(archive.data) > LARGE_ARCHIVE:
         warn(
             f"The workflow's sources are {len(archive.data) / 1e6:.0f} MB packed; large files in the workflow's "
@@ -250,8 +269,27 @@ def pack_sources(files: Iterable[str], workdir: Path, warn: Callable[[str], None
     return archive
 
 
+def _tell_of_sources(
+    missing: Sequence[str], large: Iterable[tuple[str, int]], warn: Callable[[str], None]
+) -> None:
+    if missing:
+        others = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        warn(
+            "Files that the workflow or its git repository names are not there, and are not sent to the nodes: "
+            f"{', '.join(missing[:3])}{others}."
+        )
+    for name, size in large:
+        warn(
+            f"The file {name} is among the workflow's sources and has {size / 1e6:.0f} MB: it is sent to every node. "
+            "Data belongs into input files; keep it out of the git repository."
+        )
+
+
 def os_images(batch: Batch, settings: ExecutorSettings, now: datetime) -> OsImages:
-    """Asks the service for its images. The first request of a run: it also checks account and credential."""
+    """Asks the service for its images. The first request of a run: it also checks account and credential. Whoever may
+    use a pool need not be allowed to ask, and a pool that exists has its image."""
+    if settings.pool_id is not None:
+        return OsImages((), now, None)
     return OsImages(tuple(batch.supported_images()), now, settings.os_image)
 
 
@@ -300,11 +338,24 @@ def existing_pool(batch: Batch, settings: ExecutorSettings) -> ExistingPool | No
             f"The pool {settings.pool_id} has nodes of size {pool.vm_size}, whose vCPUs are not known here: set "
             "--az-batch-pool-id to a pool of another size, or leave it out."
         ) from None
+    _check_user(settings, pool)
     return ExistingPool(pool.id, vm, pool.task_slots_per_node or 1)
 
 
+def _check_user(settings: ExecutorSettings, pool: Any) -> None:
+    """A user of its own name has to be one of the pool's."""
+    name = pool_settings.user_parts(settings.user)[0] if settings.user else "root"
+    known = [account.name for account in pool.user_accounts or []]
+    if name != "root" and name not in known:
+        has = f"its own are {', '.join(known)}" if known else "it has none of its own"
+        raise PoolError(
+            f"The pool {pool.id} has no user {name} ({has}): correct --az-batch-user, or leave it out for Batch's user."
+        )
+
+
 def check_blob_access(account: "BlobAccount", prefix: str) -> None:
-    """One listing of the prefix: are the storage account, the credential and the container as they should be?
+    """One listing of the prefix: are the storage account, the credential and the container as they should be? And may a
+    login, or a SAS that does not say it itself, write there?
 
     A container that is not there yet is fine: the first upload makes it.
     """
@@ -323,6 +374,33 @@ def check_blob_access(account: "BlobAccount", prefix: str) -> None:
             next(pages.by_page(), None)
         except ResourceNotFoundError as e:
             if error_code(e) != "ContainerNotFound":
+                raise
+        if account.key is None:
+            blob = f"{path}/{_NEVER_THERE}" if path else _NEVER_THERE
+            _may_write(service.get_blob_client(container, blob))
+
+
+_NEVER_THERE = ".snakemake-azbatch/never-there"
+
+
+def _may_write(blob: Any) -> None:
+    """Asks to replace and to delete a version of a blob that cannot be there: a service looks at permissions before it
+    looks at conditions, so that nothing changes, and a login that may only read is refused with 403.
+
+    Raises azure.core's HttpResponseError.
+    """
+    from azure.core import MatchConditions
+    from azure.core.exceptions import HttpResponseError
+
+    version: dict[str, Any] = {"etag": "never-there", "match_condition": MatchConditions.IfNotModified}
+    for change in (
+        lambda: blob.upload_blob(b"", length=0, overwrite=True, **version),
+        lambda: blob.delete_blob(**version),
+    ):
+        try:
+            change()
+        except HttpResponseError as e:
+            if e.status_code == 403:
                 raise
 
 

@@ -8,13 +8,14 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from snakemake_interface_common.exceptions import WorkflowError
-from snakemake_interface_executor_plugins.settings import ExecutorSettingsBase
-
+from snakemake.azure import pool_settings
+from snakemake.azure.options import SettingsError, option
+from snakemake.azure.pool_settings import PoolSettings
 from snakemake.azure.secrets import shown
 from snakemake.azure.wire import is_loopback
 
@@ -30,17 +31,12 @@ DEFAULT_TASK_TIMEOUT = 2880
 """Minutes, two days."""
 
 
-class SettingsError(WorkflowError):
-    """An option is missing or wrong; nothing has been created."""
-
-
-def option(help: str, default=None, **metadata):
-    return field(default=default, metadata={"help": help, **metadata})
+__all__ = ["ExecutorSettings", "SettingsError"]
 
 
 @dataclass
-class ExecutorSettings(ExecutorSettingsBase):
-    """Options of the executor `az-batch`."""
+class ExecutorSettings(PoolSettings):
+    """Options of the executor `az-batch`; those of what pools are made of are `PoolSettings`."""
 
     account_url: str | None = option(
         "URL of the Batch account, https://ACCOUNT.REGION.batch.azure.com, or 'emulator' for the local Azure "
@@ -73,7 +69,7 @@ class ExecutorSettings(ExecutorSettingsBase):
     )
     spot: int | None = option(
         "Run jobs on Spot nodes, which cost a fifth or so and may be taken away: a job goes to dedicated ones after it "
-        f"has lost its node so many times ({DEFAULT_SPOT_TRIES} without a number). The rule's resource az_spot sets the "
+        f"has lost its node so many times ({DEFAULT_SPOT_TRIES} without a number). A rule's resource az_spot sets the "
         "number for a rule, 0 for no Spot nodes; --preemptible-rules names rules that use them, --preemptible-retries "
         "how often they begin again there.",
         metavar="N",
@@ -153,8 +149,9 @@ class ExecutorSettings(ExecutorSettingsBase):
     )
     config: Path | None = option(
         "YAML file with the keys BATCH_ACCOUNT_NAME, BATCH_ACCOUNT_KEY, BATCH_ACCOUNT_URL, "
-        "BATCH_POOL_NODE_COUNT and BATCH_POOL_VM_SIZE, as in the first Azure Batch fork of Snakemake. Options "
-        "and environment variables win over it. Implies --az-batch.",
+        "BATCH_POOL_NODE_COUNT and BATCH_POOL_VM_SIZE, as in the first Azure Batch fork of Snakemake, and with any of "
+        "these options, by their names without --az-batch-. Options and environment variables win over it. Implies "
+        "--az-batch.",
         metavar="FILE",
         type=Path,
     )
@@ -169,6 +166,8 @@ class LegacyConfig:
     account_url: str | None = None
     node_count: int | None = None
     vm_size: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Values of other options, by the names of their fields."""
 
 
 _LEGACY_KEYS = {
@@ -202,14 +201,11 @@ def read_legacy_config(path: Path) -> LegacyConfig:
         raise SettingsError(f"The file given as --az-batch-config is not YAML: {path}{where}.") from None
     if not isinstance(data, dict):
         raise SettingsError(f"The file given as --az-batch-config must hold 'KEY: value' lines: {path}.")
+    options: dict[str, Any] = {}
     for place, key in enumerate(data, 1):
         if key not in _LEGACY_KEYS:
-            # One that is like none of ours may be anything, a secret without its key, too.
-            like = difflib.get_close_matches(str(key), _LEGACY_KEYS, cutoff=0.7)
-            name = f"key {key}" if like else f"entry {place}"
-            raise SettingsError(
-                f"Unknown {name} in {path}; --az-batch-config knows {', '.join(_LEGACY_KEYS)}."
-            )
+            options |= _option_of_file(path, place, str(key), data[key])
+    data = {key: value for key, value in data.items() if key in _LEGACY_KEYS}
     values = {_LEGACY_KEYS[key]: value for key, value in data.items() if value is not None}
     count = values.get("node_count")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
@@ -220,7 +216,42 @@ def read_legacy_config(path: Path) -> LegacyConfig:
         if not isinstance(values[name], str | int) or isinstance(values[name], bool):
             raise SettingsError(f"{key} in {path} must be a text.")
         values[name] = str(values[name])
-    return LegacyConfig(**values)
+    return LegacyConfig(**values, options=options)
+
+
+def _option_of_file(path: Path, place: int, key: str, value: Any) -> dict[str, Any]:
+    """The field that an entry of the file is for, with its value; nothing for one without a value."""
+    known = {f.name: f for f in fields(ExecutorSettings) if f.name != "config"}
+    found = known.get(key.removeprefix("az-batch-").replace("-", "_"))
+    if found is None:
+        # One that is like none of ours may be anything, a secret without its key, too.
+        like = difflib.get_close_matches(
+            key, [*_LEGACY_KEYS, *(n.replace("_", "-") for n in known)], cutoff=0.7
+        )
+        name = f"key {key}" if like else f"entry {place}"
+        raise SettingsError(
+            f"Unknown {name} in {path}; --az-batch-config knows {', '.join(_LEGACY_KEYS)} and the names of the options "
+            "--az-batch-*, without that."
+        )
+    if value is None:
+        return {}
+    if found.metadata.get("nargs") == "+":
+        if isinstance(value, dict):
+            value = [f"{name}={text}" for name, text in value.items()]
+        return {found.name: [str(item) for item in (value if isinstance(value, list) else [value])]}
+    kind = found.metadata.get("type") or type(found.default)
+    if kind is bool or isinstance(value, bool):
+        if kind is not bool and not (found.name == "autoscale" and value is True):
+            raise SettingsError(f"{key} in {path} is yes or no, and takes a value.")
+        if not isinstance(value, bool):
+            raise SettingsError(f"{key} in {path}{shown(value)} must be true or false.")
+        return {found.name: value if kind is bool else pool_settings.OWN_FORMULA}
+    if kind is int and not isinstance(value, int):
+        raise SettingsError(f"{key} in {path}{shown(value)} must be a whole number.")
+    if isinstance(value, list | dict) or (kind is float and not isinstance(value, int | float)):
+        raise SettingsError(f"{key} in {path} must be {'a number' if kind is float else 'a text'}.")
+    convert: Any = kind
+    return {found.name: convert(value)}
 
 
 def resolve(settings: ExecutorSettings, environ: Mapping[str, str] = os.environ) -> ExecutorSettings:
@@ -232,8 +263,9 @@ def resolve(settings: ExecutorSettings, environ: Mapping[str, str] = os.environ)
     ------
     SettingsError: an option for a new pool is given together with --az-batch-pool-id.
     """
-    _check_pool_options(settings)
     legacy = read_legacy_config(settings.config) if settings.config else LegacyConfig()
+    settings = replace(settings, **_not_given(settings, legacy.options))
+    _check_pool_options(settings)
     return replace(
         settings,
         account_url=settings.account_url or environ.get("AZ_BATCH_ACCOUNT_URL") or legacy.account_url,
@@ -242,16 +274,25 @@ def resolve(settings: ExecutorSettings, environ: Mapping[str, str] = os.environ)
     )
 
 
+def _not_given(settings: ExecutorSettings, options: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = {f.name: None if f.default is MISSING else f.default for f in fields(ExecutorSettings)}
+    return {name: value for name, value in options.items() if getattr(settings, name) == defaults[name]}
+
+
 def _check_pool_options(settings: ExecutorSettings) -> None:
     """A pool that exists has its size and its slots already."""
     if settings.pool_id is None:
         return
-    for name in ("vm_size", "nodes", "slots_per_node", "os_image", "spot"):
-        if getattr(settings, name) is not None:
-            raise SettingsError(
-                f"--az-batch-{name.replace('_', '-')} is for a new pool, and --az-batch-pool-id {settings.pool_id} "
-                "names one that exists: leave one of them out."
-            )
+    of_new_pools = [
+        name
+        for name in ("vm_size", "nodes", "slots_per_node", "os_image", "spot")
+        if getattr(settings, name) is not None
+    ]
+    for name in [*of_new_pools, *pool_settings.given(settings)]:
+        raise SettingsError(
+            f"--az-batch-{name.replace('_', '-')} is for a new pool, and --az-batch-pool-id {settings.pool_id} "
+            "names one that exists: leave one of them out."
+        )
 
 
 def is_emulator(account_url: str) -> bool:

@@ -10,7 +10,7 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,27 +47,48 @@ class SourceArchive:
     large: tuple[tuple[str, int], ...] = ()
 
 
-def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchive:
-    """Packs `files`, which must lie below `workdir`, into a gzipped tar with names relative to it.
+@dataclass(frozen=True)
+class Survey:
+    """What would be packed: files by their names in the archive, names that stand for nothing, sizes of large files."""
+
+    members: Mapping[str, Path]
+    missing: tuple[str, ...]
+    large: tuple[tuple[str, int], ...]
+
+
+def survey(files: Iterable[str | os.PathLike[str]], workdir: Path) -> Survey:
+    """Looks at `files`, which must lie below `workdir`; reads none of them.
 
     Links are replaced by what they lead to, which must lie below `workdir`, too. What is no file, or not there (git
-    lists files that were deleted, a script's path may hold wildcards), is left out, and named in the archive's
-    `missing`.
+    lists files that were deleted, a script's path may hold wildcards), is left out, and named in `missing`.
 
     Raises
     ------
-    SourcesError: a file, or what a link leads to, lies outside the working directory; a file
-        cannot be read; they are too large together.
+    SourcesError: a file, or what a link leads to, lies outside the working directory; they are too large together.
     """
     members, missing = _members(files, workdir)
-    sizes = _check_size(members)
+    sizes = sorted(_check_size(members).items())
+    large = tuple((name, size) for name, size in sizes if size >= LARGE_FILE)
+    return Survey(members, tuple(sorted(missing)), large)
+
+
+def pack(
+    files: Iterable[str | os.PathLike[str]], workdir: Path, more: Mapping[str, bytes] | None = None
+) -> SourceArchive:
+    """Packs `files` into a gzipped tar with names relative to `workdir`, and what is in `more` under its names.
+
+    Raises
+    ------
+    SourcesError: as `survey` does; a file cannot be read.
+    """
+    found = survey(files, workdir)
     buffer = io.BytesIO()
     held: list[tuple[str, bool, str]] = []
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT, dereference=True) as tar,
     ):
-        for name, path in sorted(members.items()):
+        for name, path in sorted(found.members.items()):
             try:
                 info = tar.gettarinfo(path, arcname=name)
                 info.uid = info.gid = 0
@@ -79,14 +100,19 @@ def pack(files: Iterable[str | os.PathLike[str]], workdir: Path) -> SourceArchiv
                 tar.addfile(info, io.BytesIO(data))
             except OSError as e:
                 raise SourcesError(f"Cannot read the workflow's file {path}: {e.strerror}.") from None
+        for name, data in sorted((more or {}).items()):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            held.append((name, False, hashlib.sha256(data).hexdigest()))
+            tar.addfile(info, io.BytesIO(data))
     packed_data = buffer.getvalue()
     return SourceArchive(
         packed_data,
         hashlib.sha256(packed_data).hexdigest(),
         hashlib.sha256(manifest(held)).hexdigest(),
-        tuple(sorted(missing)),
-        frozenset(members),
-        tuple((name, size) for name, size in sorted(sizes.items()) if size >= LARGE_FILE),
+        found.missing,
+        frozenset(found.members),
+        found.large,
     )
 
 

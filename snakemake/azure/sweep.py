@@ -4,15 +4,18 @@ Pools and Batch jobs name their run, and the record of it in storage, in their m
 its record is held. What is deleted is deleted under that lock, so that no run begins on it meanwhile.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from snakemake.azure.batch import warm_pools
 from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.lease import held_until
+from snakemake.azure.blob import policies
 from snakemake.azure.blob.errors import explained
 from snakemake.azure.blob.record import FOLDER, Record, RunLock, RunLocked
 from snakemake.azure.blob.service import connect
@@ -37,8 +40,11 @@ class Leftover:
     state: str = "unknown"
     since: datetime | None = None
     pools: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
     blobs: list[str] = field(default_factory=list)
+    policies: list[str] = field(default_factory=list)
+    """Containers with a stored access policy of the run."""
     nodes: int = 0
     node_hours: float = 0.0
     vm_sizes: set[str] = field(default_factory=set)
@@ -55,7 +61,13 @@ class Leftover:
             if self.nodes
             else ""
         )
-        what = [("pool", self.pools), ("Batch job", self.jobs), ("blob", self.blobs)]
+        stored = [f"of az://{container}" for container in self.policies]
+        what = [
+            ("pool", [*self.pools, *self.kept]),
+            ("Batch job", self.jobs),
+            ("blob", self.blobs),
+            ("stored access policy", stored),
+        ]
         return [
             f"{self.run} ({_STATES.get(self.state, self.state)}{age}{cost})",
             *(f"    {kind} {name}" for kind, names in what for name in sorted(names)),
@@ -64,6 +76,7 @@ class Leftover:
 
 _STATES = {
     "over": "over",
+    "kept": "for the next run that wants such a pool: not touched",
     "live": "goes on: not touched",
     "detached": "detached, for the next run to take over: not touched while its lease lasts",
     "unknown": "not known to be over, as its record is not in this storage account: not touched",
@@ -95,11 +108,13 @@ class Sweep:
         pools, jobs = self._batch.list_pools(), self._batch.list_jobs()
         leases: dict[str, datetime] = {}
         for pool in pools:
+            self._note_kept(pool)
             if left := self._of(pool):
                 left.pools.append(pool.id)
                 self._count_nodes(left, pool)
                 leases[left.run] = max(
-                    _lease(pool) or pool.creation_time, leases.get(left.run, pool.creation_time)
+                    held_until(pool.auto_scale_formula) or pool.creation_time,
+                    leases.get(left.run, pool.creation_time),
                 )
         for job in jobs:
             if left := self._of(job):
@@ -107,6 +122,21 @@ class Sweep:
         for prefix in dict.fromkeys([*self._prefixes, *(p for p in self._records.values() if p)]):
             self._look_at(prefix, leases)
         return sorted(self._found.values(), key=lambda left: left.run)
+
+    def _note_kept(self, pool: Any) -> None:
+        """A pool that a run has left for the next one, which nobody has while this says so."""
+        if until := warm_pools.kept_until(pool):
+            left = self._found.setdefault(
+                f"kept {pool.id}", Leftover(f"kept until {until:%Y-%m-%d %H:%M} UTC")
+            )
+            left.since, left.kept = pool.creation_time, [pool.id]
+            left.state = "over" if until < self._batch.clock.now() else "kept"
+            self._count_nodes(left, pool)
+
+    def _delete_kept(self, name: str) -> None:
+        pool = self._batch.get_pool(name)
+        if warm_pools.kept_until(pool) is None or not self._batch.delete_unchanged(pool):
+            raise WorkflowError("a run has just taken it")
 
     def _of(self, entity: Any) -> Leftover | None:
         named = {item.name: item.value for item in entity.metadata or []}
@@ -140,6 +170,7 @@ class Sweep:
             left.prefix = left.prefix or prefix
             left.blobs.append(f"az://{prefix.partition('/')[0]}/{blob.name}")
             left.since = min(filter(None, (left.since, blob.last_modified)))
+        self._look_at_policies(prefix)
         for left in self._found.values():
             if left.prefix != prefix:
                 continue
@@ -150,6 +181,17 @@ class Sweep:
                 left.state = "live"
             elif left.run in runs and record and record.detached and leased:
                 left.state = "detached"
+
+    def _look_at_policies(self, prefix: str) -> None:
+        """Those that runs have stored in the prefix's container. One that has nothing else may be of a run with another
+        prefix, and is known to be over when its time is."""
+        container = prefix.partition("/")[0]
+        with connect(self._blobs) as service, explained(self._blobs, f"az://{container}"):
+            found = policies.of_runs(service.get_container_client(container), self._batch.clock.now())
+        for run, ended in found.items():
+            left = self._found.setdefault(run, Leftover(run, state="over" if ended else "unknown"))
+            if container not in left.policies:
+                left.policies.append(container)
 
     def _run_blobs(self, prefix: str) -> list[tuple[str, Any]]:
         from azure.core.exceptions import ResourceNotFoundError
@@ -172,6 +214,10 @@ class Sweep:
             if left.is_over:
                 by_prefix.setdefault(left.prefix, []).append(left)
         for prefix, runs in by_prefix.items():
+            if not prefix:
+                # Nothing that a run could begin on.
+                failed += sum(self._delete(left) for left in runs)
+                continue
             lock = RunLock(self._blobs, prefix, self._say)
             try:
                 lock.acquire(Record(Process.current(), self._batch.account.endpoint))
@@ -189,6 +235,11 @@ class Sweep:
             *(("blob", name, self._delete_blob) for name in left.blobs),
             *(("Batch job", name, self._batch.delete_job) for name in left.jobs),
             *(("pool", name, self._batch.delete_pool) for name in left.pools),
+            *(("pool", name, self._delete_kept) for name in left.kept),
+            *(
+                ("stored access policy", name, partial(self._delete_policy, left.run))
+                for name in left.policies
+            ),
         ]
         for kind, name, delete in steps:
             try:
@@ -199,6 +250,13 @@ class Sweep:
                 self._say(f"The {kind} {name} could not be deleted: {error}")
         return failed
 
+    def _delete_policy(self, run: str, container: str) -> None:
+        with connect(self._blobs) as service, explained(self._blobs, f"az://{container}"):
+            try:
+                policies.delete(service.get_container_client(container), run)
+            except policies.NoRoom as error:
+                raise WorkflowError(f"{error}.") from None
+
     def _delete_blob(self, name: str) -> None:
         from azure.core.exceptions import ResourceNotFoundError
 
@@ -208,12 +266,6 @@ class Sweep:
                 service.get_blob_client(container, blob).delete_blob()
             except ResourceNotFoundError:
                 return
-
-
-def _lease(pool: Any) -> datetime | None:
-    """When the lease of a pool ends, by its formula."""
-    match = re.search(r'time\("([^"]+)"\)', pool.auto_scale_formula or "")
-    return datetime.fromisoformat(match[1]) if match else None
 
 
 def sweep(

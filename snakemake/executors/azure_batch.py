@@ -30,7 +30,7 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
-from snakemake.azure import retry, signals
+from snakemake.azure import pool_options, retry, signals
 from snakemake.azure.batch import orphans
 from snakemake.azure.batch.capacity import Kind, Trouble
 from snakemake.azure.batch.lease import PoolLeases, Renewals
@@ -40,6 +40,7 @@ from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN
 from snakemake.azure.batch.run import BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
+from snakemake.azure.batch.warm_pools import is_warm
 from snakemake.azure.blob.fence import RunToken
 from snakemake.azure.blob.node_access import revoke
 from snakemake.azure.blob.record import LEASE as LOCK_LASTS
@@ -80,8 +81,8 @@ LOGS = Path(".snakemake") / "azure_batch_logs"
 """Where the logs of failed tasks are kept, below the working directory."""
 
 POLLED_TOGETHER = 500
-"""Open tasks, for each so many of which a second passes between two polls, up to two seconds: what has ended by then is processed
-together, which costs far less."""
+"""Open tasks, for each so many of which a second passes between two polls, up to two seconds: what has ended by then is
+processed together, which costs far less."""
 
 POLLING_ENDS = 2.0
 """Seconds that a run that is to stop waits for its polling thread."""
@@ -312,6 +313,11 @@ class AzBatchExecutor(RemoteExecutor):
             record=f"{checked.blob_account.url}/{self.record.lock.name}",
             note_left=partial(orphans.note, checked.run_id, self._endpoints(), home=self._left),
             logs=StoredLogs(checked.blob_account, folder(self.sources.name)),
+            user=checked.placement.definition.user,
+            run_options=checked.settings.container_options or "",
+            tags=pool_options.tags(checked.settings, Path.cwd().name),
+            autoscale=pool_options.autoscale(checked.settings),
+            keep=timedelta(minutes=checked.settings.keep_pool) if checked.settings.keep_pool else None,
             spot_patience=timedelta(minutes=checked.settings.spot_wait),
             movable=self._movable,
             has_nodes=checked.placement.reopen,
@@ -324,7 +330,8 @@ class AzBatchExecutor(RemoteExecutor):
         """What an earlier run in this directory could not delete; it is no reason to wait."""
         batch, account = self.checked.batch, self.checked.blob_account
         deleters = {
-            POOL: batch.delete_pool,
+            # A pool that stays may be another run's by now, and ends by its lease.
+            POOL: lambda name: not is_warm(name) and batch.delete_pool(name),
             JOB: batch.delete_job,
             SOURCES: lambda name: delete_blob(account, name.removeprefix("az://")),
             "logs of failed tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),

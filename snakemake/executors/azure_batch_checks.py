@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakemake.azure import parsing, preflight, retry
+from snakemake.azure import pool_options, preflight, retry
 from snakemake.azure.batch import ids
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch
-from snakemake.azure.batch.placement import Placement
+from snakemake.azure.batch.placement import Demand, Placement
+from snakemake.azure.batch.resource_manager import subscription_of
 from snakemake.azure.settings import ExecutorSettings, resolve
 from snakemake.azure.sources import SourceArchive
+from snakemake.executors.azure_batch_needs import needs
+from snakemake.executors.azure_batch_sources import pack_sources
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.account import BlobAccount
@@ -53,19 +56,34 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     retry.process.seconds = settings.patience * 60
     image = preflight.container_image(settings, workflow.remote_execution_settings.container_image)
     account = BatchAccount.resolve(settings)
-    batch = Batch(account)
+    identities = pool_options.identities(settings)
+    batch = Batch(account, subscription=subscription_of(identities, settings.subscription_id, os.environ))
     blob_account, source_prefix = preflight.blob_storage(
         workflow.storage_registry.default_storage_provider, workflow.storage_settings.default_storage_prefix
     )
     output_cache = preflight.output_cache(workflow.workflow_settings.cache, os.environ)
-    sources = _pack_sources(workflow, logger)
+    sources = pack_sources(workflow, logger.warning)
     now = datetime.now(UTC)
     os_images = preflight.os_images(batch, settings, now)
     prices = preflight.prices(settings, account.endpoint)
     placement = Placement(settings, os_images, preflight.existing_pool(batch, settings), prices)
-    placement.check_images()
     preflight.check_blob_access(blob_account, source_prefix)
-    if (pinned := preflight.check_image(settings, image, account.endpoint)) != image:
+    placement.definition = pool_options.definition(settings, image, blob_account, os.environ)
+    pool_options.check(settings, placement.definition, account)
+    if identities:
+        batch.find_account()
+    pinned, placement.architectures = preflight.check_image(
+        settings,
+        image,
+        account.endpoint,
+        lambda: needs(workflow, workflow.dag.needrun_jobs()),
+        logger.warning,
+        placement.definition.registry,
+    )
+    placement.check_images()
+    for name in _sizes_asked_for(workflow):
+        placement.candidates(Demand(threads=1, vm_size=name))
+    if pinned != image:
         logger.info(f"Azure Batch: all tasks run in {pinned}, which is what {image} stands for now.")
     tagged = preflight.tagged_storage(workflow.storage_registry._storages)
     for storage_account in [blob_account, *(provider.store.account for provider in tagged.values())]:
@@ -85,23 +103,7 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     )
 
 
-def _pack_sources(workflow: Any, logger: Any) -> SourceArchive:
-    """The workflow's sources, with the files that it has opened and the modules that it has imported, in a repository
-    or not. What it looked at and tasks will not have is named."""
-    looks, workdir = parsing.stop(), Path.cwd()
-    local_copies = workflow.storage_settings.local_storage_prefix
-    snakefiles = [str(file.get_path_or_uri(secret_free=True)) for file in workflow.included]
-    seen = [*looks.opened, *parsing.imported_modules(), *parsing.modules_beside(snakefiles)]
-    files = parsing.files_below(seen, workdir, [local_copies])
-    archive = preflight.pack_sources([*workflow.dag.get_sources(), *files], workdir, logger.warning)
-    for kind, names in (
-        ("opened the file", parsing.files_elsewhere(looks.opened, workdir)),
-        ("listed the folder", parsing.folders_not_sent(looks.listed, workdir, archive.names)),
-    ):
-        for name in names[:3]:
-            logger.warning(
-                f"While it was read, the workflow {kind} {name}, which tasks do not have: a task that finds something "
-                "else there than snakemake has found here may fail, or make something else. Keep such files among "
-                "the workflow's sources, or in storage (glob_wildcards(storage(...)))."
-            )
-    return archive
+def _sizes_asked_for(workflow: Any) -> set[str]:
+    """The VM sizes that jobs which are to run name, as they name them."""
+    asked = {str(job.resources.get("az_vm_size") or "") for job in workflow.dag.needrun_jobs()}
+    return asked - {""}

@@ -16,6 +16,7 @@ from typing import Any
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.blob.files import walk
+from snakemake.azure.blob.here import Here
 from snakemake.azure.blob.parallel import in_parallel
 from snakemake.azure.blob.storage import StorageProvider
 from snakemake.azure.blob.store import BlobStore
@@ -41,34 +42,38 @@ class Move:
     why: str
 
 
-def upload(workflow: Any, dryrun: bool) -> None:
+def upload(workflow_api: Any, dryrun: bool) -> None:
     """Stores the workflow's source files that lie here, and not or in an older state in storage.
 
     Raises
     ------
     WorkflowError: no default storage in Blob Storage, or Snakemake's own, as for an input that is nowhere.
     """
-    provider, prefix = _storage(workflow)
-    provider.beside = lambda query: _here(query, prefix)
+    # Before the workflow is parsed: it may ask which files there are.
+    here = Here((workflow_api.storage_settings.default_storage_prefix or "").rstrip("/"))
+    StorageProvider.here, StorageProvider.counts_here = here, True
     try:
+        workflow = workflow_api._workflow
+        provider, prefix = _storage(workflow)
         _build(workflow)
         queries = {file.storage_object.query for _, file in sources(workflow.dag, workflow.dag.jobs)}
-        paths = {query: _here(query, prefix) for query in queries}
+        paths = {query: here.path(query) for query in queries}
     finally:
-        provider.beside = None
+        StorageProvider.counts_here = False
     moves = list(_newer_here(provider.store, {q: p for q, p in paths.items() if p is not None}))
     _move(
         moves, "upload", f"to {prefix}", dryrun, lambda m: provider.store.upload(m.container, m.name, m.path)
     )
 
 
-def download(workflow: Any, dryrun: bool) -> None:
+def download(workflow_api: Any, dryrun: bool) -> None:
     """Fetches what the target jobs make, or need if they make nothing, to its paths below the working directory.
 
     Raises
     ------
     WorkflowError: nothing of it is in storage; or as for `upload`.
     """
+    workflow = workflow_api._workflow
     provider, prefix = _storage(workflow)
     _build(workflow)
     files = [f for job in workflow.dag.targetjobs for f in (job.output or job.input) if _is_ours(f, prefix)]
@@ -85,7 +90,8 @@ def download(workflow: Any, dryrun: bool) -> None:
 def missing_here(files: Iterable[Any], workflow: Any) -> str:
     """A sentence for missing inputs that lie on this disk; "" if there are none."""
     prefix = _prefix(workflow)
-    here = [str(p) for f in files if _is_ours(f, prefix) and (p := _here(f.storage_object.query, prefix))]
+    paths = [Here(prefix).path(f.storage_object.query) for f in files if _is_ours(f, prefix)]
+    here = [str(path) for path in paths if path is not None]
     if not here:
         return ""
     lie = "lies" if len(here) == 1 else "lie"
@@ -117,12 +123,6 @@ def _build(workflow: Any) -> None:
 
 def _is_ours(file: Any, prefix: str) -> bool:
     return bool(prefix) and file.is_storage and file.storage_object.query.startswith(f"{prefix}/")
-
-
-def _here(query: str, prefix: str) -> Path | None:
-    """The file's path below the working directory, None if there is none."""
-    path = Path(query.removeprefix(f"{prefix}/"))
-    return path if query.startswith(f"{prefix}/") and path.exists() else None
 
 
 def _newer_here(store: BlobStore, paths: dict[str, Path]) -> Iterator[Move]:

@@ -1,4 +1,5 @@
-"""Inputs that no job makes: which they are, and whether they can be read. No requests: it goes by what the DAG saw."""
+"""Inputs that no job makes: which they are, and whether they can be read. It goes by what the DAG saw, which for a
+directory is a listing."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -23,12 +24,13 @@ def check_inputs(dag: Any, jobs: Iterable[Any]) -> None:
     SettingsError: there are inputs in the archive tier, from where nothing can be read.
     """
     archived: dict[str, str] = {}
+    seen: set[str] = set()
     for job, file in sources(dag, jobs):
         found = file.storage_object
         if isinstance(found.provider, StorageProvider):
-            blob = found.store.known.blob(found.container, found.name)
-            if blob is not None and blob.archived:
-                archived.setdefault(found.print_query, job.rule.name)
+            if found.print_query not in seen and (query := _archived(found)):
+                archived[query] = job.rule.name
+            seen.add(found.print_query)
     if not archived:
         return
     names = [f"{query} (rule {rule})" for query, rule in archived.items()]
@@ -37,3 +39,12 @@ def check_inputs(dag: Any, jobs: Iterable[Any]) -> None:
         f"Inputs lie in the archive tier, where nothing can be read: {', '.join(names[:SHOWN])}{more}; set their tier "
         "to hot or cool (az storage blob set-tier --tier Hot) and wait until they are there, which takes hours."
     )
+
+
+def _archived(found: Any) -> str | None:
+    """The query of what lies in the archive tier: the file, or a file of the directory."""
+    blob = found.store.known.blob(found.container, found.name)
+    if blob is None or blob.is_folder:
+        below = found.store.archived_below(found.container, found.name)
+        return f"{found.print_query}{below.removeprefix(found.name)}" if below else None
+    return found.print_query if blob.archived else None

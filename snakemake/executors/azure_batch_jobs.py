@@ -1,6 +1,7 @@
 """What the DAG tells of a run on Azure Batch before it begins, in a dry run too: jobs that no node can take, and parts
 of the workflow that tasks have no use for."""
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -8,11 +9,15 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from snakemake.azure import preflight
 from snakemake.azure.batch.placement import Placement
 from snakemake.azure.batch.size_lists import sizes
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
-from snakemake.azure.settings import ExecutorSettings, SettingsError, resolve
+from snakemake.azure.image.private_registry import private_registry
+from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint, resolve
 from snakemake.executors.azure_batch_inputs import check_inputs
+from snakemake.executors.azure_batch_needs import needs
+from snakemake.executors.azure_batch_sources import check_sources
 from snakemake.executors.azure_batch_tasks import demand
 from snakemake.io import is_flagged
 
@@ -33,8 +38,20 @@ def check_dag(workflow: Any, given: ExecutorSettings | None, warn: Callable[[str
     jobs = [job for job in elsewhere if not _has_local_file(job)]
     _check_sizes({job.rule for job in jobs})
     check_inputs(workflow.dag, every)
+    architectures = None
+    if workflow.dryrun:  # a run looks at these when it packs the sources and pins the image
+        check_sources(workflow, warn)
+        image = preflight.container_image(settings, workflow.remote_execution_settings.container_image)
+        _, architectures = preflight.check_image(
+            settings,
+            image,
+            endpoint(settings.account_url),
+            lambda: needs(workflow, jobs),
+            warn,
+            private_registry(settings, image, os.environ),
+        )
     if settings.pool_id is None:
-        _check_demands(Placement(settings, None), _samples(workflow, jobs))
+        _check_demands(Placement(settings, None, architectures=architectures), _samples(workflow, jobs))
     _tell_of_local_files(filter(_has_local_file, elsewhere), warn)
     _tell_of_rules(jobs, warn)
 

@@ -280,7 +280,9 @@ class Takeover:
     def _pools(self, runs: Iterable[RunMade], matches: Matches) -> None:
         needed = {task.pool_id for task in matches.taken.values() if task.is_open}
         batch = self.run.batch
-        for plan, nodes in pools_left(batch, [p for run in runs for p in run.pools], self.place.max_nodes):
+        for plan, nodes in pools_left(
+            batch, [(pool, run.id) for run in runs for pool in run.pools], self.place.max_nodes
+        ):
             if plan.id in needed or self.place.fits(plan):
                 self.run.take_over_pool(plan, nodes)
             else:

@@ -21,8 +21,10 @@ from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.node import inputs
 from snakemake.azure.node.arguments import split_arguments, target_arguments, without
 from snakemake.azure.node.order import NodeOrder
+from snakemake.azure.node.scratch import KEEP, PLACES
 from snakemake.azure.settings import DEFAULT_SPOT_TRIES, SettingsError
 from snakemake.azure.sources import SourceArchive
+from snakemake.common.tbdstring import TBDString
 from snakemake.executors.azure_batch_takeover import mark
 from snakemake.resources import Resources
 
@@ -46,7 +48,7 @@ def demand(job: JobExecutorInterface) -> Demand:
     return Demand(
         threads=job.threads,
         mem_mib=_mib(job, "mem_mb"),
-        vm_size=str(job.resources.get("az_vm_size") or ""),
+        vm_size=str(_known(job, "az_vm_size") or ""),
         slots=_positive(job, "az_slots"),
         runtime=timedelta(minutes=minutes) if minutes else None,
         disk_mib=disk_mib,
@@ -200,7 +202,8 @@ class TaskMaker:
         """
         variables = self._executor.workflow.spawned_job_args_factory.envvars()
         ours = {name: value for name, value in variables.items() if name not in NOT_FOR_NODES}
-        return {**ours, **self._output_cache}
+        kept = {KEEP: ",".join(sorted(set(ours) & PLACES))} if set(ours) & PLACES else {}
+        return {**ours, **kept, **self._output_cache}
 
 
 def _inputs(job: JobExecutorInterface) -> dict[str, str]:
@@ -212,9 +215,15 @@ def _inputs(job: JobExecutorInterface) -> dict[str, str]:
     }
 
 
-def _positive(job: JobExecutorInterface, resource: str) -> int | None:
-    """A resource that must be a number above zero, or None where the job does not have it."""
+def _known(job: JobExecutorInterface, resource: str) -> object:
+    """The resource's value, None where there is none, or not yet: it may be a function of input that is to be made."""
     value = job.resources.get(resource)
+    return None if isinstance(value, TBDString) else value
+
+
+def _positive(job: JobExecutorInterface, resource: str) -> int | None:
+    """A resource that must be a number above zero, or None where the job does not have it, or not yet."""
+    value = _known(job, resource)
     if value is None or not isinstance(value, int | float) or isinstance(value, bool):
         if isinstance(value, str) and value.strip():
             raise SettingsError(f"The resource {resource}={value} must be a whole number.")

@@ -17,6 +17,11 @@ IMAGE = {"PUBLISHER": "p", "OFFER": "o", "SKU": "s"}
 VALUES = {migration.NODES: "3", migration.SLOTS: "2", migration.URL: "http://127.0.0.1:9"}
 
 
+def given(args: argparse.Namespace, option: str) -> str:
+    value = getattr(args, option[2:].replace("-", "_"))
+    return value[0] if option == migration.IDENTITY else str(value)
+
+
 def parse(*line: str) -> argparse.Namespace:
     args = get_argument_parser().parse_args([*line, "--jobs", "1"])
     migration.apply_options(args)
@@ -38,10 +43,10 @@ def test_each_option_is_taken_or_told(older):
         return
     args = parse(*line)
     if older.now:
-        given = getattr(args, older.now[2:].replace("-", "_"))
-        assert str(given) == line[1]
+        value = older.value or line[1]
+        assert given(args, older.now) == value
         with pytest.raises(MigrationError, match=f"{older.name} is the older name of {older.now}"):
-            parse(*line, older.now, line[1])
+            parse(*line, older.now, value)
 
 
 def test_an_image_is_one_value():
@@ -79,7 +84,7 @@ def test_each_variable_is_read_or_named(older):
     args = parse()
     said = variables(args, **{older.name: VALUES.get(older.now, "secret7some")})
     if older.now:
-        assert str(getattr(args, older.now[2:].replace("-", "_"))) == VALUES.get(older.now, "secret7some")
+        assert given(args, older.now) == VALUES.get(older.now, "secret7some")
         assert said == [f"{older.name}: taken as {older.now}."]
     else:
         assert said == ([] if older.needless else [f"{older.name}: not read; {older.says}"])
@@ -150,3 +155,18 @@ def test_an_older_sdk():
     with pytest.raises(MigrationError, match="needs azure-batch 15 or later, and 14.2.0 is installed"):
         migration.check_sdk(installed("14.2.0"))
     migration.check_installed(lambda _: object(), installed("14.2.0"))
+
+
+def test_a_registry_may_be_given_as_a_url():
+    assert (
+        parse("--azure-batch-container-registry-url", "https://me.azurecr.io/x").az_batch_registry
+        == "me.azurecr.io"
+    )
+
+
+def test_the_plugins_line_with_a_private_registry_an_identity_and_a_subnet():
+    args = parse(
+        *["--executor", "azure-batch", "--azure-batch-keep-pool", "--azure-batch-subscription-id", "s"],
+        *["--azure-batch-managed-identity-resource-id", "/id", "--azure-batch-pool-subnet-id", "/net"],
+    )
+    assert (args.az_batch_keep_pool, args.az_batch_identity, args.az_batch_subnet_id) == (60, ["/id"], "/net")

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakemake.azure.node.__main__ import prepare_environment
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.node.sources import SourcesError, unpack
 from snakemake.azure.sources import pack
@@ -124,14 +123,6 @@ def test_damaged_archive_is_refused(workflow, tmp_path_factory):
     archive = pack(FILES, workflow)
     with pytest.raises(SourcesError, match="damaged"):
         unpack(archive.data[:-1], archive.sha256, tmp_path_factory.mktemp("node"))
-
-
-def test_environment_without_a_home(tmp_path):
-    assert prepare_environment({}, tmp_path)["HOME"] == str(tmp_path)
-    assert prepare_environment({"HOME": "/nonexistent"}, tmp_path)["HOME"] == str(tmp_path)
-    assert "HOME" not in prepare_environment({"HOME": str(tmp_path)}, tmp_path / "wd")
-    assert prepare_environment({}, tmp_path)["TMPDIR"] == str(tmp_path / ".tmp"), "a node sets none"
-    assert "TMPDIR" not in prepare_environment({"TMPDIR": "/scratch"}, tmp_path)
 
 
 orders = st.builds(

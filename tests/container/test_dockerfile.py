@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from snakemake.azure.image.contents import PACKAGES, PYTHON, TOOLS, normalized
 from snakemake.azure.image.labels import fault
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,19 @@ def test_labels_of_the_image(docker_engine, snakemake_image):
     assert image.labels["org.opencontainers.image.version"] == version()
     assert image.labels["org.opencontainers.image.licenses"] == "MIT"
     assert fault(snakemake_image, image.labels, version()) is None
+
+
+@pytest.mark.docker
+def test_what_the_image_says_it_has(docker_engine, snakemake_image):
+    labels = docker_engine.images.get(snakemake_image).labels
+    script = "import importlib.metadata as m, sys; print(*sys.version_info[:3]); [print(d.name) for d in m.distributions()]"
+    output = docker_engine.containers.run(
+        snakemake_image, ["python", "-c", script], network_mode="none", remove=True
+    )
+    python, *names = output.decode().splitlines()
+    said = dict(pin.split("==") for pin in labels[PACKAGES].split())
+    assert set(said) == {normalized(name) for name in names} and said["snakemake"] == version()
+    assert labels[PYTHON] == python.replace(" ", ".") and "bash" in labels[TOOLS].split()
 
 
 @pytest.mark.docker

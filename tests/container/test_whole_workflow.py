@@ -2,16 +2,13 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.container_runs import SNAKEMAKE, batch_leftovers, containers_of, snakemake
 from support.emulator import wait_until
 
 from azure_batch_emulator import DEV_ACCOUNT, DEV_KEY
@@ -19,7 +16,6 @@ from azure_batch_emulator.nodes.runners.docker import TASK_USER
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
-BIN = Path(sys.executable).parent
 WORDS = {"a": "one two three\n", "b": "four five\n"}
 SNAKEFILE = """
 configfile: "config.yaml"
@@ -65,40 +61,6 @@ Path(snakemake.output[0]).write_text(json.dumps({
 """
 
 
-@dataclass(frozen=True)
-class Emulator:
-    url: str
-    pid: int
-    location: Path
-
-
-@pytest.fixture
-def docker_emulator(docker_engine, tmp_path) -> Iterator[Emulator]:
-    """An emulator of its own, whose nodes run containers."""
-    command = [str(BIN / "azure-batch-emulator"), "start", "--port", "0", "--runner", "docker"]
-    command += ["--profile", "fast", "--location", str(tmp_path / "emulator")]
-    log = tmp_path / "emulator.log"
-    with log.open("wb") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
-    assert process.stdout is not None
-    try:
-        ready = next((line for line in process.stdout if "ready" in line), "")
-        found = re.search(r"http://\S+", ready)
-        assert found, f"The emulator did not start:\n{log.read_text()}"
-        yield Emulator(found[0], process.pid, tmp_path / "emulator")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-        process.stdout.close()
-
-
-def containers_of(engine, emulator: Emulator) -> list:
-    filters = {"label": "azure-batch-emulator.process"}
-    every = engine.containers.list(all=True, filters=filters, ignore_removed=True)
-    mark = f"{emulator.pid}@"
-    return [c for c in every if c.labels["azure-batch-emulator.process"].startswith(mark)]
-
-
 @pytest.fixture
 def workflow(tmp_path) -> Path:
     folder = tmp_path / "workflow"
@@ -107,28 +69,6 @@ def workflow(tmp_path) -> Path:
     (folder / "scripts" / "where.py").write_text(WHERE)
     (folder / "config.yaml").write_text("greeting: hello from the client\n")
     return folder
-
-
-def snakemake(folder: Path, emulator: Emulator, azurite, container: str, image: str, *options: str):
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AZ_", "AZURE_", "SNAKEMAKE_"))}
-    environment = inherited | {
-        "AZ_BATCH_ACCOUNT_NAME": DEV_ACCOUNT,
-        "AZ_BATCH_ACCOUNT_KEY": DEV_KEY,
-        "AZ_BLOB_ACCOUNT_URL": azurite.sas_url(),
-    }
-    command = [str(BIN / "snakemake"), "--az-batch", "--az-batch-account-url", emulator.url, "--jobs", "4"]
-    command += ["--default-storage-provider", "azblob"]
-    command += ["--default-storage-prefix", f"az://{container}/run"]
-    command += ["--container-image", image, "--seconds-between-status-checks", "1", *options]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
-
-
-def batch_leftovers(emulator: Emulator) -> list[str]:
-    from azure.batch import BatchClient
-    from azure.core.credentials import AzureNamedKeyCredential
-
-    with BatchClient(emulator.url, AzureNamedKeyCredential(DEV_ACCOUNT, DEV_KEY)) as client:
-        return [p.id for p in client.list_pools()] + [j.id for j in client.list_jobs()]
 
 
 def test_every_task_runs_in_a_container(docker_engine, snakemake_image, docker_emulator, azurite, workflow):
@@ -213,7 +153,7 @@ def test_a_killed_emulator_leaves_no_container_to_the_next(
         "AZ_BLOB_ACCOUNT_URL": azurite.sas_url(),
     }
     command = [
-        str(BIN / "snakemake"),
+        str(SNAKEMAKE),
         "--az-batch",
         "--az-batch-account-url",
         docker_emulator.url,

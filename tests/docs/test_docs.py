@@ -13,7 +13,7 @@ from snakemake.azure.settings import ExecutorSettings
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 OPTIONS = {f"--az-batch-{f.name.replace('_', '-')}" for f in fields(ExecutorSettings)}
-OPTIONS.add("--az-batch-sweep")  # a command, of the parser's own
+COMMANDS = {"--az-batch-sweep", "--az-batch-check"}  # of the parser's own
 
 
 def name(page: Path) -> str:
@@ -53,5 +53,6 @@ def test_links_to_headings_lead_somewhere(page):
 
 
 def test_every_option_is_explained():
-    page = (ROOT / "docs" / "azure.md").read_text(encoding="utf-8")
-    assert {o for o in OPTIONS if f"`{o}`" not in page} == set()
+    page = "".join((ROOT / "docs" / f"{of}.md").read_text(encoding="utf-8") for of in ("azure", "pools"))
+    page = page.replace("`", " ")
+    assert {o for o in OPTIONS | COMMANDS if not re.search(rf"(?<!\S){o}(?![\w-])", page)} == set()

@@ -133,7 +133,14 @@ class Site:
             *(f"pool {p.id}" for p in client.list_pools()),
             *(f"job {j.id}" for j in client.list_jobs()),
             *(f"blob {b}" for b in self.blobs() if b.startswith(".snakemake")),
+            *(f"policy {name}" for name in self.policies()),
         ]
+
+    def policies(self) -> list[str]:
+        """Names of the container's stored access policies, which only its key tells."""
+        if self.azurite is None:
+            return []
+        return [policy.id for policy in self.container.get_container_access_policy()["signed_identifiers"]]
 
     def assert_clean(self) -> None:
         wait_until(lambda: not self.left(), timeout=20)

@@ -3,10 +3,12 @@
 import signal
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from azure.storage.blob import BlobLeaseClient
 from support.emulator import wait_until
 
+from snakemake.azure.blob import policies
 from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.record import Record, RunLock
 from snakemake.azure.process import Process
@@ -217,3 +219,13 @@ def test_the_sweep_deletes_what_the_dead_left_and_nothing_else(site):
     assert deleted.code == 0, deleted.output
     site.assert_clean()
     assert "No run has left anything" in site.run(command=site.sweep()).output
+
+
+def test_a_policy_of_a_run_with_nothing_else_goes_when_its_time_is_over(site):
+    now = datetime.now(UTC)
+    for name, end in (("smk-over", now - timedelta(hours=1)), ("smk-elsewhere", now + timedelta(hours=1))):
+        policies.store(site.container, name, "r", now - timedelta(hours=2), end, now - timedelta(days=1))
+    command = [*site.sweep(), "delete", "--default-storage-prefix", site.prefix]
+    done = site.run(command=[*command, "--default-storage-provider", "azblob"])
+    assert done.code == 0 and "smk-elsewhere (not known to be over" in done.output, done.output
+    assert site.left() == ["policy smk-elsewhere"]

@@ -5,12 +5,16 @@ import re
 import pytest
 from azure.identity import ClientSecretCredential
 from azure.storage.blob import BlobServiceClient
+from emulator.helpers import VM, make_pool
+from emulator.raw import send
+from support.emulator import wait_until
 
 from azure_batch_emulator.host.azurite import KEY
 from azure_batch_emulator.identity import directory
 
 from .conftest import Site
 
+CONTAINERS = VM.as_dict() | {"containerConfiguration": {"type": "dockerCompatible"}}
 SNAKEFILE = """
 rule all:
     input: "out/a.txt"
@@ -68,3 +72,84 @@ def test_a_wrong_secret_is_told_before_anything_is_made(entra):
     assert "AADSTS7000215" in result.output
     assert "not-the-secret" not in result.output and "Traceback" not in result.output
     assert entra.left() == []
+
+
+IDENTITY = (
+    f"/subscriptions/{directory.SUBSCRIPTION}/resourceGroups/any/providers/Microsoft.ManagedIdentity"
+    "/userAssignedIdentities/robot"
+)
+SUBNET = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n"
+WITH_TOKEN = """
+rule a:
+    output: "out/a.txt"
+    run:
+        from azure.identity import DefaultAzureCredential
+        token = DefaultAzureCredential().get_token("https://storage.azure.com/.default").token
+        import jwt
+        who = jwt.decode(token, options={"verify_signature": False})["xms_mirid"]
+        open(output[0], "w").write(who)
+"""
+
+
+def test_a_pool_with_an_identity_in_a_network(entra):
+    """Made by Resource Manager; its tasks get the identity's tokens by the unmodified library."""
+    from azure.mgmt.batch import BatchManagementClient
+
+    credential = ClientSecretCredential(
+        "adfs", directory.CLIENT_ID, directory.CLIENT_SECRET, authority=entra.emulator.url
+    )
+    held = WITH_TOKEN.replace("    run:\n", f'    run:\n        shell("{entra.held()}")\n')
+    entra.write({"Snakefile": held})
+    options = ["--az-batch-no-public-ip", "--az-batch-tags", "project=atlas", "--az-batch-user", "biologist"]
+    with entra.running(
+        *options, az_batch_identity=IDENTITY, az_batch_registry_identity=IDENTITY, az_batch_subnet_id=SUBNET
+    ) as process:
+        with BatchManagementClient(credential, directory.SUBSCRIPTION, entra.emulator.url) as client:
+            wait_until(lambda: process.poll() is not None or entra.tasks())
+            assert process.poll() is None, entra.output()
+            (pool,) = list(client.pool.list_by_batch_account("devbatch", "devbatch"))
+        entra.let_go()
+        assert process.wait(90) == 0, entra.output()
+    assert list(pool.identity.user_assigned_identities) == [IDENTITY]
+    assert pool.tags["project"] == "atlas" and pool.tags["snakemake-run"] in pool.name
+    network = pool.properties.network_configuration
+    assert network.subnet_id == SUBNET
+    assert network.public_ip_address_configuration.provision == "NoPublicIPAddresses"
+    containers = (
+        pool.properties.deployment_configuration.virtual_machine_configuration.container_configuration
+    )
+    (registry,) = containers.container_registries
+    assert registry.identity_reference.resource_id == IDENTITY and registry.user_name is None
+    assert pool.properties.user_accounts[0].name == "biologist"
+    assert pool.properties.task_scheduling_policy.node_fill_type == "Pack"
+    assert entra.read("out/a.txt") == IDENTITY
+    entra.assert_clean()
+
+
+def test_an_account_that_is_not_in_the_subscription_is_told(entra):
+    entra.write({"Snakefile": SNAKEFILE})
+    entra.put("in.txt", b"one\n")
+    other = IDENTITY.replace(directory.SUBSCRIPTION, "11111111-2222-3333-4444-555555555555")
+    result = entra.run(az_batch_identity=other)
+    assert result.code == 1 and "--az-batch-subscription-id" in result.output, result.output
+    assert "Traceback" not in result.output and "created the pool" not in result.output
+    entra.assert_clean()
+    result = entra.run(az_batch_identity=other, az_batch_subscription_id=directory.SUBSCRIPTION)
+    assert result.code == 0, result.last_error()
+
+
+def test_a_pool_that_exists_is_used_with_the_role_of_a_job_submitter(entra, request):
+    entra.write({"Snakefile": SNAKEFILE})
+    entra.put("in.txt", b"one\n")
+    make_pool(entra.emulator.client(), "mine", virtual_machine_configuration=CONTAINERS)
+    role = f"/-/roles/{directory.CLIENT_ID}"
+    request.addfinalizer(lambda: send(entra.emulator, "PUT", role, {"role": None}))
+    send(entra.emulator, "PUT", role, {"role": "Azure Batch Job Submitter"})
+    result = entra.run(az_batch_pool_id="mine", az_batch_user="nobody-there")
+    assert result.code == 1 and "The pool mine has no user nobody-there" in result.output, result.output
+    result = entra.run(az_batch_pool_id="mine")
+    assert result.code == 0, result.last_error()
+    assert entra.read("out/a.txt") == "one\n0\n"
+    assert "WARNING" not in result.output and "403" not in result.output
+    result = entra.run("--forceall")
+    assert result.code == 1 and "'Azure Batch Job Submitter'" in result.output, "but none is made"

@@ -56,3 +56,12 @@ def test_the_dockerfile_and_ci_use_them():
     assert "--require-hashes -r image.txt" in (ROOT / "Dockerfile").read_text()
     assert "export LOCKED=1" in (ROOT / ".ci/run").read_text()
     assert "!misc/locks/image.txt" in (ROOT / ".dockerignore").read_text().splitlines()
+
+
+def test_the_dockerfiles_label_has_them():
+    """But for those of other systems, and what goes again when the image is built; misc/locks/update writes it."""
+    (text,) = re.findall(r'^ARG PACKAGES="([^"]*)"', (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    said = dict(pin.split("==") for pin in text.replace("\\\n", "").split())
+    image = locked("image.txt")
+    assert set(image) - set(said) == {"pyreadline3", "setuptools", "snakemake"}
+    assert all(version in image[name] for name, version in said.items())

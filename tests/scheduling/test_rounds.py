@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -50,17 +49,22 @@ def test_any_number_of_wake_ups_are_one():
     assert not waiting.is_alive()
 
 
+SIGNALLED = """
+import signal
+from snakemake.scheduling.wake_ups import WakeUps
+
+wake_ups = WakeUps()
+signal.signal(signal.SIGALRM, lambda *_: wake_ups.release())
+for _ in range(200):
+    # Once more after a while: Python runs no handler for a signal that comes just before the system begins to wait.
+    signal.setitimer(signal.ITIMER_REAL, 1e-5, 0.1)
+    wake_ups.acquire()
+"""
+
+
 def test_a_signal_may_wake_whoever_is_just_about_to_wait():
     """Its handler runs in the middle of what the thread does: with a lock in there, both would wait for ever."""
-    wake_ups = WakeUps()
-    before = signal.signal(signal.SIGALRM, lambda *_: wake_ups.release())
-    try:
-        for _ in range(200):
-            signal.setitimer(signal.ITIMER_REAL, 1e-5)
-            wake_ups.acquire()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    subprocess.run([sys.executable, "-c", SIGNALLED], check=True, timeout=120)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""An image registry that asks for a login: the reading half of the distribution API, over one tiny image.
+"""An image registry, which may ask for a login: the reading half of the distribution API, over one tiny image.
 
 https://distribution.github.io/distribution/spec/api/
 """
@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -23,8 +24,8 @@ def digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def tiny_image(text: str) -> tuple[bytes, dict[str, bytes]]:
-    """The manifest of an image with one file, and its blobs by digest."""
+def tiny_image(text: str, **written: Any) -> tuple[bytes, dict[str, bytes]]:
+    """The manifest of an image with one file, and its blobs by digest; `written` are `labels` and `history`."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         member = tarfile.TarInfo("content")
@@ -35,7 +36,8 @@ def tiny_image(text: str) -> tuple[bytes, dict[str, bytes]]:
         {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Cmd": ["/content"]},
+            "config": {"Cmd": ["/content"], "Labels": written.get("labels")},
+            "history": written.get("history"),
             "rootfs": {"type": "layers", "diff_ids": [digest(buffer.getvalue())]},
         }
     ).encode()
@@ -51,15 +53,28 @@ def tiny_image(text: str) -> tuple[bytes, dict[str, bytes]]:
 @contextmanager
 def private_registry(repository: str, username: str, password: str) -> Iterator[str]:
     """Serves `repository`, any tag; yields the registry's host and port."""
-    manifest, blobs = tiny_image(repository)
-    expected = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+    login = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+    with _serving(repository, *tiny_image(repository), login) as host:
+        yield host
 
+
+@contextmanager
+def public_registry(repository: str, labels: dict[str, str], history: list[dict[str, Any]]) -> Iterator[str]:
+    """Serves an image with these labels and this history to everybody; yields the registry's host and port."""
+    with _serving(repository, *tiny_image(repository, labels=labels, history=history)) as host:
+        yield host
+
+
+@contextmanager
+def _serving(
+    repository: str, manifest: bytes, blobs: dict[str, bytes], login: str | None = None
+) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             base = f"/v2/{repository}"
-            if self.headers.get("Authorization") != expected:
+            if login and self.headers.get("Authorization") != login:
                 self.answer(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"log in first"}]}')
             elif self.path == "/v2/":
                 self.answer(200, b"{}")

@@ -1,5 +1,6 @@
 """The features that were selected are run together, once for each way: a run of its own for each would take hours."""
 
+import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,12 @@ import pytest
 from .ways import HERE, WAYS, Done, Place
 
 FEATURES = sorted(path.stem for path in (HERE / "features").glob("*.smk"))
+
+
+def missing_program(feature: str) -> str | None:
+    """The program that the feature needs and that this machine lacks, if there is one."""
+    text = (HERE / "features" / f"{feature}.smk").read_text(encoding="utf-8")
+    return next((name for name in re.findall(r"(?m)^# needs: (.+)$", text) if not shutil.which(name)), None)
 
 
 @dataclass
@@ -41,7 +48,7 @@ def runs(request, place) -> Runs:
     """The features of this session's tests, run in all ways, two times."""
     called = (getattr(item, "callspec", None) for item in request.session.items)
     wanted = {call.params["feature"] for call in called if call and "feature" in call.params}
-    features = [name for name in FEATURES if name in wanted]
+    features = [name for name in FEATURES if name in wanted and not missing_program(name)]
     done = Runs({way: place(way) for way in WAYS})
 
     def run(way: str) -> None:

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from .conftest import FEATURES, Runs
+from .conftest import FEATURES, Runs, missing_program
 from .ways import HERE, WAYS
 
 pytestmark = pytest.mark.timeout(1800)
@@ -68,7 +68,13 @@ ALWAYS = [
 
 
 def parameters() -> list:
-    return [pytest.param(f, marks=[] if f in ALWAYS else pytest.mark.every_workflow) for f in FEATURES]
+    return [pytest.param(feature, marks=marks(feature)) for feature in FEATURES]
+
+
+def marks(feature: str) -> list:
+    needs = missing_program(feature)
+    skipped = [pytest.mark.skip(reason=f"needs {needs}")] if needs else []
+    return skipped + ([] if feature in ALWAYS else [pytest.mark.every_workflow])
 
 
 @pytest.mark.parametrize("feature", parameters())

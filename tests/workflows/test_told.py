@@ -1,7 +1,10 @@
 """What cannot be, or goes wrong in a task, is said in a sentence: before a node is paid for where the DAG tells, and never
 with a traceback, nor without an end."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from azure.storage.blob import AccessPolicy, ContainerSasPermissions, generate_container_sas
 
 from .ways import Done, Place
 
@@ -142,6 +145,28 @@ def test_other_input_files_in_the_task(here):
     assert "Rule it has other input files in its task" in said and "0 (none) instead of 2" in said
 
 
+GLOBBED = """
+SAMPLES, = glob_wildcards(storage(f"{workflow.storage_settings.default_storage_prefix}/reads/{{s}}.fq"))
+rule all:
+    input: "all.txt"
+rule merge:
+    input: expand("reads/{s}.fq", s=sorted(SAMPLES))
+    output: "all.txt"
+    shell: "cat /dev/null {input} > {output}"
+"""
+
+
+def test_inputs_that_the_workflow_looks_for_in_storage(here):
+    """It parses to nothing without them: said, and the upload finds them all the same."""
+    here.write({"Snakefile": GLOBBED, "reads/a.fq": "a\n", "reads/b.fq": "b\n", "other/c.fq": ""})
+    said = here.run("-n").output
+    assert "reads/{s}.fq in storage, and there are 2 such files" in said and "--az-batch-upload" in said
+    assert "Uploaded 2 files" in here.run("--az-batch-upload").output
+    done = here.run()
+    assert done.code == 0 and here.files()["all.txt"] == b"a\nb\n"
+    assert "--az-batch-upload" not in done.output
+
+
 def test_a_failed_pipe_ends_its_group(here):
     text = """
 rule read:
@@ -189,11 +214,12 @@ def test_a_failed_jobs_log_is_stored_once(here):
     assert log.read_text().count("Storing in storage:") <= 1
 
 
-def test_large_files_among_the_sources_are_named(here):
+@pytest.mark.parametrize("options", [["-n"], []])
+def test_large_files_among_the_sources_are_named(here, options):
     here.write(rule('    shell: "touch {output}"\n', 'open("large.bin").close()\n'))
     with (here.folder / "large.bin").open("wb") as file:
         file.truncate(60_000_000)
-    done = here.run()
+    done = here.run(*options)
     assert (
         done.code == 0 and "The file large.bin is among the workflow's sources and has 60 MB" in done.output
     )
@@ -208,6 +234,41 @@ def test_inputs_in_the_archive_tier(here, options):
     said = fails(here.run(*options))
     assert "Inputs lie in the archive tier" in said and "run/in.txt (rule it)" in said
     assert "created the pool" not in said
+
+
+def test_a_file_of_a_directory_in_the_archive_tier(here):
+    here.write(rule('    input: "folder"\n    shell: "cat {input}/deep/* > {output}"\n'))
+    here.container.upload_blob("run/folder/a.txt", b"x")
+    blob = here.container.get_blob_client("run/folder/deep/b.txt")
+    blob.upload_blob(b"x")
+    blob.set_standard_blob_tier("Archive")
+    said = fails(here.run("-n"))
+    assert "Inputs lie in the archive tier" in said and "run/folder/deep/b.txt (rule it)" in said
+
+
+@pytest.mark.parametrize("options", [["-n"], []])
+def test_a_link_to_elsewhere_among_the_sources(here, options, tmp_path):
+    (tmp_path / "secret.yaml").write_text("own: 1\n")
+    here.write(rule('    shell: "touch {output}"\n', 'configfile: "own.yaml"\n'))
+    (here.folder / "own.yaml").symlink_to(tmp_path / "secret.yaml")
+    said = fails(here.run(*options))
+    assert "The workflow's file own.yaml is a link to" in said and "created the pool" not in said
+
+
+def test_a_sas_that_may_only_read_though_it_does_not_say_so(here):
+    """As a login with the role of a reader: what it may is known only where it is asked for."""
+    policy = AccessPolicy(
+        ContainerSasPermissions(read=True, list=True), datetime.now(UTC) + timedelta(hours=1)
+    )
+    here.container.set_container_access_policy({"reader": policy})
+    sas = generate_container_sas(
+        "devstoreaccount1", here.container.container_name, here.azurite.key, policy_id="reader"
+    )
+    here.environ |= {"AZ_BLOB_ACCOUNT_URL": f"{here.azurite.url}?{sas}", "AZ_BLOB_ACCOUNT_KEY": ""}
+    here.write(rule('    shell: "touch {output}"\n'))
+    said = fails(here.run("-n"))
+    assert "the SAS in AZ_BLOB_ACCOUNT_URL" in said and "sp=rwdlc" in said
+    assert not list(here.container.list_blobs())
 
 
 def test_a_sas_that_says_itself_that_it_is_too_narrow(here):

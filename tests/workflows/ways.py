@@ -49,6 +49,9 @@ class Place:
         drop = [n for n in os.environ if n in NOT_FOR_NODES or re.match("AZURE_|AZ_|SNAKEMAKE_", n)]
         environ = {name: value for name, value in os.environ.items() if name not in drop}
         environ |= {"WORKFLOWS_WORD": "of the environment", "XDG_CACHE_HOME": str(folder / "cache")}
+        environ["PATH"] = (
+            f"{SNAKEMAKE.parent}{os.pathsep}{os.environ['PATH']}"  # as in an environment that is active
+        )
         work = folder / "work"
         work.mkdir(parents=True)
         place = cls(way, work, azurite, emulator, environ=environ)

@@ -11,13 +11,14 @@ GENERATION_2 = "Generation2VMImage"  # a capability of images; those without it 
 @dataclass(frozen=True)
 class VmSize:
     """`generations` are those of the images that it boots, see
-    https://learn.microsoft.com/azure/virtual-machines/generation-2."""
+    https://learn.microsoft.com/azure/virtual-machines/generation-2; `processor` is `x64` or `Arm64`."""
 
     name: str
     cores: int
     memory_gib: float
     temp_disk_gib: float
     generations: tuple[int, ...] = (1, 2)
+    processor: str = "x64"
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,11 @@ class Catalogue:
         size, image = self.sizes[vm_size.lower()], self.image(reference)
         if image is None:
             return None
-        if image["imageReference"]["sku"].endswith("-arm64"):
-            return f"The selected VM size '{size.name.upper()}' cannot boot an image for Arm64 processors."
+        processor = "Arm64" if image["imageReference"]["sku"].endswith("-arm64") else "x64"
+        if processor != size.processor:
+            return (
+                f"The selected VM size '{size.name.upper()}' cannot boot an image for {processor} processors."
+            )
         generation = 2 if GENERATION_2 in image.get("capabilities", ()) else 1
         if generation in size.generations:
             return None

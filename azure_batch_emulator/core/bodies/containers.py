@@ -3,17 +3,18 @@
 https://learn.microsoft.com/azure/batch/batch-docker-container-workloads
 """
 
-from ...protocol.errors import BatchError, invalid_property
+from ...protocol.errors import invalid_property
+from . import identities
 
 
 def check_registry(registry: dict, where: str) -> None:
-    """A registry comes with a user's name and password, or with an identity, which the emulator can't log in with."""
+    """A registry comes with a user's name and password, or with an identity."""
     if "identityReference" in registry:
         if "username" in registry or "password" in registry:
             raise invalid_property(
                 where, "", "Either username and password or an identityReference is needed."
             )
-        raise BatchError("NotImplementedByEmulator", [("Feature", where + "/identityReference")])
+        return
     for name in ("username", "password"):
         if not registry.get(name):
             raise invalid_property(f"{where}/{name}", "", "A username and a password are needed.")
@@ -24,6 +25,15 @@ def check_configuration(configuration: dict) -> None:
     for i, registry in enumerate(configuration.get("containerRegistries", ())):
         where = f"virtualMachineConfiguration/containerConfiguration/containerRegistries[{i}]"
         check_registry(registry, where)
+
+
+def check_identities(pool: dict) -> None:
+    """Registries of a pool that are opened by an identity are opened by one of the pool's."""
+    configuration = pool["virtualMachineConfiguration"].get("containerConfiguration", {})
+    for i, registry in enumerate(configuration.get("containerRegistries", ())):
+        if "identityReference" in registry:
+            where = f"virtualMachineConfiguration/containerConfiguration/containerRegistries[{i}]/identityReference"
+            identities.check_reference(registry["identityReference"], pool, where)
 
 
 def check_settings(settings: dict, path: str) -> None:

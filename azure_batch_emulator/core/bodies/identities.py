@@ -30,6 +30,8 @@ def check_reference(reference: dict, pool: dict, path: str) -> None:
 
 
 def _references(task: dict) -> Iterator[tuple[str, dict]]:
+    if reference := task.get("containerSettings", {}).get("registry", {}).get("identityReference"):
+        yield "containerSettings/registry/identityReference", reference
     common = task.get("multiInstanceSettings", {}).get("commonResourceFiles", ())
     for name, files in (
         ("resourceFiles", task.get("resourceFiles", ())),

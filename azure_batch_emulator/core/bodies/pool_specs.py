@@ -11,6 +11,7 @@ from .. import autoscale
 from . import applications
 from .catalogue import Catalogue
 from .checks import check_display_name, check_id, check_range, check_storage, not_yet
+from .containers import check_identities
 from .mounts import check_possible
 from .pool_properties import check_properties
 from .task_specs import AUTO_USER, check_files, check_fits
@@ -32,6 +33,7 @@ def pool_spec(body: dict, catalogue: Catalogue, now_text: str) -> dict:
         )
     check_image(body["virtualMachineConfiguration"], catalogue, now_text)
     check_properties(body)
+    check_identities(body)
     check_possible(body, catalogue.mountable)
     applications.check_pool(body.get("applicationPackageReferences", []), catalogue.applications)
     slots = body.get("taskSlotsPerNode", 1)

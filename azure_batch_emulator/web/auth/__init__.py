@@ -6,7 +6,7 @@ https://learn.microsoft.com/rest/api/batchservice/authenticate-requests-to-the-a
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from ...identity.access import EVERYTHING, Access
+from ...identity.access import WITH_KEY, Access
 from ...protocol.errors import BatchError
 from .shared_key import SharedKey
 from .tokens import Tokens
@@ -38,4 +38,4 @@ class Authenticator:
         if scheme.lower() == "bearer":
             return self._tokens.check(credential.strip(), now)
         self._shared_key.check(method, raw_path, query, headers, now, own)
-        return EVERYTHING
+        return WITH_KEY

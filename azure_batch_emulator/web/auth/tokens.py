@@ -8,15 +8,16 @@ from datetime import datetime
 from ...identity import directory
 from ...identity.access import JOB_CLAIM, Access
 from ...identity.issuer import Issuer, TokenError
+from ...identity.roles import Roles
 from ...protocol.errors import BatchError
 
 
 class Tokens:
-    """Lets in who has a token for the Batch service: any application and any managed identity of the tenant, as
-    if each had been given the role Azure Batch Data Contributor, and tasks with a token for their job."""
+    """Lets in who has a token for the Batch service: any application and any managed identity of the tenant, each
+    with its role, and tasks with a token for their job."""
 
-    def __init__(self, issuer: Issuer) -> None:
-        self._issuer = issuer
+    def __init__(self, issuer: Issuer, roles: Roles) -> None:
+        self._issuer, self._roles = issuer, roles
 
     def check(self, token: str, now: datetime) -> Access:
         """What the token opens; else a BatchError, status 401, that says why, without the token."""
@@ -26,4 +27,6 @@ class Tokens:
             raise BatchError(
                 "AuthenticationFailed", [("AuthenticationErrorDetail", error.detail)], status=401
             ) from None
-        return Access(claims.get(JOB_CLAIM))
+        if job := claims.get(JOB_CLAIM):
+            return Access(job)
+        return Access(role=self._roles.of(str(claims.get("oid", ""))))

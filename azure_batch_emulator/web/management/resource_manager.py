@@ -20,6 +20,7 @@ from ...core.entities import Pool
 from ...engine.engine import Engine
 from ...identity import directory, managed
 from ...identity.issuer import Issuer, TokenError
+from ...identity.roles import Roles, allows
 from ...management import accounts, errors, pools
 from ...management.api_versions import API_VERSIONS
 from ...management.errors import ManagementError
@@ -41,8 +42,8 @@ JSON = "application/json; charset=utf-8"
 class Management:
     """Resource Manager's part of the server; only tokens open it."""
 
-    def __init__(self, engine: Engine, issuer: Issuer) -> None:
-        self._engine, self._issuer = engine, issuer
+    def __init__(self, engine: Engine, issuer: Issuer, roles: Roles) -> None:
+        self._engine, self._issuer, self._roles = engine, issuer, roles
 
     def routes(self) -> list[Route]:
         paths = ("/subscriptions", "/subscriptions/{rest:path}", "/tenants", "/providers/{rest:path}")
@@ -89,7 +90,7 @@ class Management:
 
     def _handle(self, request: Request, body: bytes | None, base: str) -> Answer:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self._check_token(headers.get("authorization", ""))
+        principal = self._principal(headers.get("authorization", ""))
         query = {name.lower(): value for name, value in parse_qsl(request.url.query, keep_blank_values=True)}
         if body is None:
             raise BatchError("RequestBodyTooLarge", [("MaxLimit", str(MAX_BODY))])
@@ -98,18 +99,50 @@ class Management:
         notes(request.scope)["operation"] = f"{request.method} {template}"
         _check_version(query.get("api-version"), path)
         _check_place(parameters)
+        action = _action(request.method, template)
+        if action is not None and not allows(self._roles.of(principal), action):
+            if template.endswith("/batchAccounts"):
+                return listed([])  # as of all that is listed: what one may see
+            raise ManagementError(403, "AuthorizationFailed", _not_allowed(principal, action, path))
         return handler(Ask(self._engine, base, path, parameters, query, headers, body))
 
-    def _check_token(self, authorization: str) -> None:
+    def _principal(self, authorization: str) -> str:
+        """The object id of who has sent the token; a ManagementError where it is no good one."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise ManagementError(
                 401, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing."
             )
         try:
-            self._issuer.verify(token.strip(), directory.MANAGEMENT, datetime.now(UTC))
+            claims = self._issuer.verify(token.strip(), directory.MANAGEMENT, datetime.now(UTC))
         except TokenError as error:
             raise ManagementError(401, error.code, error.detail) from None
+        return str(claims.get("oid", ""))
+
+
+def _action(method: str, template: str) -> str | None:
+    """What a role has to open for a request to a resource of Microsoft.Batch; None for others, which all may see."""
+    kind = template.partition("/providers/")[2]
+    if not kind.startswith("Microsoft.Batch"):
+        return None
+    parts = [part for part in kind.split("/") if not part.startswith("{")]
+    verbs = {
+        "GET": "read",
+        "HEAD": "read",
+        "PUT": "write",
+        "PATCH": "write",
+        "DELETE": "delete",
+        "POST": "action",
+    }
+    return "/".join([*parts, verbs[method]])
+
+
+def _not_allowed(principal: str, action: str, path: str) -> str:
+    return (
+        f"The client '{principal}' with object id '{principal}' does not have authorization to perform action "
+        f"'{action}' over scope '{path}' or the scope is invalid. If access was recently granted, please refresh your "
+        "credentials."
+    )
 
 
 def _check_version(version: str | None, path: str) -> None:

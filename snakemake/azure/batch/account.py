@@ -105,7 +105,7 @@ class BatchAccount:
             self.credential(),
             credential_scopes=[batch_scope(self.endpoint)],
             api_version=API_VERSION,
-            retry_policy=_retry_policy(service or self.service()),
+            retry_policy=retry_policy(service or self.service()),
             connection_timeout=10,
             read_timeout=60,
             logging_enable=False,
@@ -113,7 +113,8 @@ class BatchAccount:
         )
 
 
-def _retry_policy(service: retry.Service) -> Any:
+def retry_policy(service: retry.Service) -> Any:
+    """For clients of Azure's SDKs: their requests are tried again as `service` says."""
     from azure.core.pipeline.policies import RetryPolicy
 
     class WaitOut(RetryPolicy):

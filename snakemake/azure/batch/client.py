@@ -6,7 +6,7 @@ know what it has just made, which is waited out as well. What remains becomes a 
 service's code, the option that helps, no secret.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +18,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from snakemake.azure import retry
 from snakemake.azure.batch.account import API_VERSION, BatchAccount
 from snakemake.azure.batch.listed_tasks import SELECTED, SELECTED_OF_OTHERS, ListedTask
+from snakemake.azure.batch.resource_manager import ResourceManager
 from snakemake.azure.batch.service_clock import ServiceClock
 from snakemake.azure.wire import lower
 
@@ -101,11 +102,24 @@ def error_details(error: Any) -> tuple[str, str]:
     return code, text
 
 
+def _resource_manager_refused(doing: str, code: str, text: str) -> str:
+    reason = ": ".join(filter(None, (code, text))).rstrip(".")
+    return (
+        f"Azure Resource Manager, which makes pools with an identity, refused to {doing}: {reason}. Log in (az login) "
+        "as somebody with 'Azure Batch Data Contributor' on the Batch account and 'Managed Identity Operator' "
+        "on the identity, and check --az-batch-identity, --az-batch-registry-identity and --az-batch-subscription-id."
+    )
+
+
 class Batch:
     """The requests that a run makes to its Batch account."""
 
-    def __init__(self, account: BatchAccount, service: retry.Service | None = None):
+    def __init__(
+        self, account: BatchAccount, service: retry.Service | None = None, subscription: str = ""
+    ) -> None:
+        """`subscription` is where the account is, for pools that get an identity."""
         self.account = account
+        self.resource_manager = ResourceManager(account, subscription)
         self.clock = ServiceClock()
         self.service = service or account.service()
         self._made: dict[str, float] = {}
@@ -130,7 +144,7 @@ class Batch:
         self._made[name] = self.service.patience.clock()
 
     @contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
+    def _explained(self, doing: str, by_resource_manager: bool = False) -> Iterator[None]:
         """Turns the SDK's exceptions into a `BatchError` that says what was being done."""
         from azure.core.exceptions import (
             AzureError,
@@ -144,6 +158,8 @@ class Batch:
             yield
         except HttpResponseError as e:
             code, text = error_details(e)
+            if by_resource_manager and e.status_code in (400, 401, 403, 404):
+                raise BatchError(_resource_manager_refused(doing, code, text), code, e.status_code) from None
             if e.status_code in (401, 403) or isinstance(e, ClientAuthenticationError):
                 raise BatchError(self._refused(code, text), code, e.status_code) from None
             reason = ": ".join(filter(None, (code, text))) or f"HTTP status {e.status_code}"
@@ -160,7 +176,7 @@ class Batch:
             return (
                 f"The Batch account {self.account.name} accepts no credentials that were found here{why}: set "
                 "AZ_BATCH_ACCOUNT_KEY, or log in (az login) with an identity that has the role "
-                "'Azure Batch Data Contributor' on the account."
+                "'Azure Batch Data Contributor' on the account ('Azure Batch Job Submitter' for --az-batch-pool-id)."
             )
         return (
             f"The Batch account {self.account.name} at {self.account.endpoint} refused the key{why}: set "
@@ -189,12 +205,24 @@ class Batch:
         with self._explained("list the supported OS images"):
             return list(self.client.list_supported_images())
 
-    def create_pool(self, pool: "BatchPoolCreateOptions") -> None:
-        """Ids are of one run alone: a pool that exists was made by a request whose answer was lost."""
+    def create_pool(self, pool: "BatchPoolCreateOptions", identities: Sequence[str] = ()) -> str:
+        """Ids are of one run alone: a pool that exists was made by a request whose answer was lost. With `identities`
+        (resource ids), Azure Resource Manager makes it; returns the client id of the first."""
         self._note(pool.id)
+        if identities:
+            with self._explained(f"create the pool {pool.id}", by_resource_manager=True):
+                client_id = self.resource_manager.create_pool(pool.as_dict(), identities)
+            self._note(pool.id)
+            return client_id
         with self._forgiving("PoolExists", "PoolBeingCreated"), self._explained(f"create the pool {pool.id}"):
             self.client.create_pool(pool)
         self._note(pool.id)
+        return ""
+
+    def find_account(self) -> None:
+        """Looks the account up where pools with an identity are made, which asks for the login and the subscription."""
+        with self._explained("look up the Batch account", by_resource_manager=True):
+            _ = self.resource_manager.place
 
     @contextmanager
     def _forgiving(self, *codes: str) -> Iterator[None]:
@@ -269,6 +297,68 @@ class Batch:
                 return "gone"
             raise
         return "done"
+
+    def set_metadata(self, pool: "BatchPool", metadata: Mapping[str, str]) -> bool:
+        """Gives the pool this metadata unless anything of it has changed since `pool` was read, or it is gone;
+        whether it did.
+
+        https://learn.microsoft.com/rest/api/batchservice/pools/update-pool
+        """
+        from azure.batch import models
+
+        items = [models.BatchMetadataItem(name=name, value=value) for name, value in metadata.items()]
+        return self._unless_changed(
+            f"change the metadata of the pool {pool.id}",
+            lambda **condition: self.client.update_pool(
+                pool.id, models.BatchPoolUpdateOptions(metadata=items), **condition
+            ),
+            pool,
+        )
+
+    def delete_unchanged(self, pool: "BatchPool") -> bool:
+        """Deletes the pool unless anything of it has changed since it was read; whether it did."""
+        return self._unless_changed(
+            f"delete the pool {pool.id}",
+            lambda **condition: self.client.begin_delete_pool(pool.id, polling_interval=3600, **condition),
+            pool,
+        )
+
+    def _unless_changed(self, doing: str, act: Callable[..., Any], pool: "BatchPool") -> bool:
+        from azure.core import MatchConditions
+
+        try:
+            with self._explained(doing):
+                act(etag=pool.etag, match_condition=MatchConditions.IfNotModified)
+        except BatchError as e:
+            if e.status in (404, 409, 412):
+                return False
+            raise
+        return True
+
+    def try_formula(self, pool_id: str, formula: str) -> str:
+        """What the service has against a formula for this pool, which it evaluates without doing what that says; empty
+        where it has nothing. That there are no samples yet is nobody's fault.
+
+        https://learn.microsoft.com/rest/api/batchservice/pools/evaluate-pool-auto-scale
+        """
+        from azure.batch.models import BatchPoolEvaluateAutoScaleOptions
+
+        def evaluate() -> Any:
+            with self._explained(f"evaluate the formula for the pool {pool_id}"):
+                return self.client.evaluate_pool_auto_scale(
+                    pool_id, BatchPoolEvaluateAutoScaleOptions(auto_scale_formula=formula)
+                )
+
+        try:
+            error = self._settled(pool_id, evaluate).error
+        except BatchError as e:
+            if e.code.startswith("AutoScalingFormula"):
+                return str(e)
+            raise
+        if error is None or error.code == "InsufficientSampleData":
+            return ""
+        details = "; ".join(str(v.value) for v in error.error_values or [] if v.value)
+        return f"{error.code}: {details or error.message}"
 
     def delete_pool(self, pool_id: str) -> bool:
         """Starts the deletion; a pool that is going is fine. False if there is none."""
@@ -370,7 +460,7 @@ class Batch:
         return rejected, again
 
     def _send(self, doing: str, method: str, url: str, **content: Any) -> dict[str, Any]:
-        """The JSON of an answer, by the SDK's pipeline, but without its objects: for what is said of thousands of tasks."""
+        """The JSON of an answer, by the SDK's pipeline but without its objects: for thousands of tasks."""
         from azure.batch.models import BatchError as ErrorBody
         from azure.core.exceptions import HttpResponseError
         from azure.core.rest import HttpRequest
@@ -443,5 +533,6 @@ class Batch:
             raise
 
     def close(self) -> None:
+        self.resource_manager.close()
         if "client" in self.__dict__:
             self.client.close()

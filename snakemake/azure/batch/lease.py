@@ -11,6 +11,7 @@ alternates.
 `PoolLeases` knows what is due, and asks nothing. `Renewals` does it, in a thread of its own.
 """
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from snakemake_interface_common.exceptions import WorkflowError
+
+from snakemake.azure.batch.autoscale import leased
 
 LEAST = 10
 """Minutes of the shortest lease: a renewal may fail once, and a formula is evaluated every five minutes."""
@@ -40,6 +43,12 @@ class Size:
     spot: int = 0
 
 
+def held_until(text: str | None) -> datetime | None:
+    """When the lease ends that a pool's formula has; None where it has none."""
+    times = re.findall(r'time\("([^"]+)"\)', text or "")
+    return datetime.fromisoformat(times[-1]) if times else None
+
+
 def formula(size: Size, until: datetime) -> str:
     """`size` until then (UTC), and no nodes after; tasks that run come to their end."""
     return (
@@ -52,17 +61,19 @@ def formula(size: Size, until: datetime) -> str:
 
 @dataclass(frozen=True)
 class Renewal:
-    """What is to be asked of the service for a pool; `changes`: the size is another one than before."""
+    """What is to be asked of the service for a pool; `changes`: the size is another one than before. A pool with a
+    `rule` is sized by that."""
 
     pool_id: str
     size: Size
     until: datetime
     interval: timedelta
     changes: bool
+    rule: str = ""
 
     @property
     def formula(self) -> str:
-        return formula(self.size, self.until)
+        return leased(self.rule, self.until) if self.rule else formula(self.size, self.until)
 
 
 @dataclass
@@ -72,6 +83,7 @@ class _Pool:
     renewed: datetime
     asked: datetime | None = None
     again: bool = False
+    rule: str = ""
     turn: int = 0
     not_before: datetime | None = None
 
@@ -84,30 +96,34 @@ class PoolLeases:
     _pools: dict[str, _Pool] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def first(self, pool_id: str, size: Size, now: datetime) -> Renewal:
-        """The formula that a pool is to be made with, at `now`."""
+    def first(self, pool_id: str, size: Size, now: datetime, rule: str = "") -> Renewal:
+        """The formula that a pool is to be made with, at `now`: one that holds its size. Its `rule` follows when
+        that has been evaluated."""
         with self._lock:
-            self._pools[pool_id] = _Pool(size, size, now)
+            self._pools[pool_id] = _Pool(
+                size, size, now, again=bool(rule), rule=rule, not_before=now + APART if rule else None
+            )
         return Renewal(pool_id, size, now + self.length, INTERVALS[0], False)
 
-    def take_over(self, pool_id: str, size: Size) -> None:
+    def take_over(self, pool_id: str, size: Size, rule: str = "") -> None:
         """A pool that another run made; its formula is due at once. Whether that run asked just before is not known."""
         with self._lock:
-            self._pools[pool_id] = _Pool(size, size, datetime.min.replace(tzinfo=UTC), again=True)
+            begin = datetime.min.replace(tzinfo=UTC)
+            self._pools[pool_id] = _Pool(size, size, begin, again=True, rule=rule)
 
     def set_size(self, pool_id: str, size: Size, again: bool = False) -> None:
         """Wants a size from now on; `again` asks for it once more where the pool has been asked for it already."""
         with self._lock:
             pool = self._pools.get(pool_id)
-            if pool is not None:
+            if pool is not None and not pool.rule:
                 pool.wanted = size
                 pool.again = pool.again or again
 
     def size(self, pool_id: str) -> Size | None:
-        """The size that is wanted; None for a pool that has no lease."""
+        """The size that is wanted; None for a pool that has no lease, or a rule by which the service sizes it."""
         with self._lock:
             pool = self._pools.get(pool_id)
-            return pool.wanted if pool else None
+            return pool.wanted if pool and not pool.rule else None
 
     def forget(self, pool_id: str) -> None:
         with self._lock:
@@ -123,6 +139,7 @@ class PoolLeases:
                     now + self.length,
                     INTERVALS[(pool.turn + 1) % len(INTERVALS)],
                     pool.wanted != pool.given,
+                    pool.rule,
                 )
                 for pool_id, pool in self._pools.items()
                 if self._is_due(pool, now)

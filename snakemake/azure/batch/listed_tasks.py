@@ -45,6 +45,7 @@ class ListedTask:
     result: str = ""
     exit_code: int | None = None
     failure: TaskFailure | None = None
+    started: datetime | None = None
     ended: datetime | None = None
     node_id: str = ""
     pool_id: str = ""
@@ -64,6 +65,7 @@ class ListedTask:
             result=(execution.get("result") or "").lower(),
             exit_code=execution.get("exitCode"),
             failure=TaskFailure.of(failure) if failure else None,
+            started=_time(execution.get("startTime")),
             ended=_time(execution.get("endTime")),
             node_id=node.get("nodeId") or "",
             pool_id=node.get("poolId") or "",

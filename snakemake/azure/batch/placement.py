@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from snakemake.azure.batch import size_lists, vm_sizes
 from snakemake.azure.batch.ids import derived_id
 from snakemake.azure.batch.os_images import NoOsImage, OsImages
+from snakemake.azure.batch.pool_definition import PLAIN, PoolDefinition
 from snakemake.azure.batch.pools import SPOT_KEY, PoolPlan
 from snakemake.azure.batch.prices import Prices, built_in
 from snakemake.azure.batch.vm_sizes import DoesNotFit, Share, VmSize
@@ -97,6 +98,7 @@ class Placement:
     prices: Prices = field(default_factory=built_in)
     architectures: Collection[str] | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    definition: PoolDefinition = PLAIN
     _used: dict[str, VmSize] = field(default_factory=dict)
     _closed: dict[str, datetime] = field(default_factory=dict)
     _closed_series: dict[str, datetime] = field(default_factory=dict)
@@ -239,14 +241,21 @@ class Placement:
     def pool_plan(self, place: Place, run_id: str, number: int, image: str) -> PoolPlan:
         """The plan of the run's pool for such places, its `number`-th one."""
         assert self.os_images is not None
+        os_image = None if self.existing else self.os_images.for_vm(place.vm)
         return PoolPlan(
             id=derived_id(run_id, "pool", str(number)),
             vm_size=place.vm.name,
             slots=place.slots_per_node,
             max_nodes=self.settings.nodes or DEFAULT_NODES,
             image=image,
-            os_image=self.os_images.for_vm(place.vm),
+            os_image=os_image,
             metadata=(("snakemake-run", run_id),),
+            definition=self.definition,
+            tasks_per_node=max(1, place.slots_per_node // place.slots),
+            # Pools that stay are known by it alone.
+            made_of=self.definition.digest(
+                key_of(place.vm, place.spot), place.slots_per_node, image, os_image
+            ),
             spot=place.spot,
             buys_spot=place.spot,
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.batch import vm_sizes
+from snakemake.azure.batch.pool_definition import DEFINITION, PLAIN, PoolDefinition, create_options
 from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class PoolError(WorkflowError):
 @dataclass(frozen=True)
 class PoolPlan:
     """A pool to be created: `slots` are task slots per node, `max_nodes` bounds its size. `os_image` is None for a pool
-    that another run has made.
+    that another run has made. `made_of` is the digest of all that nodes are made of, see `PoolDefinition`;
+    `tasks_per_node` how many tasks like its first one fit a node.
     """
 
     id: str
@@ -43,6 +45,9 @@ class PoolPlan:
     image: str
     os_image: "OsImage | None"
     metadata: tuple[tuple[str, str], ...] = ()
+    definition: PoolDefinition = PLAIN
+    made_of: str = ""
+    tasks_per_node: int = 1
     spot: bool = False
     """Whether it is for Spot nodes; dedicated ones may stand in for them."""
 
@@ -59,45 +64,27 @@ class PoolPlan:
         return vm_sizes.series(self.vm_size)
 
     def options(self, formula: str, interval: timedelta) -> "BatchPoolCreateOptions":
-        """The request body: a pool that scales by the formula, with nodes that pull the image before they take tasks.
-
-        https://learn.microsoft.com/azure/batch/batch-docker-container-workloads
-        """
-        from azure.batch import models
-
+        """The request body: a pool that scales by the formula."""
         assert self.os_image is not None, "a pool that is there already"
-        return models.BatchPoolCreateOptions(
-            id=self.id,
-            display_name="Snakemake",
-            vm_size=self.vm_size,
-            virtual_machine_configuration=models.VirtualMachineConfiguration(
-                image_reference=models.BatchVmImageReference(
-                    publisher=self.os_image.publisher,
-                    offer=self.os_image.offer,
-                    sku=self.os_image.sku,
-                    version=self.os_image.version,
-                ),
-                node_agent_sku_id=self.os_image.node_agent_sku_id,
-                container_configuration=models.BatchContainerConfiguration(
-                    type=models.ContainerType.DOCKER_COMPATIBLE, container_image_names=[self.image]
-                ),
-            ),
-            enable_auto_scale=True,
-            auto_scale_formula=formula,
-            auto_scale_evaluation_interval=interval,
-            task_slots_per_node=self.slots,
-            task_scheduling_policy=models.BatchTaskSchedulingPolicy(
-                node_fill_type=models.BatchNodeFillType.PACK
-            ),
-            metadata=[models.BatchMetadataItem(name=k, value=v) for k, v in self.metadata] or None,
+        return create_options(
+            self.id,
+            self.vm_size,
+            self.slots,
+            self.image,
+            self.os_image,
+            self.definition,
+            [*self.metadata, (DEFINITION, self.made_of)],
+            formula,
+            interval,
         )
 
     def fits(self, other: "PoolPlan") -> bool:
         """Whether jobs for which this pool is meant can run in the other one as well."""
-        return (self.vm_size.lower(), self.slots, self.image, self.spot) == (
+        return (self.vm_size.lower(), self.slots, self.image, self.made_of, self.spot) == (
             other.vm_size.lower(),
             other.slots,
             other.image,
+            other.made_of,
             other.spot,
         )
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from snakemake.azure.batch.client import Batch, BatchError
 from snakemake.azure.batch.listed_tasks import ListedTask
 from snakemake.azure.batch.monitor import Verdict, judge
+from snakemake.azure.batch.pool_definition import DEFINITION
 from snakemake.azure.batch.pools import PoolPlan
+from snakemake.azure.batch.warm_pools import RUN, is_warm
 from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:
@@ -113,17 +115,19 @@ def newest(tasks: Iterable[LeftTask]) -> dict[str, LeftTask]:
     return found
 
 
-def pools_left(batch: Batch, pool_ids: Iterable[str], max_nodes: int) -> list[tuple[PoolPlan, int]]:
-    """Those of the pools that are still there and not being deleted, with the sizes that they are to have."""
+def pools_left(batch: Batch, pools: Iterable[tuple[str, str]], max_nodes: int) -> list[tuple[PoolPlan, int]]:
+    """Those of the pools (each with the id of the run that had it) that are still there, not being deleted, and not
+    another run's by now, with the sizes that they are to have."""
     found = []
-    for pool_id in pool_ids:
+    for pool_id, run in pools:
         try:
             pool = batch.get_pool(pool_id)
         except BatchError as e:
             if e.status == 404:
                 continue
             raise
-        if lower(pool.state) == "active":
+        metadata = {item.name: item.value for item in pool.metadata or []}
+        if lower(pool.state) == "active" and not (is_warm(pool_id) and metadata.get(RUN) != run):
             found.append((_plan_of(pool, max_nodes), pool.target_dedicated_nodes or 0))
     return found
 
@@ -132,8 +136,15 @@ def _plan_of(pool: "BatchPool", max_nodes: int) -> PoolPlan:
     machine = pool.virtual_machine_configuration
     containers = machine.container_configuration if machine else None
     images = (containers.container_image_names if containers else None) or [""]
+    metadata = {item.name: item.value for item in pool.metadata or []}
     return PoolPlan(
-        pool.id or "", pool.vm_size or "", pool.task_slots_per_node or 1, max_nodes, images[0], None
+        pool.id or "",
+        pool.vm_size or "",
+        pool.task_slots_per_node or 1,
+        max_nodes,
+        images[0],
+        None,
+        made_of=metadata.get(DEFINITION, ""),
     )
 
 

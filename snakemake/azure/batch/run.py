@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure import retry
+from snakemake.azure.batch.autoscale import AutoScale
 from snakemake.azure.batch.client import Batch, BatchError, Rejected
 from snakemake.azure.batch.fallback import Fallback, Movable, nobody_moves
 from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.node_health import NodeHealth
+from snakemake.azure.batch.pool_definition import POOL_USER, TaskUser
+from snakemake.azure.batch.pool_making import PoolMaker
 from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN, Resources
 from snakemake.azure.batch.stores import Access, LogStore, SourceStore, Token
@@ -66,8 +69,10 @@ class BatchRun:
     which travel in the Batch job's common environment settings, as do those of `access`; now: the clock (UTC), and
     service_now the service's. `noted` is called before anything is made, and `wake` when a pool's lease says something
     new. `record` is the URL of the run's record, by which what is left of it can be told from what goes on. requests:
-    how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now. spot_patience,
-    movable, has_nodes: see `Fallback`.
+    how they are tried again; note_left: is told, as pairs of kind and name, what can't be deleted now. user and
+    run_options: whom all tasks run as, and further options of their containers; tags: names and values
+    that pools and Batch jobs get; autoscale: by what the service sizes the pools, if it does;
+    keep: for how long pools stay after the run, for another one. spot_patience, movable, has_nodes: see `Fallback`.
     """
 
     def __init__(
@@ -91,6 +96,11 @@ class BatchRun:
         record: str = "",
         requests: retry.Patience = retry.process,
         note_left: Callable[[Sequence[tuple[str, str]]], None] = lambda _: None,
+        user: TaskUser = POOL_USER,
+        run_options: str = "",
+        tags: Sequence[tuple[str, str]] = (),
+        autoscale: AutoScale | None = None,
+        keep: timedelta | None = None,
         spot_patience: timedelta = timedelta(minutes=10),
         movable: Movable = nobody_moves,
         has_nodes: Callable[[str], None] = lambda key: None,
@@ -101,6 +111,7 @@ class BatchRun:
         self.environment = environment
         self.access = access
         self.image = image
+        self.user, self.run_options, self.tags = user, run_options, tags
         self.patience = patience
         self.say = say
         self.warn = warn
@@ -115,6 +126,19 @@ class BatchRun:
         self.fallback = Fallback(batch, self.leases, warn, wake, patience, spot_patience, movable, has_nodes)
         self.queues: dict[str, PoolQueue] = {}
         self.resources = Resources(requests, warn, note_left)
+        self.pools = PoolMaker(
+            id,
+            batch,
+            self.leases,
+            self.metadata,
+            self.service_now,
+            say,
+            wake,
+            self._note_pool,
+            self._forget_pool,
+            autoscale,
+            keep,
+        )
         self._taken_over: dict[str, PoolPlan] = {}
         self._job_pools: dict[str, str] = {}
         self._lock = threading.RLock()
@@ -130,27 +154,16 @@ class BatchRun:
                 if there := next((p for p in self._taken_over.values() if plan.fits(p)), None):
                     plan = replace(plan, id=there.id)
                 else:
-                    self._make_pool(plan, nodes)
+                    plan = self.pools.open(plan, nodes)
                 self.queues[key] = self._new_queue(plan.id, plan)
             return self.queues[key]
 
-    def _make_pool(self, plan: PoolPlan, nodes: int) -> None:
-        size = Size(0, nodes) if plan.buys_spot else Size(nodes)
-        first = self.leases.first(plan.id, size, self.service_now())
-        self._making(POOL, plan.id, lambda: self._delete_pool(plan.id))
-        named = replace(plan, metadata=tuple((dict(plan.metadata) | dict(self.metadata())).items()))
-        self.batch.create_pool(named.options(first.formula, first.interval))
-        assert plan.os_image is not None
-        kind = "Spot " if plan.buys_spot else ""
-        self.say(
-            f"Azure Batch: created the pool {plan.id} ({plan.vm_size}, {plan.slots} task slots per node, "
-            f"{nodes} of at most {plan.max_nodes} {kind}nodes, {plan.os_image.offer} {plan.os_image.sku}, image "
-            f"{plan.image})."
-        )
+    def _note_pool(self, pool_id: str) -> None:
+        self._making(POOL, pool_id, lambda: self.pools.delete(pool_id))
 
-    def _delete_pool(self, pool_id: str) -> bool:
-        self.leases.forget(pool_id)
-        return self.batch.delete_pool(pool_id)
+    def _forget_pool(self, pool_id: str) -> None:
+        for made in [m for m in self.resources.of_kind(POOL) if m.name == pool_id]:
+            self.resources.remove(made)
 
     def join_queue(self, key: str, pool_id: str) -> PoolQueue:
         """The queue for `key` on a pool that exists and stays."""
@@ -186,7 +199,9 @@ class BatchRun:
     def _job_environment(self) -> "Mapping[str, str]":
         access = self.access.environment() if self.access else {}
         token = self.token.environment() if self.token else {}
-        return {**self.environment, **access, **token}
+        # By this, Azure's SDKs know which of a pool's identities is meant.
+        identity = {"AZURE_CLIENT_ID": self.pools.client_id} if self.pools.client_id else {}
+        return {**identity, **self.environment, **access, **token}
 
     def further_environment(self) -> dict[str, str]:
         """Variables for a task that is submitted now, in place of what the Batch job has: for what came up since."""
@@ -214,7 +229,11 @@ class BatchRun:
 
     def metadata(self) -> list[tuple[str, str]]:
         """Names and values by which pools and Batch jobs are known as this run's."""
-        return [("snakemake-run", self.id), *([("snakemake-record", self.record)] if self.record else [])]
+        return [
+            ("snakemake-run", self.id),
+            *([("snakemake-record", self.record)] if self.record else []),
+            *self.tags,
+        ]
 
     def job_ids(self) -> tuple[str, ...]:
         """Ids of all Batch jobs that have to go on."""
@@ -253,9 +272,8 @@ class BatchRun:
         """Keeps the pool, and lets fitting jobs run in it. `nodes` is its size."""
         with self._lock:
             self._taken_over[plan.id] = plan
-            self.leases.take_over(plan.id, Size(nodes))
-            self.resources.take_over(POOL, plan.id, lambda: self._delete_pool(plan.id))
-            self.wake()
+            self.pools.take_over(plan, nodes)
+            self.resources.take_over(POOL, plan.id, lambda: self.pools.delete(plan.id))
 
     def take_over_tasks(self, job_id: str, pool_id: str, slots: "Mapping[str, int]") -> PoolQueue:
         """Watches these tasks of a Batch job, by their ids, with the slots that each takes."""
@@ -299,7 +317,9 @@ class BatchRun:
         """Adds the tasks to the queue; returns those that Batch did not take."""
         with self._lock:
             self._check_open()
-            rejected = self.batch.add_tasks(queue.job_id, [task.body(self.image) for task in tasks])
+            rejected = self.batch.add_tasks(
+                queue.job_id, [task.body(self.image, self.user, self.run_options) for task in tasks]
+            )
             refused = {r.task_id for r in rejected}
             added = {task.id: task.slots for task in tasks if task.id not in refused}
             queue.open_slots.update(added)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from snakemake.azure.batch.pool_definition import POOL_USER, TaskUser
 from snakemake.azure.node.order import NodeOrder
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ class Task:
     def command_line(self) -> str:
         return f"python -m {NODE_MODULE} {self.order.encode()}"
 
-    def body(self, image: str) -> dict[str, Any]:
-        """The request's body for this task, in a container of `image`, as it goes over the wire: the SDK's objects take
-        more time than all else that is done for a task.
+    def body(self, image: str, user: TaskUser = POOL_USER, run_options: str = "") -> dict[str, Any]:
+        """The request's body for this task, in a container of `image`, made with further `run_options`, as it goes over
+        the wire: the SDK's objects take more time than all else that is done for a task.
 
         `--rm`, because stopped containers otherwise fill the node's disk (github.com/Azure/Batch/issues/189).
         https://learn.microsoft.com/rest/api/batchservice/tasks/create-task-collection
@@ -53,7 +54,8 @@ class Task:
             "id": self.id,
             "displayName": self.display_name,
             "commandLine": self.command_line(),
-            "containerSettings": {"imageName": image, "containerRunOptions": "--rm"},
+            "containerSettings": {"imageName": image, "containerRunOptions": f"--rm {run_options}".rstrip()},
+            "userIdentity": user.wire(),
             "requiredSlots": self.slots,
             "constraints": constraints,
         }

@@ -16,7 +16,7 @@ from typing import Protocol
 # Bytes of an id; the service takes up to 64, and the number is below 50,000.
 ID_BYTES = 45
 FEWEST_ID_BYTES = 9  # of an id that is only random
-_ID = re.compile(r"xxh128\.([0-9a-f]{32})\.[0-9a-f]{5}\.*")
+_ID = re.compile(r"xxh128\.([0-9a-f]{32})\.([0-9a-f]{5})\.*")
 
 
 def block_id(digest: str, number: int, length: int) -> str:
@@ -32,6 +32,12 @@ def digest_in(name: str) -> str | None:
     """The XXH128 that a block's id tells, None for blocks of other programs."""
     found = _ID.fullmatch(name)
     return found[1] if found else None
+
+
+def number_in(name: str) -> int | None:
+    """The block's number in such an id."""
+    found = _ID.fullmatch(name)
+    return int(found[2], 16) if found else None
 
 
 class Digest(Protocol):

@@ -37,6 +37,7 @@ class BlobMetadata:
         self._service: BlobServiceClient | None = None
         self._lock = threading.Lock()
         self._directories = Directories()
+        self._archived: dict[tuple[str, str], str | None] = {}
 
     @property
     def service(self) -> "BlobServiceClient":
@@ -182,10 +183,18 @@ class BlobMetadata:
         """The newest mtime of all blobs of the directory, 0.0 if there are none."""
         newest = self.known.newest_below(container, directory)
         if newest is None:
-            asked = self.known.ask()
-            newest = max((blob.mtime for blob in self.below(container, directory)), default=0.0)
+            asked, newest, archived = self.known.ask(), 0.0, None
+            for blob in self.below(container, directory):
+                newest = max(newest, blob.mtime)
+                archived = archived or (blob.name if blob.archived else None)
+            self._archived[container, directory] = archived
             self.known.remember_newest(container, asked, directory, newest)
         return newest
+
+    def archived_below(self, container: str, directory: str) -> str | None:
+        """The name of a blob of the directory that lies in the archive tier, if there is one."""
+        self.newest_below(container, directory)
+        return self._archived.get((container, directory))
 
     def has_below(self, container: str, name: str) -> bool:
         """Whether there is any blob of the directory besides its marker. One request, if it is not known."""

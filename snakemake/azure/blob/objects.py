@@ -18,6 +18,7 @@ from snakemake_interface_storage_plugins.storage_object import (
 from snakemake.azure.blob.entries import Blob
 from snakemake.azure.blob.errors import BlobError
 from snakemake.azure.blob.files import fits, too_long
+from snakemake.azure.blob.here import Here
 from snakemake.azure.blob.inventory import MAX_PAGES, Listing, ListingPlan, lineage, parent_of
 from snakemake.azure.blob.names import SCHEME, split_query
 from snakemake.azure.blob.store import BlobStore
@@ -32,7 +33,9 @@ class Provider(Protocol):
     cache: IOCacheStorageInterface | None
     plan: ListingPlan
     wait_for_free_local_storage: Any
-    beside: Callable[[str], Path | None] | None
+    logger: Any
+    here: Here | None
+    counts_here: bool
 
     @property
     def store(self) -> BlobStore: ...
@@ -72,7 +75,8 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
 
     def _beside(self) -> Path | None:
         """The file on this disk that is to become the blob, where that is asked for."""
-        return self.provider.beside(self.query) if self.provider.beside is not None else None
+        provider = self.provider
+        return provider.here.path(self.query) if provider.here is not None and provider.counts_here else None
 
     def _key(self, name: str) -> str:
         return self.cache_key(f"{self.container}/{name}" if name else self.container)
@@ -284,7 +288,18 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
             for blob in blobs:
                 name = blob.name.removesuffix("/")
                 seen.update(n for n in lineage(name) if n.startswith(prefix) and n)
-        return [f"{SCHEME}{container}/{name}" for name in sorted(seen)]
+        there = [f"{SCHEME}{container}/{name}" for name in sorted(seen)]
+        if self.provider.here is None or (there and not self.provider.counts_here):
+            return there
+        here = self.provider.here.starting_with(f"{SCHEME}{container}/{prefix}")
+        if self.provider.counts_here:
+            return sorted({*there, *here})
+        if here:
+            self.provider.logger.warning(
+                f"There is nothing like {self.print_query} in storage, and there are {len(here):,} such files or "
+                "folders on this disk: the same command with --az-batch-upload stores them there."
+            )
+        return there
 
 
 def _checksum(blob: Blob) -> str | None:

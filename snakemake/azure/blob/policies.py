@@ -71,6 +71,27 @@ def delete(container: "ContainerClient", name: str) -> bool:
         return False
 
 
+def of_runs(container: "ContainerClient", now: datetime) -> dict[str, bool]:
+    """Names of the policies that runs have stored, which are the runs' ids; each with whether it ended before `now`.
+    None where the container is not there, or where it may not be asked.
+
+    Raises
+    ------
+    AzureError: as the SDK has it.
+    """
+    from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+
+    try:
+        found = container.get_container_access_policy()["signed_identifiers"]
+    except (ResourceNotFoundError, ClientAuthenticationError):
+        return {}
+    except HttpResponseError as error:
+        if error.status_code != 403:  # a SAS may not, nor may every role
+            raise
+        return {}
+    return {each.id: _ended(each.access_policy, now) for each in found if each.id.startswith(OURS)}
+
+
 def _change(container: "ContainerClient", change: Callable[[dict[str, Any]], bool]) -> bool:
     """Reads the policies, lets `change` change them, and writes them back if it says so."""
     with _leased(container) as lease:

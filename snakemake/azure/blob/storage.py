@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_storage_plugins.common import Operation
@@ -30,6 +30,7 @@ from snakemake_interface_storage_plugins.storage_provider import (
 from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.fence import Fence
 from snakemake.azure.blob.files import Cancellation, cancellable
+from snakemake.azure.blob.here import Here
 from snakemake.azure.blob.inventory import ListingPlan
 from snakemake.azure.blob.names import query_fault
 from snakemake.azure.blob.objects import StorageObject
@@ -106,6 +107,11 @@ class StorageProviderSettings(StorageProviderSettingsBase):
 
 
 class StorageProvider(StorageProviderBase):
+    # Of the process: the workflow's files on this disk, None in tasks; and whether one of them counts as its blob, as
+    # while they are stored.
+    here: ClassVar[Here | None] = None
+    counts_here: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._store: BlobStore | None = None
@@ -113,8 +119,6 @@ class StorageProvider(StorageProviderBase):
         self.containers: set[str] = set()  # that the workflow names
         self.cache: IOCacheStorageInterface | None = None
         self.plan = ListingPlan()
-        # While the workflow's own files are to be stored, such a file counts as well; else None.
-        self.beside: Callable[[str], Path | None] | None = None
 
     @property
     def store(self) -> BlobStore:

@@ -3,20 +3,21 @@
 Each request carries the MD5 of what it sends, which the service compares with what it got. A blob of one request has
 that as its Content-MD5; one in blocks gets the MD5 of the whole file if it is asked for, and each block's id tells
 what is in it (snakemake.azure.blob.digests). A block that is lost on its way is sent again, alone, and one that does
-not make it in time in smaller ones (snakemake.azure.blob.pace).
+not make it in time in smaller ones (snakemake.azure.blob.pace). Blocks of the same content that an upload has left
+which was cut off are not sent again: the service keeps them for a week.
 https://learn.microsoft.com/rest/api/storageservices/put-block
 """
 
 import io
 import os
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from snakemake.azure.blob.digests import FEWEST_ID_BYTES, ID_BYTES, Digest, block_id, md5, xxh128
+from snakemake.azure.blob.digests import FEWEST_ID_BYTES, ID_BYTES, Digest, block_id, md5, number_in, xxh128
 from snakemake.azure.blob.errors import BlobError, error_code
 from snakemake.azure.blob.files import MAX_BLOCKS, MIB, SMALL, block_size, content_type, progress_hook
 from snakemake.azure.blob.pace import SMALLEST, pace
@@ -44,7 +45,25 @@ class _Chunk:
     digest: str
     number: int
     first_piece: int  # number of the first of its blocks, if it becomes several
+    sent: int = 0  # bytes that are there
     blocks: list[Any] = field(default_factory=list)
+
+    @property
+    def next_piece(self) -> int:
+        return MAX_BLOCKS + self.first_piece + len(self.blocks)
+
+
+@dataclass(frozen=True)
+class _Left:
+    """Sizes of blocks that were stored for the blob and never became it: by their ids, and by their numbers."""
+
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    by_number: Mapping[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, blocks: Iterable[Any]) -> "_Left":
+        sizes = {block.id: block.size for block in blocks}
+        return cls(sizes, {n: size for name, size in sizes.items() if (n := number_in(name)) is not None})
 
 
 def _time_outs_told(told: bool) -> AbstractContextManager[None]:
@@ -152,6 +171,7 @@ class Upload:
         size = found.st_size
         step = block_size(size)
         cancelled = progress_hook()
+        left = self._left() if id_bytes >= ID_BYTES else _Left()
         of_file = md5() if self._content_md5 else None
         parts: list[_Chunk] = []
         # As many blocks as a part can become, so that there are no more than a blob can have.
@@ -166,6 +186,7 @@ class Upload:
             return parts[-1]
 
         def send(chunk: _Chunk) -> None:
+            self._take(chunk, file, left, id_bytes)
             self._send(chunk, file, max(SMALLEST, -(-step // pieces)), id_bytes, cancelled)
 
         # Not a generator function: between its steps it would keep a part that has been sent.
@@ -183,6 +204,34 @@ class Upload:
             )
         )
 
+    def _left(self) -> _Left:
+        """What an upload that was cut off has stored; nothing, if there is none, or it may not be looked at."""
+        from azure.core.exceptions import HttpResponseError
+
+        try:
+            return _Left.of(self._client.get_block_list("uncommitted")[1])
+        except HttpResponseError as error:
+            if error.status_code not in (403, 404):
+                raise
+            return _Left()
+
+    def _take(self, chunk: "_Chunk", file: io.FileIO, left: _Left, id_bytes: int) -> None:
+        """Makes those blocks the chunk's that have its content, from its beginning on: itself as one, or pieces."""
+        from azure.storage.blob import BlobBlock
+
+        whole, _ = self._block(chunk, file, 0, chunk.length, id_bytes)
+        if left.sizes.get(whole) == chunk.length:
+            chunk.blocks.append(BlobBlock(whole))
+            chunk.sent = chunk.length
+        while chunk.data is not None and (length := left.by_number.get(chunk.next_piece, 0)) > 0:
+            if length > chunk.length - chunk.sent or length == chunk.length:
+                return
+            name, _ = self._block(chunk, file, chunk.sent, length, id_bytes)
+            if left.sizes.get(name) != length:
+                return
+            chunk.blocks.append(BlobBlock(name))
+            chunk.sent += length
+
     def _send(
         self, chunk: "_Chunk", file: io.FileIO, least: int, id_bytes: int, cancelled: Callable[[], None]
     ) -> None:
@@ -191,11 +240,10 @@ class Upload:
 
         from snakemake.azure.blob.session import TimedOut
 
-        done = 0
-        while done < chunk.length:
-            left = chunk.length - done
-            length = left if chunk.data is None else min(left, max(least, pace.most(left)))
-            name, body = self._block(chunk, file, done, length, id_bytes)
+        while chunk.sent < chunk.length:
+            rest = chunk.length - chunk.sent
+            length = rest if chunk.data is None else min(rest, max(least, pace.most(rest)))
+            name, body = self._block(chunk, file, chunk.sent, length, id_bytes)
 
             def put() -> None:
                 cancelled()
@@ -209,7 +257,7 @@ class Upload:
                 continue
             pace.arrived()
             chunk.blocks.append(BlobBlock(name))
-            done += length
+            chunk.sent += length
         chunk.data = None  # it has arrived
 
     def _block(
@@ -225,8 +273,7 @@ class Upload:
         assert data is not None
         piece, digest = memoryview(data)[start : start + length], xxh128()
         digest.update(piece)
-        number = MAX_BLOCKS + chunk.first_piece + len(chunk.blocks)
-        return block_id(digest.hexdigest(), number, id_bytes), lambda: bytes(piece)
+        return block_id(digest.hexdigest(), chunk.next_piece, id_bytes), lambda: bytes(piece)
 
     def _hashed(self, digests: list[Digest], file: io.FileIO, start: int, length: int) -> bytes | None:
         """Puts a part of the file into the digests; its content, unless that is to be read again."""

@@ -6,7 +6,7 @@ tokens: https://distribution.github.io/distribution/spec/auth/token/.
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -45,14 +45,18 @@ class Verdict(Enum):
 @dataclass(frozen=True)
 class Pull:
     """What the registry said of an image; `detail` is for people and holds no secret, `digest` is that of the manifest
-    which the image's tag stands for now, if it said so, and `labels` are those that were written when the image was
-    built, None where they could not be read."""
+    which the image's tag stands for now, if it said so. `labels` and `history` are those that were written when the
+    image was built, and `architectures` those of its variants for Linux, in the registry's words (`amd64`, `arm64`);
+    None where they could not be read. `user` is who asked, if somebody was logged in."""
 
     image: ImageReference
     verdict: Verdict
     detail: str = ""
     digest: str | None = None
     labels: Mapping[str, str] | None = None
+    history: Sequence[Mapping[str, Any]] = ()
+    architectures: frozenset[str] | None = None
+    user: str = ""
 
     @property
     def pinned(self) -> str | None:
@@ -70,9 +74,16 @@ class Pull:
                 f"{OPTION}."
             )
         if self.verdict is Verdict.DENIED:
+            if self.user:
+                return (
+                    f"The registry {self.image.registry} does not let {self.user} pull {self.image}, or does not have "
+                    f"it ({self.detail}): check the login of --az-batch-registry-user or --az-batch-registry-login, or "
+                    f"correct {OPTION}."
+                )
             return (
                 f"The registry {self.image.registry} lets nobody pull {self.image} without a password, or does not "
-                f"have it ({self.detail}): make it public, or correct {OPTION}."
+                f"have it ({self.detail}): set AZ_BATCH_REGISTRY_USER and AZ_BATCH_REGISTRY_PASSWORD, or "
+                f"--az-batch-registry-identity, or make it public, or correct {OPTION}."
             )
         return None
 
@@ -109,12 +120,14 @@ def check_pull(image: ImageReference, login: RegistryLogin | None = None, timeou
             if response.status_code == 401:
                 authorization = _authorization(session, response, image, login, timeout)
                 if authorization is None:
-                    return Pull(image, Verdict.DENIED, "it asks for a login")
+                    user = login.username if login else ""
+                    return Pull(image, Verdict.DENIED, "it asks for a login", user=user)
                 headers = {"Authorization": authorization}
                 response = _manifest(session, url, headers, timeout)
-            pull = _judge(image, response)
+            pull = replace(_judge(image, response), user=login.username if login else "")
             if pull.verdict is Verdict.FOUND:
-                return replace(pull, labels=_labels(session, url, headers, timeout))
+                labels, history, architectures = _contents(session, url, headers, timeout)
+                return replace(pull, labels=labels, history=history, architectures=architectures)
             return pull
     except (requests.RequestException, ValueError) as e:
         # The text of these can hold a URL with a query; the kind says enough.
@@ -131,10 +144,11 @@ def _manifest(
     return response
 
 
-def _labels(
+def _contents(
     session: "requests.Session", url: str, headers: dict[str, str], timeout: float
-) -> dict[str, str] | None:
-    """The labels in the image's configuration, of linux/amd64 where there are several; None if they can't be read."""
+) -> tuple[dict[str, str] | None, list[dict[str, Any]], frozenset[str] | None]:
+    """Labels, history and architectures of the image: the first two of the variant for amd64 where there are several.
+    None, and no history, for what can't be read."""
     import requests
 
     def fetch(address: str) -> Any:
@@ -142,17 +156,30 @@ def _labels(
         response.raise_for_status()
         return response.json()
 
+    architectures: frozenset[str] | None = None
     try:
         manifest = fetch(url)
-        for choice in manifest.get("manifests", ()):
-            platform = choice.get("platform", {})
-            if (platform.get("os"), platform.get("architecture")) == ("linux", "amd64"):
-                manifest = fetch(f"{url.rpartition('/')[0]}/{choice['digest']}")
-                break
+        if variants := _variants(manifest):
+            architectures = frozenset(variants)
+            chosen = variants.get("amd64") or next(iter(variants.values()))
+            manifest = fetch(f"{url.rpartition('/')[0]}/{chosen}")
         configuration = fetch(f"{url.rpartition('/manifests/')[0]}/blobs/{manifest['config']['digest']}")
-        return dict(configuration["config"].get("Labels") or {})
+        if architectures is None and configuration.get("architecture"):
+            architectures = frozenset([str(configuration["architecture"])])
+        history = [dict(entry) for entry in configuration.get("history") or ()]
+        return dict(configuration["config"].get("Labels") or {}), history, architectures
     except (requests.RequestException, ValueError, LookupError, AttributeError, TypeError):
-        return None
+        return None, [], architectures
+
+
+def _variants(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Digests of an index's manifests for Linux, by architecture; what attests to a build has `unknown` there."""
+    found: dict[str, str] = {}
+    for choice in manifest.get("manifests") or ():
+        platform = choice.get("platform") or {}
+        if platform.get("os") == "linux" and platform.get("architecture"):
+            found.setdefault(str(platform["architecture"]), str(choice["digest"]))
+    return found
 
 
 def _judge(image: ImageReference, response: "requests.Response") -> Pull:

@@ -8,33 +8,17 @@ of its workflow.
 
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from snakemake.azure import retry
 from snakemake.azure.node.exit import NODE_FAULT
+from snakemake.azure.node.fetched import use_fetched_sources
 from snakemake.azure.node.order import NodeOrder
+from snakemake.azure.node.scratch import Scratch, prepare
 from snakemake.azure.node.sources import complain, fetch_blob, lay_out
 from snakemake.azure.node.watch import store_logs, watch
-
-TEMPORARY = ".tmp"  # below the working directory
-
-
-def prepare_environment(environ: Mapping[str, str], workdir: Path) -> dict[str, str]:
-    """Variables to set so that a user without a home directory, as Batch's task user may be, can work. Temporary files
-    lie below the task's directory, which has the node's large disk: a container's /tmp is on that of the system."""
-    changes = {}
-    home = environ.get("HOME", "")
-    if not home or not os.access(home, os.W_OK):
-        changes["HOME"] = str(workdir)
-    base = Path(changes.get("HOME", home))
-    if not environ.get("XDG_CACHE_HOME") or not os.access(environ["XDG_CACHE_HOME"], os.W_OK):
-        changes["XDG_CACHE_HOME"] = str(base / ".cache")
-    if not environ.get("TMPDIR"):
-        changes["TMPDIR"] = str(workdir / TEMPORARY)
-    return changes
 
 
 def after_precommand(order: NodeOrder) -> NoReturn:
@@ -49,12 +33,16 @@ def fail(message: str, code: int = 1) -> NoReturn:
     sys.exit(code)
 
 
-def _watch(order: NodeOrder) -> None:
-    """Goes on in a child, so that this process can store the logs of one that is killed; not outside of Batch."""
+def _watch(order: NodeOrder, scratch: Scratch) -> None:
+    """Goes on in a child, so that this process can store the logs of one that is killed, and remove what it has left;
+    not outside of Batch."""
     if {"AZ_BATCH_TASK_DIR", "AZ_BATCH_TASK_ID"} <= os.environ.keys():
         environ = dict(os.environ)
         watch(
-            Path(environ["AZ_BATCH_TASK_DIR"]), lambda: store_logs(order.sources, environ), limit=order.limit
+            Path(environ["AZ_BATCH_TASK_DIR"]),
+            lambda: store_logs(order.sources, environ),
+            limit=order.limit,
+            finish=scratch.remove,
         )
 
 
@@ -65,25 +53,26 @@ def main(argv: list[str]) -> None:
         order = NodeOrder.decode(argv[0])
     except ValueError as e:
         fail(f"{e}: are the client's and the image's Snakemake of the same version?")
+    workdir = Path(os.environ.get("AZ_BATCH_TASK_WORKING_DIR") or Path.cwd())
+    given = os.environ.get("AZ_BATCH_NODE_SHARED_DIR")
+    shared = Path(given) if given else None
+    os.chdir(workdir)
+    try:
+        scratch = prepare(workdir, shared)
+    except OSError as e:
+        fail(f"cannot make the task's scratch directory: {e.strerror} ({e.filename}).", NODE_FAULT)
     if order.precommand:
         after_precommand(order)
-    workdir = Path(os.environ.get("AZ_BATCH_TASK_WORKING_DIR") or Path.cwd())
-    shared = os.environ.get("AZ_BATCH_NODE_SHARED_DIR")
-    os.chdir(workdir)
-    changes = prepare_environment(os.environ, workdir)
-    os.environ.update(changes)
     if minutes := os.environ.get(retry.VARIABLE):
         retry.process.seconds, retry.process.unconditional = float(minutes) * 60, True
 
-    _watch(order)
+    _watch(order, scratch)
 
     from azure.core.exceptions import AzureError
     from snakemake_interface_common.exceptions import WorkflowError
 
     try:
-        if "TMPDIR" in changes:
-            Path(changes["TMPDIR"]).mkdir(exist_ok=True)
-        lay_out(Path(shared) if shared else workdir.parent, order, fetch_blob, workdir, complain)
+        lay_out(shared or workdir.parent, order, fetch_blob, workdir, complain)
     except WorkflowError as e:
         fail(f"cannot fetch the workflow's sources: {e}")
     except AzureError as e:
@@ -110,6 +99,12 @@ def main(argv: list[str]) -> None:
         own_targets()
         own_files()
         own_jobs(order.inputs)
+        use_fetched_sources(workdir)
+        if shared and "conda" in order.values("--deployment-method"):
+            from snakemake.azure.node.conda import share_environments
+            from snakemake.azure.node.environments import BlobEnvironments, Environments
+
+            share_environments(shared, Environments(BlobEnvironments(order.sources), complain))
 
     snakemake(list(order.argv))
 

@@ -24,6 +24,14 @@ class NodeOrder:
     inputs: Mapping[str, str] = field(default_factory=dict)
     precommand: str = ""
 
+    def values(self, flag: str) -> tuple[str, ...]:
+        """The values that follow `flag` in the arguments, up to the next option."""
+        if flag not in self.argv:
+            return ()
+        values = self.argv[self.argv.index(flag) + 1 :]
+        end = next((i for i, value in enumerate(values) if value.startswith("--")), len(values))
+        return values[:end]
+
     def encode(self) -> str:
         """One argument of letters, digits, `-` and `_`: Batch runs command lines without a shell, and
         nothing in here depends on how it reads quotes."""

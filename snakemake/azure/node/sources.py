@@ -12,7 +12,6 @@ file anyway, and hashing it meanwhile costs less than unpacking the archive woul
 `snakemake.azure.sources` packs them.
 """
 
-import fcntl
 import hashlib
 import io
 import json
@@ -22,12 +21,13 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.node.order import NodeOrder
+from snakemake.azure.node.shared import locked, private_folder
 
 SHARED = "snakemake-sources"
 
@@ -67,14 +67,6 @@ def unpack(data: bytes, sha256: str, target: Path) -> None:
         tar.extractall(target)
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on the file `path`; the system frees it however the process ends."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def lay_out(
     shared: Path, order: NodeOrder, fetch: Callable[[str], bytes], target: Path, warn: Callable[[str], None]
 ) -> None:
@@ -86,7 +78,7 @@ def lay_out(
     ------
     SourcesError: what was fetched is not what was sent.
     """
-    home = _private(shared)
+    home = private_folder(shared, SHARED)
     if home is None:
         warn(f"{shared / SHARED}-{os.geteuid()} is not a private directory of this user; it is left alone.")
         unpack(fetch(order.sources), order.sha256, target)
@@ -107,17 +99,6 @@ def lay_out(
                 raise SourcesError(
                     "The workflow's files are not those that were sent: their SHA-256 differ."
                 ) from None
-
-
-def _private(shared: Path) -> Path | None:
-    """The folder of this user alone, made if need be; None if that name is something else."""
-    shared.mkdir(parents=True, exist_ok=True)
-    home = shared / f"{SHARED}-{os.geteuid()}"
-    with suppress(FileExistsError):
-        home.mkdir(mode=0o700)
-    found = home.stat(follow_symlinks=False)
-    mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
-    return home if mine else None
 
 
 def _fetch(home: Path, order: NodeOrder, fetch: Callable[[str], bytes]) -> None:

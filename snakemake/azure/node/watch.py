@@ -27,8 +27,14 @@ TIME_IS_UP = 0.9
 """From this share of a task's time limit on, a SIGTERM means the limit, which began before this process."""
 
 
-def watch(logs: Path, store: Callable[[], None], limit: float | None = None) -> None:
-    """Returns in a child process. The caller's own stays, and exits as the child does, after `store` if that failed.
+def watch(
+    logs: Path,
+    store: Callable[[], None],
+    limit: float | None = None,
+    finish: Callable[[], None] = lambda: None,
+) -> None:
+    """Returns in a child process. The caller's own stays, and exits as the child does, after `store` if that failed,
+    and after `finish`.
 
     logs: the folder of the task's stderr.txt; limit: the task's time limit in seconds.
     """
@@ -36,17 +42,26 @@ def watch(logs: Path, store: Callable[[], None], limit: float | None = None) -> 
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     child = os.fork()
     if child:
-        Watch(child, logs, store, began + limit * TIME_IS_UP if limit else None).run(before)
+        last_minute = began + limit * TIME_IS_UP if limit else None
+        Watch(child, logs, store, finish, last_minute).run(before)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Watch:
     """One child. `last_minute`: from when on, by the monotonic clock, a SIGTERM means that the time is up."""
 
-    def __init__(self, child: int, logs: Path, store: Callable[[], None], last_minute: float | None):
+    def __init__(
+        self,
+        child: int,
+        logs: Path,
+        store: Callable[[], None],
+        finish: Callable[[], None],
+        last_minute: float | None,
+    ):
         self._child = child
         self._stderr = logs / "stderr.txt"
         self._store = store
+        self._finish = finish
         self._last_minute = last_minute
         self._told_to_end = False
         self._storing: threading.Thread | None = None
@@ -62,6 +77,7 @@ class Watch:
             self._store()
         if self._storing:
             self._storing.join()
+        self._finish()
         os._exit(code if code >= 0 else 128 - code)
 
     def _wait(self) -> int:

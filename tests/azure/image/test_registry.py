@@ -315,10 +315,10 @@ def test_the_digest_that_a_tag_stands_for(said, pinned):
         assert found.verdict is Verdict.FOUND and found.pinned == (f"{host}{pinned}" if pinned else None)
         settings = ExecutorSettings(account_url="https://acct.westeurope.batch.azure.com")
         image = f"{host}/a/b:1"
-        assert check_image(settings, image, settings.account_url) == (found.pinned or image)
-        assert check_image(settings, image, "http://127.0.0.1:10011") == image
+        assert check_image(settings, image, settings.account_url)[0] == (found.pinned or image)
+        assert check_image(settings, image, "http://127.0.0.1:10011") == (image, None)
         settings.pool_id = "there"
-        assert check_image(settings, image, settings.account_url) == image
+        assert check_image(settings, image, settings.account_url) == (image, None)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 302])

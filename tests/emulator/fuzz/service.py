@@ -36,6 +36,7 @@ from azure_batch_emulator.engine.clock import SteppedClock
 from azure_batch_emulator.engine.engine import Engine
 from azure_batch_emulator.identity import directory, managed
 from azure_batch_emulator.identity.issuer import Issuer
+from azure_batch_emulator.identity.roles import Roles
 from azure_batch_emulator.nodes.access import NodeAccess
 from azure_batch_emulator.web.all_services import all_services
 from azure_batch_emulator.web.app import Application
@@ -44,6 +45,7 @@ from azure_batch_emulator.web.auth.shared_key import SharedKey, sign, string_to_
 from azure_batch_emulator.web.auth.tokens import Tokens
 from azure_batch_emulator.web.control import Control
 from azure_batch_emulator.web.control_routes import ControlRoutes
+from azure_batch_emulator.web.outages import Outages
 from azure_batch_emulator.web.request_faults import RequestFaults
 from azure_batch_emulator.web.routing import CURRENT, find
 
@@ -119,7 +121,9 @@ class Service:
         self._location = location
         self._application: ASGIApp | None = None
         self._issuer = Issuer()
-        self._authenticator = Authenticator(SharedKey(DEV_ACCOUNT, lambda: [DEV_KEY]), Tokens(self._issuer))
+        self._authenticator = Authenticator(
+            SharedKey(DEV_ACCOUNT, lambda: [DEV_KEY]), Tokens(self._issuer, Roles())
+        )
         self._requests = RequestFaults(HttpFaults(), Random(1))
         self.engine: Engine | None = None
         self._changed = False
@@ -206,9 +210,12 @@ class Service:
         (root / "shared").mkdir(exist_ok=True)
         (root / "shared" / "a b#.txt").write_text("0123456789")
         self._requests = RequestFaults(HttpFaults(), Random(1))
-        routes = ControlRoutes(Control(engine, self._requests), self._authenticator)
+        routes = ControlRoutes(
+            Control(engine, self._requests, Outages(HttpFaults(), Random(1), lambda _: None), Roles()),
+            self._authenticator,
+        )
         self._application = all_services(
-            Application(engine, self._authenticator), engine, self._issuer, routes, DEV_KEY
+            Application(engine, self._authenticator), engine, self._issuer, Roles(), routes, DEV_KEY
         )
         self.engine = engine
         self._words = {

@@ -1,9 +1,12 @@
 """The emulator's own paths, and what nodes and requests suffer when somebody asks for it."""
 
+import dataclasses
 from random import Random
 
 import pytest
 import requests
+from azure.batch import BatchClient
+from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
 from support.emulator import running_emulator, wait_until
 
@@ -11,6 +14,8 @@ from azure_batch_emulator.core.profile import HttpFaults
 from azure_batch_emulator.protocol.errors import BatchError
 from azure_batch_emulator.service.profile_files import load_profile
 from azure_batch_emulator.service.server import Emulator
+from azure_batch_emulator.web.outages import KINDS as OUTAGES
+from azure_batch_emulator.web.outages import Outages
 from azure_batch_emulator.web.request_faults import KINDS, RequestFaults
 
 from ..helpers import completed, make_job, make_pool, shell, task
@@ -33,6 +38,7 @@ def plan(emulator):
             requests=[],
             lowPriorityCores=None,
             notFoundSeconds=None,
+            outage=None,
             vmSizeCores={},
         ).status_code
         == 200
@@ -244,5 +250,120 @@ def test_from_python():
         assert emulator.control.planned()["boots"] == 2
         with pytest.raises(BatchError, match="PoolNotFound"):
             emulator.control.lose("pool", "node")
+    finally:
+        emulator.stop()
+
+
+# Outages
+
+
+def pools(emulator):
+    return send(emulator, "GET", "/pools")
+
+
+@pytest.mark.parametrize("kind", ["dropped", "hanging", "refused"])
+def test_an_outage_without_answers_ends_by_itself(emulator, plan, kind):
+    assert plan(outage={"kind": kind, "seconds": 1.5}).json()["outage"]["kind"] == kind
+
+    def fails():
+        try:
+            return pools(emulator).status_code != 200
+        except requests.ConnectionError as error:
+            return kind != "refused" or "refused" in str(error)
+
+    wait_until(fails, timeout=1.5)
+    wait_until(lambda: not fails(), timeout=20)
+    assert send(emulator, "GET", "/-/faults").json()["outage"] is None
+
+
+def test_a_busy_outage_is_ended_by_hand(emulator, plan):
+    plan(outage={"kind": "busy", "seconds": 600})
+    error(pools(emulator), 503, "ServerBusy")
+    assert pools(emulator).headers["Retry-After"]
+    plan(outage=None)
+    assert pools(emulator).status_code == 200
+
+
+def test_nothing_takes_effect_while_connections_hang(emulator, plan):
+    plan(outage={"kind": "hanging", "seconds": 0.5})
+    with pytest.raises(requests.ConnectionError):
+        send(emulator, "POST", "/jobs", {"id": "lost", "poolInfo": {"poolId": "none"}})
+    assert send(emulator, "GET", "/jobs/lost").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "outage", [{"kind": "gone", "seconds": 1}, {"kind": "busy"}, {"kind": "busy", "seconds": -1}, "busy"]
+)
+def test_what_is_no_outage(emulator, plan, outage):
+    error(plan(outage=outage), 400, "InvalidPropertyValue")
+
+
+def test_outages_come_at_the_profiles_rate():
+    """An hour, asked every second, on a clock of its own."""
+    now, refused = [0.0], []
+    rates = HttpFaults(outages_per_hour=10, outage=(5.0, 30.0))
+    outages = Outages(rates, Random(1), refused.append, lambda: now[0])
+    seen = []
+    for second in range(10 * 3600):
+        now[0] = float(second)
+        seen.append(outages.now())
+    kinds = {outage.kind for outage in seen if outage}
+    assert kinds == set(OUTAGES) and all(5 <= seconds <= 30 for seconds in refused)
+    assert 50 < len({outage for outage in seen if outage}) < 150
+
+
+# Disks
+
+
+@pytest.mark.parametrize("disk", ["os", "temporary"])
+def test_a_full_disk_makes_a_node_unusable_and_its_tasks_run_elsewhere(emulator, disk):
+    client = emulator.client()
+    make_pool(client, nodes=2)
+    make_job(client)
+    client.create_task("job", task("task", "sleep 100"))
+    first = wait_until(lambda: client.get_task("job", "task").node_info)
+    path = f"/-/pools/pool/nodes/{first.node_id}/fill"
+    assert send(emulator, "POST", path, {"disk": disk}).status_code == 204
+    node = client.get_node("pool", first.node_id)
+    assert (node.state, node.errors[0].code) == ("unusable", "DiskFull")
+    assert node.errors[0].error_details[0].name == "Message"
+    again = wait_until(
+        lambda: (info := client.get_task("job", "task").node_info) and info.node_id != first.node_id
+    )
+    assert again and client.get_task("job", "task").execution_info.requeue_count == 0
+    error(send(emulator, "POST", path, {"disk": disk}), 409, "OperationNotValidOnNode")
+
+
+def test_no_disk(emulator):
+    make_pool(emulator.client(), nodes=1)
+    (node,) = emulator.client().list_nodes("pool")
+    error(
+        send(emulator, "POST", f"/-/pools/pool/nodes/{node.id}/fill", {"disk": "d"}),
+        400,
+        "InvalidPropertyValue",
+    )
+
+
+def test_disks_are_measured(tmp_path):
+    """A task fills what its node has; the disk is made small, as nobody wants to fill a real one."""
+    emulator = Emulator(dataclasses.replace(load_profile("fast"), disk=0.05), seed=1)
+    emulator.start()
+    sizes = emulator.engine.catalogue.sizes
+    sizes["standard_d2s_v3"] = dataclasses.replace(sizes["standard_d2s_v3"], temp_disk_gib=0.001)
+    try:
+        client = BatchClient(emulator.url, AzureNamedKeyCredential("devbatch", emulator.key))
+        make_pool(client, vm_size="Standard_D2s_v3")
+        make_job(client)
+        client.create_task(
+            "job",
+            task(
+                "task", shell("head -c 500000 /dev/zero > few; sleep 1; cat few few few few > many; sleep 60")
+            ),
+        )
+        node = wait_until(
+            lambda: next(iter(n for n in client.list_nodes("pool") if n.state == "unusable"), None)
+        )
+        assert node.errors[0].code == "DiskFull" and "temporary" in node.errors[0].error_details[0].value
+        assert wait_until(lambda: client.get_task("job", "task").state == "active")
     finally:
         emulator.stop()

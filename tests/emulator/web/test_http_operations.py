@@ -131,7 +131,6 @@ def test_an_unknown_query_parameter(emulator):
          "InvalidPropertyValue", "mountConfiguration[0]/nfsMountConfiguration/relativeMountPath"),
         ({"mountConfiguration": [{"nfsMountConfiguration": {"source": "h:/x", "relativeMountPath": "x"}}]},
          "NotImplementedByEmulator", None),
-        ({"networkConfiguration": {"subnetId": "mine"}}, "InvalidPropertyValue", "networkConfiguration/subnetId"),
         ({"userAccounts": [{"name": "u" * 21, "password": "p"}]}, "InvalidPropertyValue", "userAccounts/name"),
         ({"enableAutoScale": True}, "MissingRequiredProperty", "autoScaleFormula"),
         ({"virtualMachineConfiguration": {"nodeAgentSKUId": "x"}}, "MissingRequiredProperty",
@@ -158,3 +157,19 @@ def test_pools_that_are_refused(emulator, wrong, code, name):
         assert details["PropertyName"] == name
     if code == "InvalidPropertyValue":
         assert set(details) == {"PropertyName", "PropertyValue", "Reason"}
+
+
+@pytest.mark.parametrize(
+    ("linked", "kind"),
+    [
+        ({"networkConfiguration": {"subnetId": "/subscriptions/s"}}, "Network"),
+        ({"virtualMachineConfiguration": {"imageReference": {"sharedGalleryImageId": "/x"}, "nodeAgentSKUId": "batch.node.ubuntu 24.04"}}, "Compute"),
+    ],
+)  # fmt: skip
+def test_networks_and_images_of_somebodys_own_are_not_for_the_accounts_key(emulator, linked, kind):
+    image = {"publisher": "microsoft-dsvm", "offer": "ubuntu-hpc", "sku": "2404"}
+    machine = {"imageReference": image, "nodeAgentSKUId": "batch.node.ubuntu 24.04"}
+    body = {"id": "linked", "vmSize": "Standard_D2s_v3", "virtualMachineConfiguration": machine} | linked
+    refused = send(emulator, "POST", "/pools", body)
+    values = error(refused, 403, "AuthenticationFailed")
+    assert values["AuthenticationErrorDetail"].endswith(f"external resources of type {kind} are linked.")

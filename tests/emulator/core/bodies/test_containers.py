@@ -3,8 +3,8 @@
 import pytest
 
 from azure_batch_emulator.core.bodies.pool_properties import check_properties
-from azure_batch_emulator.core.bodies.pool_specs import start_task
-from azure_batch_emulator.core.bodies.task_specs import task_spec
+from azure_batch_emulator.core.bodies.pool_specs import pool_spec, start_task
+from azure_batch_emulator.core.bodies.task_specs import check_fits, task_spec
 from azure_batch_emulator.nodes.environment import visible
 from azure_batch_emulator.protocol.errors import BatchError
 
@@ -33,7 +33,6 @@ def test_settings_that_are_taken():
         ({"registry": {"registryServer": "r"}}, "InvalidPropertyValue", "containerSettings/registry/username"),
         ({"registry": {"username": "me"}}, "InvalidPropertyValue", "containerSettings/registry/password"),
         ({"registry": LOGIN | WITH_IDENTITY}, "InvalidPropertyValue", "containerSettings/registry"),
-        ({"registry": WITH_IDENTITY}, "NotImplementedByEmulator", "containerSettings/registry/identityReference"),
         ({"containerHostBatchBindMounts": [{}]}, "InvalidPropertyValue", "containerHostBatchBindMounts"),
         ({"containerHostBatchBindMounts": [{"source": "Task"}] * 2}, "InvalidPropertyValue", "containerHostBatchBindMounts"),
         ({"containerHostBatchBindMounts": [{"source": "Home"}]}, "InvalidPropertyValue", "source"),
@@ -55,6 +54,22 @@ def test_start_tasks_and_pools_are_checked_too():
     configuration = {"type": "dockerCompatible", "containerRegistries": [LOGIN, {"username": "u"}]}
     with pytest.raises(BatchError, match=r"containerRegistries\[1\]/password"):
         check_properties({"virtualMachineConfiguration": machine | {"containerConfiguration": configuration}})
+
+
+def test_a_registry_opens_by_an_identity_that_the_pool_has():
+    driver = Driver()
+    machine = pool_body()["virtualMachineConfiguration"]
+    configuration = {"type": "dockerCompatible", "containerRegistries": [LOGIN, WITH_IDENTITY]}
+    body = pool_body(virtualMachineConfiguration=machine | {"containerConfiguration": configuration})
+    with pytest.raises(BatchError, match=r"containerRegistries\[1\]/identityReference/resourceId"):
+        pool_spec(dict(body), driver.machine.catalogue, "2026")
+    identity = {"type": "UserAssigned", "userAssignedIdentities": [{"resourceId": "/X"}]}
+    pool = pool_spec(body | {"identity": identity}, driver.machine.catalogue, "2026")
+    task = spec_of(registry=WITH_IDENTITY)
+    check_fits(task, pool)
+    del pool["identity"]
+    with pytest.raises(BatchError, match="containerSettings/registry/identityReference/resourceId"):
+        check_fits(task, pool)
 
 
 VARIABLES = dict.fromkeys(
