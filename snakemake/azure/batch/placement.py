@@ -280,7 +280,7 @@ def _place_on(demand: Demand, vm: VmSize, per_node: int, key: str) -> Place:
             "az_vm_size to a larger size."
         )
     if vm.gpus is not None and demand.gpus > vm.gpus:
-        raise DoesNotFit("gpu", demand.gpus, vm.gpus, vm)
+        raise DoesNotFit(vm_sizes.GPU, demand.gpus, vm.gpus, vm)
     return Place(key, vm, per_node, demand.slots)
 
 
