@@ -67,6 +67,17 @@ def test_the_next_size_when_the_region_has_none_of_the_first(site, scarce):
     site.assert_clean()
 
 
+def test_the_next_size_when_the_region_does_not_know_the_first(site):
+    site.write({"Snakefile": MANY.replace("HELD", "true")})
+    result = site.run(az_batch_vm_size="Standard_D4ds_v9,Standard_D4ds_v5")
+    assert result.code == 0, result.last_error()
+    assert result.output.count("4 jobs go to other sizes") == 1
+    assert re.search(r"created the pool \S+ \(Standard_D4ds_v5", result.output)
+    site.assert_clean()
+    alone = site.run("--forceall", az_batch_vm_size="Standard_D4ds_v9")
+    assert alone.code == 1 and "Set --az-batch-vm-size" in alone.output and "Traceback" not in alone.output
+
+
 def test_the_rest_is_used_when_some_nodes_do_not_come(site, scarce):
     scarce(D4ads_v5=4)
     site.write(
