@@ -78,6 +78,20 @@ def test_the_next_size_when_the_region_does_not_know_the_first(site):
     assert alone.code == 1 and "Set --az-batch-vm-size" in alone.output and "Traceback" not in alone.output
 
 
+def test_a_start_task_that_fails_is_shown(site):
+    site.write(
+        {
+            "Snakefile": MANY.replace("HELD", "true"),
+            "start.sh": "echo first; echo the disk is odd >&2; exit 3\n",
+        }
+    )
+    result = site.run(az_batch_start_task="start.sh", az_batch_vm_size="Standard_D4ds_v5")
+    assert result.code == 1 and "Traceback" not in result.output
+    assert "The end of its stderr: the disk is odd" in result.output, result.output
+    assert "--az-batch-start-task" in result.output
+    site.assert_clean()
+
+
 def test_the_rest_is_used_when_some_nodes_do_not_come(site, scarce):
     scarce(D4ads_v5=4)
     site.write(

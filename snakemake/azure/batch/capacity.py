@@ -163,7 +163,7 @@ _HINTS = (
         ("image", "container", "manifest"),
         "Check --container-image, and that the nodes may pull it.",
     ),
-    (("start task", "starttask"), "Check the pool's start task."),
+    (("start task", "starttask"), "Check the script of --az-batch-start-task."),
 )
 
 
