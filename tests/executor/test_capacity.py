@@ -288,7 +288,8 @@ def test_bad_numbers_of_tries(site, value):
     site.write(
         {"Snakefile": ONE.replace("HELD", "true").replace("RESOURCES", f"resources: az_spot='{value}'")}
     )
-    assert "az_spot" in site.run("-n").output
+    dry = site.run("-n")
+    assert dry.code == 1 and f"Rule one: The resource az_spot={value} must be" in dry.output, dry.output
     result = site.run(az_batch_spot=value)
     assert result.code == 1 and "--az-batch-spot" in result.output and "Traceback" not in result.output
 
