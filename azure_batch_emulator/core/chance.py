@@ -49,6 +49,11 @@ def start_task_fails(m: Machine) -> bool:
     return _strikes(m, m.profile.faults.start_task_failures)
 
 
+def resizes_blindly(m: Machine) -> bool:
+    """Whether the nodes that go are chosen without a look at their tasks."""
+    return _strikes(m, m.profile.faults.blind_resizes)
+
+
 def allocation_fault(m: Machine) -> str | None:
     """One of ALLOCATION_FAULTS for the allocation that is due now, or None."""
     if m.plan.allocations:

@@ -12,8 +12,8 @@ NONE: Span = (0.0, 0.0)
 
 @dataclass(frozen=True)
 class NodeFaults:
-    """Rates per hour that a node is up, shares (0 to 1) of boots, start tasks and allocations, and the cores that the
-    region has for low-priority nodes, from so many seconds after the service's start on (None: no limit)."""
+    """Rates per hour that a node is up, shares (0 to 1) of boots, start tasks, allocations and resizes, and the cores
+    that the region has for low-priority nodes, from so many seconds after the service's start on (None: no limit)."""
 
     preemptions_per_node_hour: float = 0.0
     losses_per_node_hour: float = 0.0
@@ -22,6 +22,7 @@ class NodeFaults:
     start_task_failures: float = 0.0
     allocation_failures: float = 0.0
     allocation_stalls: float = 0.0
+    blind_resizes: float = 0.0
     low_priority_capacity: tuple[tuple[float, int | None], ...] = ()
 
 

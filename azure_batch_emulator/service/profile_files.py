@@ -106,6 +106,7 @@ NODE_FAULTS: dict[str, tuple[str, Reader]] = {
     "startTaskFailureRate": ("start_task_failures", _share),
     "allocationFailureRate": ("allocation_failures", _share),
     "allocationStallRate": ("allocation_stalls", _share),
+    "blindResizeRate": ("blind_resizes", _share),
     "lowPriorityCapacity": ("low_priority_capacity", _capacity),
 }
 HTTP_FAULTS: dict[str, tuple[str, Reader]] = {

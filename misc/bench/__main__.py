@@ -12,14 +12,17 @@ from misc.bench import (
     dryrun,
     emulator,
     lines,
+    measuring,
     overhead,
     scale,
+    sizing,
     takeover,
     transfers,
 )
 
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "overhead": lambda _: overhead.run(),
+    "measuring": lambda _: measuring.run(),
     "requests": lambda _: batch_requests.run(),
     "copies": lambda _: copies.run(),
     "cache": lambda o: cache.run(o.cache_mb * 1_000_000),
@@ -28,6 +31,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "dryrun": lambda o: dryrun.run(o.inputs, o.plugin_inputs),
     "emulator": lambda _: emulator.run(),
     "scale": lambda o: scale.run(o.jobs, o.latency / 1000),
+    "sizing": lambda _: sizing.run(),
     "takeover": lambda o: takeover.run(o.tasks),
 }
 

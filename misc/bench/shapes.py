@@ -57,14 +57,17 @@ SHAPES = {
 
 
 class Simulation:
-    """The machine with a model of nodes, on a clock that jumps to the next event."""
+    """The machine with a model of nodes, which `nodes` makes, on a clock that jumps to the next event."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, profile: Profile | None = None, seed: int = 1, nodes: type[SimulatedNodes] = SimulatedNodes
+    ) -> None:
         self.now = START
-        self.machine = BatchService(Profile(), Random(1), START, catalogue())
+        profile = profile or Profile()
+        self.machine = BatchService(profile, Random(seed), START, catalogue())
         self._events: list[tuple[datetime, int, Callable[..., Any], tuple]] = []
         self._seq = 0
-        self._nodes = SimulatedNodes(Profile(), Random(1), self._later)
+        self._nodes = nodes(profile, Random(seed), self._later)
 
     def _later(self, seconds: float, stimulus: Callable[..., Any], *args: Any) -> None:
         self._at(self.now + timedelta(seconds=seconds), stimulus, args)
@@ -81,6 +84,14 @@ class Simulation:
             else:
                 self._nodes.carry_out(instruction)
         return result
+
+    def pass_time(self, seconds: float) -> None:
+        """What happens in so many seconds."""
+        end = self.now + timedelta(seconds=seconds)
+        while self._events and self._events[0][0] <= end:
+            self.now, _, stimulus, args = heapq.heappop(self._events)
+            self.do(stimulus, *args)
+        self.now = end
 
     def run_until(self, over: Callable[[], bool]) -> None:
         while not over():

@@ -25,7 +25,7 @@ Common to all three:
 |---|---|
 | `--container-image snakemake/snakemake` | an image of your own with this Snakemake in it ([build one](azure.md#4-build-and-push-the-image)); upstream's is refused |
 | inputs were uploaded by hand | `--az-batch-upload`, and `--az-batch-download` for results ([storage.md](storage.md#bringing-files-there-and-back)) |
-| a pool of a fixed size, one node by default | a pool grows with the work, up to `--az-batch-nodes` (10) |
+| a pool of a fixed size, one node by default | a pool has the nodes that the work needs, up to `--az-batch-nodes` (10) |
 | one task on a node by default | as many as the slots of a node, by `threads` and `mem_mb`; `--az-batch-slots-per-node 1` for one |
 | tasks install what they need when they start | the image has it all |
 

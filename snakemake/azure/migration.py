@@ -53,8 +53,8 @@ class Older:
     value: str = ""
 
 
-_GROWS = "pools always grow with the work; --az-batch-autoscale leaves that to the service."
-_AT_MOST = "it is the most that a pool may have; a pool grows with the work"
+_GROWS = "pools always go with the work, up and down; --az-batch-autoscale leaves that to the service."
+_AT_MOST = "it is the most that a pool may have; a pool has as many as the work needs"
 _SLOTS = "a job takes as many slots as its threads and memory need"
 _WHOLE_IMAGE = "publisher, offer and SKU make one value"
 _CLIENT_ID = "Azure tells it, and tasks find it in AZURE_CLIENT_ID."

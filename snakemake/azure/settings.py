@@ -62,8 +62,8 @@ class ExecutorSettings(PoolSettings):
         type=Path,
     )
     nodes: int | None = option(
-        f"The most nodes that a pool may have (default: {DEFAULT_NODES}); a pool grows with the work that is "
-        "ready, up to this number.",
+        f"The most nodes that a pool may have (default: {DEFAULT_NODES}); a pool has as many as the work needs, up "
+        "to this number, and none while there is none.",
         metavar="N",
         type=int,
     )
@@ -252,8 +252,10 @@ def _option_of_file(path: Path, place: int, key: str, value: Any) -> dict[str, A
         return {found.name: value if kind is bool else pool_settings.OWN_FORMULA}
     if kind is int and not isinstance(value, int):
         raise SettingsError(f"{key} in {path}{shown(value)} must be a whole number.")
-    if isinstance(value, list | dict) or (kind is float and not isinstance(value, int | float)):
-        raise SettingsError(f"{key} in {path} must be {'a number' if kind is float else 'a text'}.")
+    if kind is float and not isinstance(value, int | float):
+        raise SettingsError(f"{key} in {path}{shown(value)} must be a number.")
+    if isinstance(value, list | dict):
+        raise SettingsError(f"{key} in {path} must be a text.")
     convert: Any = kind
     return {found.name: convert(value)}
 

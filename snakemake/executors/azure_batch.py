@@ -52,7 +52,9 @@ from snakemake.azure.settings import ExecutorSettings, SettingsError
 from snakemake.azure.signals import unfinished, uninterrupted
 from snakemake.azure.sources import BlobSources, delete_blob
 from snakemake.executors.azure_batch_access import node_access
+from snakemake.executors.azure_batch_ahead import LookAhead
 from snakemake.executors.azure_batch_checks import check
+from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_outcomes import (
     Ended,
     Failure,
@@ -80,6 +82,9 @@ common_settings = CommonSettings(
 
 LOGS = Path(".snakemake") / "azure_batch_logs"
 """Where the logs of failed tasks are kept, below the working directory."""
+
+USAGE = Path(".snakemake") / "azure_batch"
+"""Where runs keep what their tasks have used, RUN.usage.jsonl, as `snakemake.azure.node.usage` measures it."""
 
 POLLED_TOGETHER = 500
 """Open tasks, for each so many of which a second passes between two polls, up to two seconds: what has ended by then is
@@ -117,6 +122,7 @@ class AzBatchExecutor(RemoteExecutor):
         self._is_over = False
         # The working directory may be another one when a signal comes.
         self._left = orphans.HOME.absolute()
+        self._usage = USAGE.absolute()
         super().__init__(*args, **kwargs)
 
     def __post_init__(self) -> None:
@@ -135,6 +141,13 @@ class AzBatchExecutor(RemoteExecutor):
                 checked.output_cache,
                 lambda: self.run.further_environment(),
                 checked.image,
+                JobImages.of_run(self.workflow, checked.settings),
+            )
+            self.ahead = LookAhead(
+                lambda: self.workflow.dag,
+                lambda: self.workflow.scheduler.running if self.workflow.scheduler else (),
+                lambda job: checked.placement.place(self._demand(job, no_spot=False)[0]),
+                checked.batch.clock.now,
             )
             self.leases = PoolLeases(timedelta(minutes=checked.settings.lease))
             lock = RunLock(checked.blob_account, checked.source_prefix, self.logger.info)
@@ -210,6 +223,7 @@ class AzBatchExecutor(RemoteExecutor):
                 self.report_job_submission(
                     AzBatchJob(job, external_jobid=left.id, queue=queue, submitted=left.created)
                 )
+                self.ahead.begin(job, left.id)
                 self._poll_pause = 0.0
                 continue
             try:
@@ -290,6 +304,7 @@ class AzBatchExecutor(RemoteExecutor):
                     info, msg=f"Azure Batch did not take the task ({refusal.code}: {refusal.message}). "
                 )
             else:
+                self.ahead.begin(member.job, member.task.id, member.place)
                 self.report_job_submission(info)
         self._poll_pause = 0.0
 
@@ -332,7 +347,8 @@ class AzBatchExecutor(RemoteExecutor):
             wake=self.renewals.wake,
             record=f"{checked.blob_account.url}/{self.record.lock.name}",
             note_left=partial(orphans.note, checked.run_id, self._endpoints(), home=self._left),
-            logs=StoredLogs(checked.blob_account, folder(self.sources.name)),
+            logs=StoredLogs(checked.blob_account, folder(self.sources.name), keep=self._keep_usage),
+            ahead=self.ahead,
             user=checked.placement.definition.user,
             run_options=checked.settings.container_options or "",
             tags=pool_options.tags(checked.settings, Path.cwd().name),
@@ -342,6 +358,12 @@ class AzBatchExecutor(RemoteExecutor):
             movable=self._movable,
             has_nodes=checked.placement.reopen,
         )
+
+    def _keep_usage(self, lines: bytes) -> None:
+        with suppress(OSError):
+            self._usage.mkdir(parents=True, exist_ok=True)
+            with (self._usage / f"{self.checked.run_id}.usage.jsonl").open("ab") as file:
+                file.write(lines)
 
     def _endpoints(self) -> orphans.Account:
         return orphans.Account(self.checked.batch.account.endpoint, self.checked.blob_account.url)
@@ -354,7 +376,7 @@ class AzBatchExecutor(RemoteExecutor):
             POOL: lambda name: not is_warm(name) and batch.delete_pool(name),
             JOB: batch.delete_job,
             SOURCES: lambda name: delete_blob(account, name.removeprefix("az://")),
-            "logs of failed tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),
+            "logs of tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),
             TOKEN: lambda name: delete_blob(account, name.removeprefix("az://")),
             POLICY: lambda run: revoke(account, self.checked.source_prefix.partition("/")[0], run),
         }
@@ -369,9 +391,10 @@ class AzBatchExecutor(RemoteExecutor):
         """One poll for all jobs, then one verdict for each job that ended."""
         if self._lost is not None:
             raise self._lost
-        if not active_jobs:
+        if not active_jobs and self._run is None:
             return
         self._active = active_jobs
+        # Without jobs too: pools go with the work also while only the client has some.
         verdicts = await asyncio.to_thread(self.run.poll)
         self._verdicts.add(verdicts)
         together = []
@@ -383,8 +406,11 @@ class AzBatchExecutor(RemoteExecutor):
         await asyncio.to_thread(self._send_again, together)
         for ended in together:
             if ended.sent_again:
+                self.ahead.begin(ended.job.job, ended.job.external_jobid or "")
                 yield ended.job
-            elif ended.verdict.success:
+                continue
+            self.ahead.end(ended.job.job)
+            if ended.verdict.success:
                 self.report_job_success(ended.job)
             else:
                 await asyncio.to_thread(self._report_failure, ended)

@@ -7,6 +7,7 @@ it. The allocation is steady again when nothing is awaited and nobody is leaving
 from dataclasses import replace
 
 from ...protocol.wire import parse_duration
+from .. import chance
 from ..entities import Node, Pool, ResizeError
 from ..events import NodeRemoved
 from ..machine import Machine
@@ -45,8 +46,13 @@ def missing(pool: Pool, dedicated: bool) -> int:
 
 def pick_surplus(m: Machine, pool: Pool, dedicated: bool, count: int) -> list[Node]:
     """Which nodes go first: those that are no use, then the idle, then those with the fewest tasks, youngest first;
-    those with job manager tasks stay as long as they can."""
+    those with job manager tasks stay as long as they can. "The Batch service chooses", and does not say how: by the
+    profile's rate it is any of them.
+    """
     candidates = [node for node in pool.nodes.values() if node.dedicated == dedicated and not node.leaving]
+    if chance.resizes_blindly(m):
+        m.random.shuffle(candidates)
+        return candidates[:count]
 
     def worth(node: Node) -> tuple:
         tasks = [run.task for name in node.runs if (run := m.runs.get(name)) and run.task]

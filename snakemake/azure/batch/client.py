@@ -250,7 +250,16 @@ class Batch:
             return list(self.client.list_jobs())
 
     def list_nodes(self, pool_id: str) -> list["BatchNode"]:
-        select = ["id", "state", "errors", "startTaskInfo", "isDedicated", "allocationTime"]
+        select = [
+            "id",
+            "state",
+            "stateTransitionTime",
+            "errors",
+            "startTaskInfo",
+            "isDedicated",
+            "allocationTime",
+            "runningTaskSlotsCount",
+        ]
 
         def get() -> list["BatchNode"]:
             with self._explained(f"list the nodes of the pool {pool_id}"):

@@ -45,7 +45,7 @@ class Verdict:
     """How a task ended.
 
     reason: says in one sentence why it failed; service_fault: it failed by its node or by the service, not by what it
-    does; node_id, pool_id: where it ran last, empty if nowhere; ended: by the service's clock; ran: False
+    does; node_id, pool_id: where it ran last, empty if nowhere; started, ended: by the service's clock; ran: False
     for one that its pool had no node for; moved: its job is to go to another pool, with `no_spot` to dedicated nodes.
     """
 
@@ -57,16 +57,30 @@ class Verdict:
     node_id: str = ""
     pool_id: str = ""
     ended: datetime | None = None
+    started: datetime | None = None
     ran: bool = True
     moved: bool = False
     no_spot: bool = False
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the task ran, its last time; None if that is not known."""
+        return (self.ended - self.started).total_seconds() if self.ended and self.started else None
 
 
 def judge(task: ListedTask) -> Verdict:
     """The verdict on a completed task. Anything that is not a reported success is a failure."""
     reason, service_fault = _failure(task)
     return Verdict(
-        task.id, not reason, task.exit_code, reason, service_fault, task.node_id, task.pool_id, task.ended
+        task.id,
+        not reason,
+        task.exit_code,
+        reason,
+        service_fault,
+        task.node_id,
+        task.pool_id,
+        task.ended,
+        task.started,
     )
 
 

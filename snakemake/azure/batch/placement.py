@@ -21,6 +21,7 @@ from snakemake.azure.batch.pool_definition import PLAIN, PoolDefinition
 from snakemake.azure.batch.pools import SPOT_KEY, PoolPlan
 from snakemake.azure.batch.prices import Prices, built_in
 from snakemake.azure.batch.quotas import Quotas
+from snakemake.azure.batch.sizing import NodePrices
 from snakemake.azure.batch.vm_sizes import DoesNotFit, Share, VmSize
 from snakemake.azure.settings import DEFAULT_NODES, ExecutorSettings, SettingsError
 
@@ -273,6 +274,7 @@ class Placement:
             ),
             spot=place.spot,
             buys_spot=place.spot,
+            prices=NodePrices(self.prices.of(place.vm), self.prices.of(place.vm, spot=True)),
         )
 
 

@@ -1,7 +1,7 @@
 """One pool: how it is asked for, how large it is, and whether it will ever run anything.
 
-The client sizes the pool: it starts with the nodes that the first jobs need and grows with the work, up to a
-limit, under a lease (`snakemake.azure.batch.lease`). What the service's signs mean is in
+The client sizes the pool: it starts with the nodes that the first jobs need and goes with the work, up to a limit
+(`snakemake.azure.batch.sizing`), under a lease (`snakemake.azure.batch.lease`). What the service's signs mean is in
 `snakemake.azure.batch.capacity`.
 """
 
@@ -15,6 +15,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.batch import vm_sizes
 from snakemake.azure.batch.pool_definition import DEFINITION, PLAIN, PoolDefinition, create_options
+from snakemake.azure.batch.sizing import NodePrices
 from snakemake.azure.wire import lower
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class PoolError(WorkflowError):
 class PoolPlan:
     """A pool to be created: `slots` are task slots per node, `max_nodes` bounds its size. `os_image` is None for a pool
     that another run has made. `made_of` is the digest of all that nodes are made of, see `PoolDefinition`;
-    `tasks_per_node` how many tasks like its first one fit a node.
+    `tasks_per_node` how many tasks like its first one fit a node; `prices` are those of a node.
     """
 
     id: str
@@ -48,6 +49,7 @@ class PoolPlan:
     definition: PoolDefinition = PLAIN
     made_of: str = ""
     tasks_per_node: int = 1
+    prices: NodePrices = NodePrices()
     spot: bool = False
     """Whether it is for Spot nodes; dedicated ones may stand in for them."""
 
@@ -88,9 +90,9 @@ class PoolPlan:
             other.spot,
         )
 
-    def nodes_for(self, slots: int, bad: int = 0) -> int:
-        """How many nodes `slots` of work ask for in a pool that has `bad` nodes, which take none of it."""
-        return min(self.max_nodes, -(-slots // self.slots) + (bad if slots else 0))
+    def nodes_for(self, slots: int) -> int:
+        """How many nodes `slots` of work ask for in a pool that has none yet."""
+        return min(self.max_nodes, -(-slots // self.slots))
 
 
 @dataclass(frozen=True)

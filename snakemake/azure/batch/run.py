@@ -8,6 +8,7 @@ to be made is noted first, and not made if `close` has begun.
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,8 +25,10 @@ from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.node_health import NodeHealth
 from snakemake.azure.batch.pool_definition import POOL_USER, TaskUser
 from snakemake.azure.batch.pool_making import PoolMaker
+from snakemake.azure.batch.pool_sizes import PoolSizes
 from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN, Resources
+from snakemake.azure.batch.scaling import NextJob
 from snakemake.azure.batch.stores import Access, LogStore, SourceStore, Token
 from snakemake.azure.batch.tasks import Task, environment_settings
 
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOOK_EVERY = timedelta(seconds=15)
-"""How often a pool and its nodes are looked at while its tasks are open."""
+"""How often a pool and its nodes are looked at while its tasks are open, or it has nodes."""
 
 LOOK_OFTEN_FOR = timedelta(seconds=30)
 
@@ -73,6 +76,7 @@ class BatchRun:
     run_options: whom all tasks run as, and further options of their containers; tags: names and values
     that pools and Batch jobs get; autoscale: by what the service sizes the pools, if it does;
     keep: for how long pools stay after the run, for another one. spot_patience, movable, has_nodes: see `Fallback`.
+    `ahead` tells what the DAG makes ready next.
     """
 
     def __init__(
@@ -104,6 +108,7 @@ class BatchRun:
         spot_patience: timedelta = timedelta(minutes=10),
         movable: Movable = nobody_moves,
         has_nodes: Callable[[str], None] = lambda key: None,
+        ahead: Callable[[], Sequence[NextJob]] = tuple,
     ):
         self.id = id
         self.batch = batch
@@ -126,6 +131,7 @@ class BatchRun:
         self.fallback = Fallback(batch, self.leases, warn, wake, patience, spot_patience, movable, has_nodes)
         self.queues: dict[str, PoolQueue] = {}
         self.resources = Resources(requests, warn, note_left)
+        self.sizes = PoolSizes(batch, self.leases, self.queues, ahead, wake, warn, self.service_now, keep)
         self.pools = PoolMaker(
             id,
             batch,
@@ -155,6 +161,8 @@ class BatchRun:
                     plan = replace(plan, id=there.id)
                 else:
                     plan = self._open_pool(plan, nodes)
+                    self.resources.confirm(plan.id)
+                    self.sizes.made(plan.id)
                 self.queues[key] = self._new_queue(plan.id, plan)
             return self.queues[key]
 
@@ -190,7 +198,7 @@ class BatchRun:
 
     def _open_access(self) -> None:
         """First of all, so that it is last to go, and makes the container that the sources go to."""
-        if self.access and not self.resources.of_kind(POLICY):
+        if self.access and self.id not in self.made(POLICY):
             self._making(POLICY, self.id, self.access.revoke)
             self.access.environment()
 
@@ -201,7 +209,7 @@ class BatchRun:
         if not self.resources.has(f"az://{self.sources.name}"):
             self._making(SOURCES, f"az://{self.sources.name}", self.sources.delete)
             if self.logs:
-                self._making("logs of failed tasks", f"az://{self.logs.name}", self.logs.delete)
+                self._making("logs of tasks", f"az://{self.logs.name}", self.logs.delete)
             self.sources.upload()
             self.say(f"Azure Batch: uploaded the workflow's sources to az://{self.sources.name}.")
 
@@ -233,6 +241,7 @@ class BatchRun:
                 ],
             )
         )
+        self.resources.confirm(job_id)
         self.say(f"Azure Batch: created the job {job_id} on the pool {pool_id}.")
         return PoolQueue(pool_id, job_id, Monitor(self.batch, job_id), plan)
 
@@ -294,7 +303,9 @@ class BatchRun:
             queue.monitor.watch(slots)
             self.queues[f"job {job_id}"] = queue
             self.resources.take_over(JOB, job_id, lambda: self.batch.delete_job(job_id))
-            self._grow(queue)
+            for task_id, taken in slots.items():
+                self.sizes.scaling.added(pool_id, task_id, taken)
+            self.sizes.grow(queue)
             return queue
 
     def _retire(self, queue: PoolQueue) -> None:
@@ -335,25 +346,12 @@ class BatchRun:
             queue.monitor.watch(added)
             for task in tasks:
                 self.fallback.allow(task.id, task.spot_tries, retried=task.retries != 0)
-            self._grow(queue)
+            self.sizes.add(queue, [task for task in tasks if task.id in added])
             return rejected
 
     def set_size(self, pool_id: str, dedicated: int, spot: int = 0) -> None:
         """Wants this many nodes of the run's pool from now on; the lease's thread asks for them."""
-        self.leases.set_size(pool_id, Size(dedicated, spot))
-        self.wake()
-
-    def _grow(self, queue: PoolQueue) -> None:
-        """Asks for more nodes if the open tasks of the pool need them."""
-        if queue.plan is None or (size := self.leases.size(queue.pool_id)) is None:
-            return
-        together = [q for q in self.queues.values() if q.pool_id == queue.pool_id] or [queue]
-        bad = set().union(*(q.broken | q.health.bad.keys() for q in together))
-        wanted = queue.plan.nodes_for(sum(sum(q.open_slots.values()) for q in together), bad=len(bad))
-        if wanted > size.dedicated + size.spot:
-            more = wanted - size.dedicated - size.spot
-            spot = queue.plan.buys_spot
-            self.set_size(queue.pool_id, size.dedicated + (not spot) * more, size.spot + spot * more)
+        self.sizes.set_size(pool_id, Size(dedicated, spot))
 
     def poll(self) -> list[Verdict]:
         """New verdicts of all queues.
@@ -371,30 +369,48 @@ class BatchRun:
                 new = queue.monitor.poll()
                 for verdict in new:
                     queue.open_slots.pop(verdict.task_id, None)
+                    self.sizes.scaling.ended(verdict)
                     if self.logs and not verdict.success:
                         self.logs.expect(verdict.task_id)
                 verdicts += new
-                if queue.open_slots and not new:
-                    verdicts += self._look_at_pool(queue)
+                verdicts += self._look(queue)
                 if queue.taken_over and new and not queue.open_slots:
                     self._retire(queue)
         return verdicts
 
-    def _look_at_pool(self, queue: PoolQueue) -> list[Verdict]:
-        """Verdicts on tasks that its pool will not run."""
+    def _look(self, queue: PoolQueue) -> list[Verdict]:
+        """Looks at the queue's pool if it is time; verdicts on tasks that it will not run. While nothing is open there,
+        no failure matters."""
         now = self.now()
         if queue.looked is not None and now - queue.looked < self._pause(queue):
             return []
-        queue.looked = now
-        view = PoolView.of(self.batch.get_pool(queue.pool_id), self.batch.list_nodes(queue.pool_id))
+        if queue.open_slots:
+            queue.looked = now
+            return self._look_at_pool(queue, now)
+        if queue.plan and not queue.taken_over and not self._others(queue):
+            queue.looked, queue.idle_since = now, None
+            with suppress(BatchError):
+                nodes = self.batch.list_nodes(queue.pool_id) if self.sizes.has_nodes(queue) else ()
+                self.sizes.fit(queue, nodes)
+        return []
+
+    def _others(self, queue: PoolQueue) -> list[PoolQueue]:
+        """Queues of the same pool that have open tasks."""
+        return [q for q in self.queues.values() if q.pool_id == queue.pool_id and q.open_slots]
+
+    def _look_at_pool(self, queue: PoolQueue, now: datetime) -> list[Verdict]:
+        nodes = self.batch.list_nodes(queue.pool_id)
+        view = PoolView.of(self.batch.get_pool(queue.pool_id), nodes)
         queue.idle_since = None if view.usable else queue.idle_since or now
         self._say_how_it_goes(queue, view.summary(), now)
         waited = now - queue.idle_since if queue.idle_since else timedelta(0)
         self._name_broken(queue, view)
         verdicts = self.fallback.look(queue, view, waited, now)
+        for verdict in verdicts:
+            self.sizes.scaling.ended(verdict)
         if queue.open_slots and (problem := self._all_bad(queue, view)):
             raise PoolError(problem)
-        self._grow(queue)
+        self.sizes.fit(queue, nodes)
         return verdicts
 
     def _name_broken(self, queue: PoolQueue, view: PoolView) -> None:
@@ -434,7 +450,7 @@ class BatchRun:
         self.warn(f"{bad} {'It gets no more tasks.' if done else 'It takes no tasks now.'}")
         with self._lock:
             if not self._closed:
-                self._grow(queue)
+                self.sizes.take_out(queue, node_id)
 
     def _say_how_it_goes(self, queue: PoolQueue, summary: str, now: datetime) -> None:
         """A line when the pool's nodes changed, and while people wait for a first node at least one a minute."""

@@ -80,7 +80,7 @@ def test_nodes_that_break_in_the_same_way_are_enough():
             "--az-batch-os-image",
         ),
         ("DiskFull: There is not enough disk space", "--az-batch-vm-size"),
-        ("StartTaskFailed: exit 1", "start task"),
+        ("StartTaskFailed: exit 1", "--az-batch-start-task"),
     ],
 )
 def test_each_reason_names_what_helps(reason, option):

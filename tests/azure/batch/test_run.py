@@ -72,6 +72,23 @@ class Service:
         return call
 
 
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def node(name="n", state="idle", error=None, used=0, since=START):
+    errors = [SimpleNamespace(code=error, message="", error_details=None)] if error else None
+    return SimpleNamespace(
+        id=name,
+        state=state,
+        state_transition_time=since,
+        allocation_time=START,
+        is_dedicated=True,
+        running_task_slots_count=used,
+        errors=errors,
+        start_task_info=None,
+    )
+
+
 class Sources:
     name, sha256 = "container/run/sources.tar.gz", "0" * 64
 
@@ -89,7 +106,7 @@ class Sources:
 class Scene:
     def __init__(self):
         self.service, self.sources = Service(), Sources()
-        self.time = datetime(2026, 1, 1, tzinfo=UTC)
+        self.time = START
         self.said: list[str] = []
         self.warned: list[str] = []
         self.left: list[list[tuple[str, str]]] = []
@@ -247,7 +264,7 @@ def test_the_user_hears_of_a_slow_pool_every_minute_and_of_each_change():
     scene.wait(5 * 60)
     lines = [line for line in scene.said if "tasks open" in line]
     assert 5 <= len(lines) <= 7 and "after 4 min" in lines[-1]
-    scene.service.nodes = [SimpleNamespace(id="n", state="idle", errors=None, start_task_info=None)]
+    scene.service.nodes = [node()]
     scene.wait(20)
     assert "1 of 1 nodes ready" in scene.said[-1]
     before = len(scene.said)
@@ -290,7 +307,7 @@ def test_a_regional_shortage_is_asked_again_now_and_then():
     scene.service.pool.resize_errors = [
         SimpleNamespace(code="AllocationFailed", message="no room", error_values=None)
     ]
-    scene.service.nodes = [SimpleNamespace(id="n", state="idle", errors=None, start_task_info=None)]
+    scene.service.nodes = [node()]
     scene.wait(1)
     assert "got 1 of 2 nodes (AllocationFailed: no room); asking again" in scene.warned[0]
     assert scene.size() == 2 and [r.changes for r in scene.run.leases.due(scene.time)] == [False]
@@ -357,11 +374,6 @@ def test_a_run_that_may_not_note_makes_nothing():
     with pytest.raises(BatchError):
         scene.submit()
     assert scene.service.calls == scene.sources.calls == []
-
-
-def node(name, state="idle", error=None):
-    errors = [SimpleNamespace(code=error, message="", error_details=None)] if error else None
-    return SimpleNamespace(id=name, state=state, errors=errors, start_task_info=None)
 
 
 def failures(name, n=2):

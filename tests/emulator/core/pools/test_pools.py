@@ -7,7 +7,7 @@ import pytest
 from azure_batch_emulator.core.entities import Failed
 from azure_batch_emulator.core.nodes import node_operations
 from azure_batch_emulator.core.pools import pools
-from azure_batch_emulator.core.profile import Profile
+from azure_batch_emulator.core.profile import NodeFaults, Profile
 from azure_batch_emulator.core.views import views
 from azure_batch_emulator.protocol.errors import BatchError
 
@@ -150,6 +150,21 @@ def test_a_pool_that_scales_gives_up_no_node_by_hand(driver):
     driver.advance(60)
     body = {"nodeList": list(pool.nodes)}
     assert code_of(driver.do, pools.remove_nodes, pool, body) == "OperationInvalidForCurrentState"
+
+
+@pytest.mark.parametrize("blindly", [0.0, 1.0])
+def test_which_nodes_go(blindly):
+    driver = Driver(Profile(faults=NodeFaults(blind_resizes=blindly)))
+    pool = driver.pool(nodes=10)
+    driver.task(driver.job())
+    (busy,) = [node.id for node in pool.nodes.values() if node.runs]
+    for n in range(9, 0, -1):
+        body = {"targetDedicatedNodes": n, "nodeDeallocationOption": "taskcompletion"}
+        driver.do(pools.resize, pool, body)
+        driver.advance(1)
+        if pool.nodes[busy].leaving:
+            break
+    assert pool.nodes[busy].leaving == bool(blindly), "idle ones first, or any"
 
 
 def test_deleting_a_pool_gives_its_tasks_back(driver):
