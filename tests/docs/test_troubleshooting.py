@@ -46,6 +46,8 @@ UNSEEN = {
     "The storage plugin's interface waits during a transfer, where it did not up to now.",
     "The work raised GAP.",
     "gpu",
+    "no prices",
+    "not a page of retail prices",
 }
 # Those that have their rows by what fills a gap of theirs.
 FILLED = {
