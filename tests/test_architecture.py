@@ -88,8 +88,8 @@ ROOMS = {
         "azure/run_record", "azure/fetched_sources", "azure/last_run",
         "azure/batch", "azure/image", "azure/node", "azure/blob",
         # what every room may need
-        "azure/settings", "azure/pool_settings", "azure/options", "azure/login", "azure/retry", "azure/signals", "azure/secrets", "azure/stale_locks",
-        "azure/process", "azure/wire", "azure",
+        "azure/settings", "azure/pool_settings", "azure/options", "azure/login", "azure/retry", "azure/signals",
+        "azure/secrets", "azure/stale_locks", "azure/process", "azure/wire", "azure",
     ),
 }  # fmt: skip
 EMULATOR = ROOT / "azure_batch_emulator"

@@ -16,6 +16,7 @@ from .run import Result, run
 from .wire import Account, Wire
 
 KEYS = ("AZ_BATCH_ACCOUNT_KEY", "AZURE_BATCH_ACCESS_KEY")
+CONTAINER = "AZ_BATCH_CONFORMANCE_CONTAINER"
 URLS = ("AZ_BATCH_ACCOUNT_URL", "AZURE_BATCH_ENDPOINT")
 
 
@@ -40,6 +41,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="write requests and answers here, without secrets"
     )
+    parser.add_argument(
+        "--container-url",
+        metavar="URL",
+        help="a container of blobs, with a SAS that reads, writes, deletes and lists (sp=rwdl): also the probes of "
+        "files that nodes fetch and store (default: $AZ_BATCH_CONFORMANCE_CONTAINER)",
+    )
     parser.add_argument("--list", action="store_true", help="say which probes there are, and ask nothing")
     parser.add_argument("--yes", action="store_true", help="begin without asking")
 
@@ -52,11 +59,14 @@ def main(options: argparse.Namespace, environment: Mapping[str, str] = os.enviro
             for probe in chosen:
                 print(f"{probe.name}: {probe.fact} ({probe.certainty}, {probe.needs})")
             return 0
+        container = container_of(options, environment)
+        chosen = [probe for probe in chosen if container or not probe.storage]
         account = account_of(options, environment)
     except ValueError as error:
         print(f"azure-batch-emulator: {error}", file=sys.stderr)
         return 2
     context = Context(Wire(account), f"conformance-{uuid.uuid4().hex[:8]}", Machine(size=options.vm_size))
+    context.container = container
     context.client = lambda: client_of(account, context.wire)
     print(announcement(context, chosen))
     if not (account.local or options.yes or not needs_node(chosen)) and not _agreed():
@@ -109,6 +119,14 @@ def account_of(options: argparse.Namespace, environment: Mapping[str, str]) -> A
     return Account(url, name, key, None if key else token_of())
 
 
+def container_of(options: argparse.Namespace, environment: Mapping[str, str]) -> str | None:
+    """The container of blobs, if there is one; a ValueError for a URL without a SAS."""
+    url = options.container_url or environment.get(CONTAINER)
+    if url and "sig=" not in url:
+        raise ValueError("--container-url is the URL of a container with its SAS (...?sv=...&sig=...).")
+    return url or None
+
+
 def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> str | None:
     return next((environment[name] for name in names if environment.get(name)), None)
 
@@ -122,8 +140,9 @@ def announcement(context: Context, chosen: list[Probe]) -> str:
     if not needs_node(chosen):
         return text + ". They cost nothing, and are deleted at the end, also after Ctrl-C."
     return (
-        f"{text}; and one pool with one node of {context.machine.size}, for some 10 to 30 minutes: on Azure, the price "
-        "of one such machine for so long, some cents. All of it is deleted at the end, also after Ctrl-C."
+        f"{text}; and one pool with one node of {context.machine.size}, for some 10 to 30 minutes, and one whose first "
+        "resize is stopped: on Azure, the price of one or two such machines for so long, some cents. All of it is "
+        "deleted at the end, also after Ctrl-C."
     )
 
 

@@ -28,17 +28,21 @@ class Probe:
     certainty: str
     needs: Needs
     observe: Callable[["Context"], Any]
+    storage: bool = False
+    """Whether it needs a container of blobs."""
 
 
 PROBES: dict[str, Probe] = {}
 
 
-def probe(fact: str, expected: Any, row: str, certainty: str, needs: Needs = "nothing") -> Callable:
+def probe(
+    fact: str, expected: Any, row: str, certainty: str, needs: Needs = "nothing", storage: bool = False
+) -> Callable:
     """Makes a function of a Context a probe, named as the function is; it returns what it saw."""
 
     def register(observe: Callable[["Context"], Any]) -> Callable[["Context"], Any]:
         name = observe.__name__.replace("_", "-")
-        PROBES[name] = Probe(name, fact, expected, row, certainty, needs, observe)
+        PROBES[name] = Probe(name, fact, expected, row, certainty, needs, observe, storage)
         return observe
 
     return register
@@ -61,13 +65,16 @@ class Machine:
 
 @dataclass
 class Context:
-    """What a probe works with. All that it makes has the run's `prefix` and is in `made`, to be deleted."""
+    """What a probe works with. All that it makes has the run's `prefix` and is in `made`, to be deleted; blobs that it
+    stores in `container` (its URL, with a SAS) are in `blobs`."""
 
     wire: Wire
     prefix: str
     machine: Machine = Machine()
     made: list[str] = field(default_factory=list)
     client: Callable[[], Any] | None = None
+    container: str | None = None
+    blobs: list[str] = field(default_factory=list)
 
     def name(self, what: str) -> str:
         return f"{self.prefix}-{what}"
@@ -130,6 +137,25 @@ class Context:
                 raise Unexpected(f"{path} did not come to what was waited for within {seconds:.0f} seconds.")
             time.sleep(pause)
             pause = min(5.0, pause * 1.3)
+
+    def blob(self, name: str) -> str:
+        """The URL of a blob in the container, with the SAS; it is deleted in the end."""
+        assert self.container is not None
+        base, _, sas = self.container.partition("?")
+        url = f"{base}/{self.prefix}-{name}?{sas}"
+        self.blobs.append(url)
+        return url
+
+    def store(self, name: str, data: bytes) -> str:
+        """A blob of this content; its URL, with the SAS."""
+        url = self.blob(name)
+        answer = self.wire.blob("PUT", url, data)
+        if answer.status != 201:
+            raise Unexpected(f"The container of --container-url does not take blobs ({answer.status}).")
+        return url
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
 
     def output(self, task: str) -> str:
         return self.must("GET", f"{task}/files/stdout.txt").body.decode()

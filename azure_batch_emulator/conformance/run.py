@@ -59,6 +59,8 @@ def _wait_for_node(context: Context) -> None:
 
 def clean(context: Context, say: Callable[[str], None]) -> None:
     """Deletes all that was made; what can't be deleted is named."""
+    while context.blobs:
+        context.wire.blob("DELETE", context.blobs.pop())
     while context.made:
         path = context.made.pop()
         answer = context.send("DELETE", path)

@@ -117,6 +117,20 @@ class Wire:
         self.record(method, url, sent, data, answer)
         return answer
 
+    def blob(self, method: str, url: str, data: bytes = b"") -> Answer:
+        """One request to Blob Storage; the URL brings its SAS."""
+        headers = {"x-ms-version": "2021-12-02"}
+        if method == "PUT":
+            headers |= {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream"}
+        request = urllib.request.Request(url, data if method == "PUT" else None, headers, method=method)
+        try:
+            with _opener().open(request, timeout=TIMEOUT_SECONDS) as response:
+                answer = Answer(response.status, _lower(response.headers), response.read())
+        except urllib.error.HTTPError as error:
+            answer = Answer(error.code, _lower(error.headers), error.read())
+        self.record(method, url, headers, data, answer)
+        return answer
+
     def record(self, method: str, url: str, headers: Mapping, data: bytes, answer: Answer) -> None:
         self.exchanges.append(
             {

@@ -21,7 +21,8 @@ Where to look, from top to bottom (tests/test_architecture.py holds this list ag
 - `pools`: `pools` (what is asked of them), `checks`, `resizing` (targets, surplus), `allocation` (how nodes come),
   `quotas`, `scaling` (by formulas), `auto_pools`
 - `nodes`: `boot`, `node_operations` (reboot and so on), `faults` (preemption, loss), `disks`, `leaving` (and whatever
-  else waits for a node's tasks), `transitions`, `node_users`, `endpoints`, `usage` (core hours), `capacity`
+  else waits for a node's tasks), `transitions`, `node_users`, `endpoints`, `usage` (core hours), `capacity` (of the
+  region)
 - `runs`, commands on nodes: `reports` (of nodes), `starting` (a task's first run), `start_preparation_release` (start,
   job preparation and job release tasks), `killing`, `multi_instance` (tasks on several nodes) with `instances`,
   `attempts` (retries, requeues, ends), `launching`

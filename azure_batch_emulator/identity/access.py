@@ -68,5 +68,4 @@ class Access:
             raise BatchError("AuthenticationFailed", [("AuthenticationErrorDetail", detail)])
 
 
-EVERYTHING = Access()
 WITH_KEY = Access(by_key=True)

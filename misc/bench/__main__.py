@@ -12,6 +12,7 @@ from misc.bench import (
     dryrun,
     emulator,
     lines,
+    measuring,
     overhead,
     scale,
     sizing,
@@ -21,6 +22,7 @@ from misc.bench import (
 
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "overhead": lambda _: overhead.run(),
+    "measuring": lambda _: measuring.run(),
     "requests": lambda _: batch_requests.run(),
     "copies": lambda _: copies.run(),
     "cache": lambda o: cache.run(o.cache_mb * 1_000_000),

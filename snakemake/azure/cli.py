@@ -138,6 +138,8 @@ def apply_arguments(args: argparse.Namespace) -> None:
         _prepare_az_batch(args)
     if args.az_batch_check:
         sys.exit(_check(args))
+    if args.executor == EXECUTOR or args.az_batch_upload:
+        _look_here(args)
 
 
 def hide_secrets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -262,8 +264,6 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
 
     from snakemake.azure import fetched_sources, parsing, pool_options, preflight, retry, settings, signals
     from snakemake.azure.batch.account import BatchAccount
-    from snakemake.azure.blob.here import Here
-    from snakemake.azure.blob.storage import StorageProvider
     from snakemake.exceptions import WorkflowError
 
     if getattr(args, "az_batch_autoscale", "") is None:  # given without a value
@@ -289,7 +289,6 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
             "The place for the workflow's files is missing: give --default-storage-prefix az://CONTAINER/PREFIX."
         )
     prefix = preflight.blob_prefix(args.default_storage_prefix)
-    StorageProvider.here = Here(f"az://{prefix}")
     image = preflight.container_image(resolved, args.container_image)
     if emulator:
         _point_at_azurite()
@@ -318,6 +317,17 @@ def _check(args: argparse.Namespace) -> int:
     assert place is not None, "the options have been prepared"
     given = Given(resolved, place.batch, place.blobs, place.prefix, place.image)
     return check(given, args.az_batch_check, print)
+
+
+def _look_here(args: argparse.Namespace) -> None:
+    """Input that lies on this disk and not in storage is told, or, if it is to be stored, counts as if it were there:
+    from the moment on that the workflow is read, which may ask what there is."""
+    from snakemake.azure.blob.here import Here
+    from snakemake.azure.blob.storage import StorageProvider
+
+    prefix = (args.default_storage_prefix or "").rstrip("/")
+    StorageProvider.here = Here(prefix) if prefix else None
+    StorageProvider.counts_here = args.az_batch_upload
 
 
 def _sweep(args: argparse.Namespace) -> int:

@@ -10,7 +10,8 @@ anything is made. Python's audit events tell of all opens and listings, whicheve
 import dis
 import os
 import sys
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -67,6 +68,16 @@ def watch() -> None:
     if not _looks.watching:
         _looks.watching = True
         sys.addaudithook(_looks.event)
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """What happens meanwhile is not the workflow's doing."""
+    watching, _looks.watching = _looks.watching, False
+    try:
+        yield
+    finally:
+        _looks.watching = watching
 
 
 def stop() -> Looks:

@@ -248,8 +248,10 @@ def _option_of_file(path: Path, place: int, key: str, value: Any) -> dict[str, A
         return {found.name: value if kind is bool else pool_settings.OWN_FORMULA}
     if kind is int and not isinstance(value, int):
         raise SettingsError(f"{key} in {path}{shown(value)} must be a whole number.")
-    if isinstance(value, list | dict) or (kind is float and not isinstance(value, int | float)):
-        raise SettingsError(f"{key} in {path} must be {'a number' if kind is float else 'a text'}.")
+    if kind is float and not isinstance(value, int | float):
+        raise SettingsError(f"{key} in {path}{shown(value)} must be a number.")
+    if isinstance(value, list | dict):
+        raise SettingsError(f"{key} in {path} must be a text.")
     convert: Any = kind
     return {found.name: convert(value)}
 

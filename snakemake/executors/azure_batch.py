@@ -53,6 +53,7 @@ from snakemake.azure.sources import BlobSources, delete_blob
 from snakemake.executors.azure_batch_access import node_access
 from snakemake.executors.azure_batch_ahead import LookAhead
 from snakemake.executors.azure_batch_checks import check
+from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_outcomes import (
     Ended,
     Failure,
@@ -80,6 +81,9 @@ common_settings = CommonSettings(
 
 LOGS = Path(".snakemake") / "azure_batch_logs"
 """Where the logs of failed tasks are kept, below the working directory."""
+
+USAGE = Path(".snakemake") / "azure_batch"
+"""Where runs keep what their tasks have used, RUN.usage.jsonl, as `snakemake.azure.node.usage` measures it."""
 
 POLLED_TOGETHER = 500
 """Open tasks, for each so many of which a second passes between two polls, up to two seconds: what has ended by then is
@@ -117,6 +121,7 @@ class AzBatchExecutor(RemoteExecutor):
         self._is_over = False
         # The working directory may be another one when a signal comes.
         self._left = orphans.HOME.absolute()
+        self._usage = USAGE.absolute()
         super().__init__(*args, **kwargs)
 
     def __post_init__(self) -> None:
@@ -135,6 +140,7 @@ class AzBatchExecutor(RemoteExecutor):
                 checked.output_cache,
                 lambda: self.run.further_environment(),
                 checked.image,
+                JobImages.of_run(self.workflow, checked.settings),
             )
             self.ahead = LookAhead(
                 lambda: self.workflow.dag,
@@ -321,7 +327,7 @@ class AzBatchExecutor(RemoteExecutor):
             wake=self.renewals.wake,
             record=f"{checked.blob_account.url}/{self.record.lock.name}",
             note_left=partial(orphans.note, checked.run_id, self._endpoints(), home=self._left),
-            logs=StoredLogs(checked.blob_account, folder(self.sources.name)),
+            logs=StoredLogs(checked.blob_account, folder(self.sources.name), keep=self._keep_usage),
             ahead=self.ahead,
             user=checked.placement.definition.user,
             run_options=checked.settings.container_options or "",
@@ -332,6 +338,12 @@ class AzBatchExecutor(RemoteExecutor):
             movable=self._movable,
             has_nodes=checked.placement.reopen,
         )
+
+    def _keep_usage(self, lines: bytes) -> None:
+        with suppress(OSError):
+            self._usage.mkdir(parents=True, exist_ok=True)
+            with (self._usage / f"{self.checked.run_id}.usage.jsonl").open("ab") as file:
+                file.write(lines)
 
     def _endpoints(self) -> orphans.Account:
         return orphans.Account(self.checked.batch.account.endpoint, self.checked.blob_account.url)
@@ -344,7 +356,7 @@ class AzBatchExecutor(RemoteExecutor):
             POOL: lambda name: not is_warm(name) and batch.delete_pool(name),
             JOB: batch.delete_job,
             SOURCES: lambda name: delete_blob(account, name.removeprefix("az://")),
-            "logs of failed tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),
+            "logs of tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),
             TOKEN: lambda name: delete_blob(account, name.removeprefix("az://")),
             POLICY: lambda run: revoke(account, self.checked.source_prefix.partition("/")[0], run),
         }

@@ -16,6 +16,7 @@ from snakemake.azure.batch.placement import Demand, Placement
 from snakemake.azure.batch.resource_manager import subscription_of
 from snakemake.azure.settings import ExecutorSettings, resolve
 from snakemake.azure.sources import SourceArchive
+from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_needs import needs
 from snakemake.executors.azure_batch_sources import pack_sources
 
@@ -61,6 +62,7 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     blob_account, source_prefix = preflight.blob_storage(
         workflow.storage_registry.default_storage_provider, workflow.storage_settings.default_storage_prefix
     )
+    images = JobImages.of_run(workflow, settings)
     output_cache = preflight.output_cache(workflow.workflow_settings.cache, os.environ)
     sources = pack_sources(workflow, logger.warning)
     now = datetime.now(UTC)
@@ -76,7 +78,7 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
         settings,
         image,
         account.endpoint,
-        lambda: needs(workflow, workflow.dag.needrun_jobs()),
+        lambda: needs(workflow, images.without_own(workflow.dag, workflow.dag.needrun_jobs())),
         logger.warning,
         placement.definition.registry,
     )

@@ -42,19 +42,17 @@ class Move:
     why: str
 
 
-def upload(workflow_api: Any, dryrun: bool) -> None:
-    """Stores the workflow's source files that lie here, and not or in an older state in storage.
+def upload(workflow: Any, dryrun: bool) -> None:
+    """Stores the workflow's source files that lie here, and not or in an older state in storage. When the workflow was
+    parsed, such files counted as their blobs (`snakemake.azure.cli`).
 
     Raises
     ------
     WorkflowError: no default storage in Blob Storage, or Snakemake's own, as for an input that is nowhere.
     """
-    # Before the workflow is parsed: it may ask which files there are.
-    here = Here((workflow_api.storage_settings.default_storage_prefix or "").rstrip("/"))
-    StorageProvider.here, StorageProvider.counts_here = here, True
+    provider, prefix = _storage(workflow)
+    here = Here(prefix)
     try:
-        workflow = workflow_api._workflow
-        provider, prefix = _storage(workflow)
         _build(workflow)
         queries = {file.storage_object.query for _, file in sources(workflow.dag, workflow.dag.jobs)}
         paths = {query: here.path(query) for query in queries}
@@ -66,14 +64,13 @@ def upload(workflow_api: Any, dryrun: bool) -> None:
     )
 
 
-def download(workflow_api: Any, dryrun: bool) -> None:
+def download(workflow: Any, dryrun: bool) -> None:
     """Fetches what the target jobs make, or need if they make nothing, to its paths below the working directory.
 
     Raises
     ------
     WorkflowError: nothing of it is in storage; or as for `upload`.
     """
-    workflow = workflow_api._workflow
     provider, prefix = _storage(workflow)
     _build(workflow)
     files = [f for job in workflow.dag.targetjobs for f in (job.output or job.input) if _is_ours(f, prefix)]

@@ -15,6 +15,7 @@ from snakemake.azure.batch.size_lists import sizes
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
 from snakemake.azure.image.private_registry import private_registry
 from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint, resolve
+from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_inputs import check_inputs
 from snakemake.executors.azure_batch_needs import needs
 from snakemake.executors.azure_batch_sources import check_sources
@@ -38,15 +39,18 @@ def check_dag(workflow: Any, given: ExecutorSettings | None, warn: Callable[[str
     jobs = [job for job in elsewhere if not _has_local_file(job)]
     _check_sizes({job.rule for job in jobs})
     check_inputs(workflow.dag, every)
+    images = JobImages.of_run(workflow, settings)
+    _check_images(images, workflow, jobs, warn)
     architectures = None
     if workflow.dryrun:  # a run looks at these when it packs the sources and pins the image
         check_sources(workflow, warn)
         image = preflight.container_image(settings, workflow.remote_execution_settings.container_image)
+        rest = images.without_own(workflow.dag, jobs)
         _, architectures = preflight.check_image(
             settings,
             image,
             endpoint(settings.account_url),
-            lambda: needs(workflow, jobs),
+            lambda: needs(workflow, rest),
             warn,
             private_registry(settings, image, os.environ),
         )
@@ -121,6 +125,29 @@ def _check_demands(placement: Placement, samples: Iterable[tuple[str, Any]]) -> 
             raise SettingsError(f"{name}: {e}") from None
 
 
+def _check_images(images: JobImages, workflow: Any, jobs: list[Any], warn: Callable[[str], None]) -> None:
+    """Images of rules are looked up, and those that tasks cannot run in are told."""
+    contained = [job for job in jobs if job.rule.container_img]
+    images.look_up_all(contained)
+    unused: dict[str, str] = {}
+    for job in contained:
+        group = workflow.dag.get_job_group(job)
+        try:
+            chosen = images.of(group or job)
+        except SettingsError as e:
+            raise SettingsError(
+                f"{f'Group {group.groupid}' if group else f'Rule {job.rule.name}'}: {e}"
+            ) from None
+        if chosen is None and (why := images.unused(job)):
+            unused.setdefault(job.rule.name, why)
+    if unused and not images.nested:
+        names = sorted(unused)
+        warn(
+            f"The container images of {_rules(names)} are not used ({unused[names[0]]}): all of their tasks run in the "
+            "image of --container-image, which has to hold the software of these rules."
+        )
+
+
 def _tell_of_local_files(jobs: Iterable[Any], warn: Callable[[str], None]) -> None:
     if names := sorted({job.rule.name for job in jobs}):
         warn(
@@ -138,14 +165,6 @@ def _tell_of_rules(jobs: list[Any], warn: Callable[[str], None]) -> None:
             f"The shadow folders of {_rules(full)} hold what lies in a task's working directory, which are the "
             'workflow\'s sources: other files are in storage. Use shadow: "minimal", and list what the rule needs '
             "as its input."
-        )
-    contained = sorted(
-        name for name, rule in rules.items() if rule.container_img and not rule.is_containerized
-    )
-    if contained:
-        warn(
-            f"The container images of {_rules(contained)} are not used: all tasks run in the image of "
-            "--container-image, which has to hold the software of these rules."
         )
     for name in sorted(rules):
         if path := _literal(next(job for job in jobs if job.rule.name == name)):

@@ -253,9 +253,10 @@ class Takeover:
         else:
             token.delete()
         if run.sources:
-            name, logs = run.sources, StoredLogs(self.account, folder(run.sources))
+            keep = self.run.logs.keep if self.run.logs else None
+            name, logs = run.sources, StoredLogs(self.account, folder(run.sources), keep=keep)
             self.run.take_over("source archive", f"az://{name}", lambda: delete_blob(self.account, name))
-            self.run.take_over("logs of failed tasks", f"az://{logs.name}", logs.delete)
+            self.run.take_over("logs of tasks", f"az://{logs.name}", logs.delete)
         self.run.take_over(POLICY, run.id, lambda: self._revoke(run.id))
 
     def _revoke(self, run_id: str) -> bool:

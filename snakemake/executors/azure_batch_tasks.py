@@ -19,12 +19,13 @@ from snakemake.azure.batch.run import PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.node import inputs
-from snakemake.azure.node.arguments import split_arguments, target_arguments, without
+from snakemake.azure.node.arguments import split_arguments, target_arguments, without, without_value
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.node.scratch import KEEP, PLACES
 from snakemake.azure.settings import DEFAULT_SPOT_TRIES, SettingsError
 from snakemake.azure.sources import SourceArchive
 from snakemake.common.tbdstring import TBDString
+from snakemake.executors.azure_batch_images import APPTAINER, JobImages
 from snakemake.executors.azure_batch_takeover import mark
 from snakemake.resources import Resources
 
@@ -88,7 +89,7 @@ class TaskMaker:
     """Makes the tasks of one run. `place` is the `CONTAINER/BLOB` of `sources`, `retries` how often Batch itself runs a
     task again, `timeout` how long a task may run whose rule has no runtime (None: as long as it wants), `output_cache`
     the variables that --cache needs, `further` tells those that a task needs in place of the Batch job's, and `image`
-    is the tasks'.
+    is the tasks', but for jobs to which `images` gives another.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class TaskMaker:
         output_cache: Mapping[str, str],
         further: Callable[[], Mapping[str, str]],
         image: str,
+        images: JobImages,
     ) -> None:
         self._executor = executor
         self._place = place
@@ -110,16 +112,18 @@ class TaskMaker:
         self._output_cache = output_cache
         self._further = further
         self._image = image
+        self._images = images
         self._ids: set[str] = set()
 
     def task(self, job: JobExecutorInterface, wanted: Demand, place: Place, spot_tries: int = 0) -> Task:
         wildcards = getattr(job, "wildcards_dict", None) or {}
         limit = wanted.runtime or self._timeout
+        image = self._images.of(job)
         return Task(
             id=self._new_id(ids.task_id(job.name, job.jobid, job.attempt, wildcards)),
             display_name=ids.display_name(job.name, wildcards),
             order=NodeOrder(
-                tuple(self._arguments(job, place)),
+                tuple(self._arguments(job, place, nested=self._images.nested and image is None)),
                 self._place,
                 self._sources.sha256,
                 self._sources.files,
@@ -132,6 +136,7 @@ class TaskMaker:
             retries=self._retries,
             spot_tries=spot_tries,
             environment={**self._further(), **self.mark(job).environment()},
+            image=image,
             rule=job.name,
         )
 
@@ -162,8 +167,8 @@ class TaskMaker:
         )
         return without(split_arguments(text), "--directory")
 
-    def _arguments(self, job: JobExecutorInterface, place: Place) -> list[str]:
-        """Arguments of the `snakemake` that runs this job on its node."""
+    def _arguments(self, job: JobExecutorInterface, place: Place, nested: bool) -> list[str]:
+        """Arguments of the `snakemake` that runs this job on its node; `nested`: it may start containers in its own."""
         executor, workflow = self._executor, self._executor.workflow
         # The share of the node, and never less than the rule's own threads. RemoteExecutor's own version adds what
         # is for shared file systems only.
@@ -185,6 +190,8 @@ class TaskMaker:
         ]
         if self._output_cache and "--cache" not in argv:  # for all rules, which Snakemake writes as nothing
             argv.append("--cache")
+        if not nested:
+            argv = without_value(argv, "--deployment-method", APPTAINER)
         if not workflow.output_settings.verbose:
             argv += ["--quiet", "rules", "progress", "host"]
         return argv

@@ -1,5 +1,7 @@
 """Options of pools: what is refused, and what becomes of them in the request for a pool."""
 
+import shlex
+import subprocess
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -240,3 +242,23 @@ def test_a_formula_is_given_or_in_a_file_or_snakemakes_own(tmp_path):
 def test_a_formula_that_is_none_is_refused(value, says):
     with pytest.raises(SettingsError, match=says):
         definition(autoscale=value)
+
+
+def test_the_disks_script_leaves_what_is_no_node_of_azure_alone(tmp_path):
+    command = definition_command(definition(data_disk=64))
+    root = {"AZ_BATCH_NODE_ROOT_DIR": str(tmp_path / "node"), "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
+    done = subprocess.run(shlex.split(command), cwd=tmp_path, env=root, capture_output=True, text=True)
+    assert done.returncode == 0 and "its disks stay as they are" in done.stdout, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["node_setup.sh"]
+
+
+def test_a_start_task_gets_its_script_whole(tmp_path):
+    script = tmp_path / "start.sh"
+    script.write_text("#!/bin/sh\necho \"it's $1 ü\" 'done'\n")
+    command = definition_command(definition(start_task=script))
+    done = subprocess.run(shlex.split(command), cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "it's  ü done\n", done.stderr
+
+
+def definition_command(made: PoolDefinition) -> str:
+    return body(made)["startTask"]["commandLine"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from azure.core.rest import HttpRequest
 from snakemake.scheduling.job_scheduler import JobScheduler
 from support.emulator import wait_until
 from support.faults import proxy
@@ -206,3 +207,24 @@ rule here:
 
 """
 """
+
+
+def test_what_the_service_does_not_find_yet_is_deleted_all_the_same(site):
+    """Ctrl-C in the seconds in which a pool and a job that were made are 404, for longer than anybody waits for an
+    answer that never came."""
+    client, url = site.emulator.client(), f"{site.emulator.url}/-/faults"
+
+    def not_found(seconds):
+        client.send_request(HttpRequest("POST", url, json={"notFoundSeconds": seconds})).raise_for_status()
+
+    site.write({"Snakefile": "rule a:\n    output: 'a'\n    shell: 'sleep 100'\n"})
+    not_found(9)
+    try:
+        with site.running() as process:
+            wait_until(lambda: "created the job" in site.output())
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 1
+    finally:
+        not_found(None)
+    assert "deleted the pool" in site.output() and "deleted the Batch job" in site.output(), site.output()
+    site.assert_clean()

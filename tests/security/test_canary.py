@@ -2,6 +2,7 @@
 
 Each credential may be where docs/azure.md says that it is, and nowhere else:
 
+- the password of a registry: in what the service keeps of pools, for itself;
 - what `--envvars` names and the SAS for tasks: in the Batch job's settings, and so in what the service keeps of jobs;
 - the client's own keys: nowhere.
 """
@@ -195,6 +196,8 @@ def ways(scene) -> dict[str, tuple[dict[str, str], list[str]]]:
 @pytest.mark.parametrize("way", ["connection string", "SAS"])
 def test_a_run_with_failures_and_all_that_it_can_say(scene, way):
     given, own = ways(scene)[way]
+    password = secrets.token_hex(20)
+    given |= {"AZ_BATCH_REGISTRY_USER": "puller", "AZ_BATCH_REGISTRY_PASSWORD": password}
     site = replace(scene.site, environ=scene.site.environ | given)
     scene = replace(scene, site=site, jobs=[], others=[], seen=Seen())
     run = scene.run(*VERBOSE, "--forceall")
@@ -207,7 +210,7 @@ def test_a_run_with_failures_and_all_that_it_can_say(scene, way):
 
     signatures = scene.signatures() - set(own)
     assert way == "SAS" or len(signatures) == 3, "each container has a SAS of its own"
-    secret = {*own, *signatures, scene.batch_key, scene.variable}
+    secret = {*own, *signatures, scene.batch_key, scene.variable, password}
     shown = {
         "the terminal": run.output + report.output,
         "tasks, pools and nodes": "\n".join(scene.others),
@@ -226,7 +229,7 @@ def test_a_run_with_failures_and_all_that_it_can_say(scene, way):
         assert scene.holders(each, scene.location) <= kept
     jobs = "\n".join(scene.jobs)
     assert scene.is_in(scene.variable, jobs)
-    for each in {scene.batch_key, *(own if way != "SAS" else ())}:
+    for each in {scene.batch_key, password, *(own if way != "SAS" else ())}:
         assert not scene.is_in(each, jobs), "a key is in a job"
 
 

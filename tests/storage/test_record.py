@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from azure.storage.blob import BlobLeaseClient
 
 from snakemake.azure.blob.account import BlobAccount
-from snakemake.azure.blob.record import LockLost, Record, RunLock, RunLocked, RunMade
+from snakemake.azure.blob.record import Found, LockLost, Record, RunLock, RunLocked, RunMade
 from snakemake.azure.process import Process
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -117,3 +118,25 @@ def test_who_lost_it_hears_so_and_spoils_nothing(place):
     assert mine.read().record.runs == (MADE,)
     mine.write(record(Process.current(NOW)))
     assert mine.read().record.runs == ()
+
+
+@pytest.mark.parametrize("delete", [True, False])
+def test_a_lock_that_ran_out_and_that_nobody_has_taken_is_still_the_runs(place, delete):
+    """As after an outage that was longer than it lasts."""
+    lock, mine = place(), record(Process.current(NOW))
+    lock.acquire(mine)
+
+    def run_out():
+        with lock._blob() as blob:
+            BlobLeaseClient(blob).break_lease(lease_break_period=0)
+        assert not place().read().locked
+
+    run_out()
+    lock.renew()
+    assert place().read().locked
+    run_out()
+    lock.write(replace(mine, runs=(MADE,)))
+    assert place().read() == Found(replace(mine, runs=(MADE,)), True)
+    run_out()
+    lock.release(delete)
+    assert place().read() == (None if delete else Found(replace(mine, runs=(MADE,)), False))

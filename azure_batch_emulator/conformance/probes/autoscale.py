@@ -134,3 +134,35 @@ def percent_of_samples(c: Context):
     formula = "x = $PendingTasks.GetSamplePercent(180 * TimeInterval_Second);"
     run = c.must("POST", f"{path}/evaluateautoscale", {"autoScaleFormula": formula}).json
     return [";".join(run["results"].split(";")[3:])]
+
+
+@probe(
+    "A formula may hold its targets until a time: the lease on a pool.",
+    ["x=3;y=0"],
+    "autoscale formulas",
+    "documented",
+)
+def formula_of_literals(c: Context):
+    until = 'time("2099-01-01T00:00:00Z")'
+    formula = (
+        f"held = time() < {until};\n$TargetDedicatedNodes = 0;\n$TargetLowPriorityNodes = held ? 0 : 0;\n"
+        "$NodeDeallocationOption = taskcompletion;\nx = held ? 3 : 0;\ny = held ? 0 : 1;"
+    )
+    (seen,) = _evaluated(c, "lease", formula)
+    return [";".join(part for part in seen.split(";") if part[:2] in ("x=", "y="))]
+
+
+@probe(
+    "Another interval of evaluations, given to a pool that scales, has the formula evaluated at once.",
+    [True],
+    "when a formula is evaluated first",
+    "reported",
+    "minutes",
+)
+def evaluation_after_another_interval(c: Context):
+    path = _enabled(c, "interval")
+    c.until(path, lambda pool: "autoScaleRun" in pool, 900)
+    before = c.must("GET", path).json["autoScaleRun"]["timestamp"]
+    c.must("POST", f"{path}/enableautoscale", {"autoScaleEvaluationInterval": "PT5M1S"})
+    time.sleep(60)
+    return [c.must("GET", path).json["autoScaleRun"]["timestamp"] > before]

@@ -82,3 +82,53 @@ def terminating_twice(c: Context):
     c.must("POST", f"{path}/terminate", {"terminateReason": "a"})
     c.until(path, lambda job: job["state"] == "completed", 120)
     return c.send("POST", f"{path}/terminate", {"terminateReason": "b"}).told
+
+
+@probe(
+    "A job's time limit can be made longer while it is active, by PATCH with its constraints alone.",
+    ["200", "P2D", "active"],
+    "jobs: create",
+    "documented",
+)
+def longer_time_limit(c: Context):
+    path = c.job("longer", constraints={"maxWallClockTime": "P1D"})
+    told = c.send("PATCH", path, {"constraints": {"maxWallClockTime": "P2D"}}).told
+    shown = c.must("GET", path).json
+    return [told, shown["constraints"]["maxWallClockTime"], shown["state"]]
+
+
+@probe(
+    "What was made is in lists at once.",
+    [True, True],
+    "consistency",
+    "chosen",
+)
+def lists_at_once(c: Context):
+    job, pool = c.job("listed"), c.pool("listed")
+    jobs = [f"/jobs/{row['id']}" for row in c.must("GET", "/jobs", _select="id").json["value"]]
+    pools = [f"/pools/{row['id']}" for row in c.must("GET", "/pools", _select="id").json["value"]]
+    return [job in jobs, pool in pools]
+
+
+@probe("A job that is deleted, and is gone, is 404.", "404 JobNotFound", "jobs: create", "documented")
+def deleted_job(c: Context):
+    path = c.job("gone")
+    c.must("DELETE", path)
+    for _ in range(600):
+        if (answer := c.send("GET", path)).status == 404:
+            return answer.told
+        c.wait(0.2)
+    return "still there"
+
+
+@probe(
+    "A job on a pool can be made while the pool has no nodes, and a pool be deleted that has jobs.",
+    ["active", "202", "active"],
+    "jobs: create",
+    "documented",
+)
+def pool_of_a_job(c: Context):
+    pool = c.pool("taken")
+    job = c.job("left", pool.rpartition("/")[2])
+    before = c.must("GET", job).json["state"]
+    return [before, c.send("DELETE", pool).told, c.must("GET", job).json["state"]]

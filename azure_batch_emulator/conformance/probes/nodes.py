@@ -177,3 +177,55 @@ def disabled_by_a_task(c: Context):
     c.must("PATCH", path, {"onAllTasksComplete": "terminatejob"})
     job = c.until(path, lambda job: job["state"] == "completed", 300)
     return [job["state"], job["executionInfo"].get("terminateReason")]
+
+
+@probe(
+    "A task finds the job's environment, its own over it, and no shell reads its command line.",
+    ["own job $HOME\n"],
+    "environment variables",
+    "documented",
+    "node",
+)
+def environment_of_the_job(c: Context):
+    common = [{"name": "A", "value": "job"}, {"name": "B", "value": "job"}]
+    job = c.job("common", c.node_pool, commonEnvironmentSettings=common)
+    own = [{"name": "A", "value": "own"}]
+    c.completed(task := c.task(job, "t", "/bin/sh -c 'echo $A $B \\$HOME'", environmentSettings=own))
+    return [c.output(task)]
+
+
+@probe(
+    "A node whose scheduling is disabled with taskcompletion is offline, and takes no task until it is enabled.",
+    ["200", "offline", "active", "200"],
+    "nodes: list, get, disablescheduling, enablescheduling",
+    "documented",
+    "node",
+)
+def disabled_node(c: Context):
+    path = f"/pools/{c.node_pool}/nodes"
+    node = f"{path}/{c.must('GET', path).json['value'][0]['id']}"
+    told = c.send("POST", f"{node}/disablescheduling", {"nodeDisableSchedulingOption": "taskcompletion"}).told
+    state = c.until(node, lambda shown: shown["state"] == "offline", 120)["state"]
+    task = c.task(c.job("offline", c.node_pool))
+    c.wait(2)
+    waits = c.must("GET", task).json["state"]
+    again = c.send("POST", f"{node}/enablescheduling").told
+    c.completed(task)
+    return [told, state, waits, again]
+
+
+@probe(
+    "A task that ran is found with its node, and its files when its directory is not kept any more are not.",
+    [True, "409 TaskFilesCleanedup"],
+    "retention, task and job wall clocks",
+    "chosen",
+    "node",
+)
+def retention(c: Context):
+    task, info = c.run("retention", "true", constraints={"retentionTime": "PT0S"})
+    node = c.must("GET", task).json["nodeInfo"]["nodeId"]
+    for _ in range(300):
+        if (answer := c.send("GET", f"{task}/files")).status != 200:
+            return [bool(node) and info["exitCode"] == 0, answer.told]
+        c.wait(0.2)
+    return [bool(node), "still there"]

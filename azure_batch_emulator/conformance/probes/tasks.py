@@ -130,3 +130,59 @@ def terminated_before_it_ran(c: Context):
     info = shown["executionInfo"]
     failure = info.get("failureInfo", {})
     return [shown["state"], str(info.get("result")).lower(), info.get("exitCode"), failure.get("code")]
+
+
+@probe(
+    "Tasks are found by their state and by when it changed.",
+    ["200", ["t"], []],
+    "`$filter`",
+    "documented",
+)
+def filter_on_transitions(c: Context):
+    job = c.job("filter")
+    c.must("POST", f"{c.task(job)}/terminate")
+    when = "state eq 'completed' and stateTransitionTime ge DateTime'{}'"
+    answer = c.send("GET", f"{job}/tasks", _filter=when.format("2020-01-01T00:00:00.0Z"), _select="id,state")
+    later = c.must("GET", f"{job}/tasks", _filter=when.format("2099-01-01T00:00:00.0Z")).json["value"]
+    return [answer.told, [task["id"] for task in answer.json["value"]], later]
+
+
+@probe("`$select` gives what it names, and nothing else.", [["id", "state"]], "`$select`", "documented")
+def select(c: Context):
+    c.task(job := c.job("select"))
+    rows = c.must("GET", f"{job}/tasks", _select="id,state,executionInfo/exitCode").json["value"]
+    return [sorted(name for name in row if name in ("id", "state", "commandLine")) for row in rows]
+
+
+@probe(
+    "A task of a container needs a pool for containers; one without a container is taken there.",
+    ["400 InvalidPropertyValue", "201"],
+    "container settings",
+    "reported",
+)
+def container_settings(c: Context):
+    machine = c.machine.configuration
+    plain = c.pool("plain").rpartition("/")[2]
+    image = {"publisher": "microsoft-dsvm", "offer": "ubuntu-hpc", "sku": "2404"}
+    machine = {
+        "imageReference": image,
+        "nodeAgentSKUId": c.machine.agent,
+        "containerConfiguration": {"type": "dockerCompatible"},
+    }
+    containers = c.pool("containers", virtualMachineConfiguration=machine).rpartition("/")[2]
+    body = {"id": "t", "commandLine": "true", "containerSettings": {"imageName": "ubuntu"}}
+    refused = c.send("POST", f"{c.job('plain', plain)}/tasks", body).told
+    taken = c.send("POST", f"{c.job('boxed', containers)}/tasks", {"id": "t", "commandLine": "true"}).told
+    return [refused, taken]
+
+
+@probe(
+    "Tasks of a collection are checked one by one: what is wrong with one says nothing of the others.",
+    ["clienterror", "success"],
+    "tasks: create, addtaskcollection",
+    "documented",
+)
+def collection_with_a_mistake(c: Context):
+    tasks = [{"id": "wrong one", "commandLine": "true"}, {"id": "right", "commandLine": "true"}]
+    answer = c.must("POST", f"{c.job('mixed')}/addtaskcollection", {"value": tasks})
+    return [str(row["status"]).lower() for row in answer.json["value"]]

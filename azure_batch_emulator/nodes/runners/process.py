@@ -22,6 +22,7 @@ import psutil
 from ...core.entities import Ended, Failed
 from .base import Kills, NodeSpec, TaskLaunch, program_not_found, split_command
 from .image_references import check_references
+from .sudo import Sudo
 
 GRACE_SECONDS = 2.0
 KILL_ROUNDS = 1000  # even against a task that does nothing but start processes
@@ -39,6 +40,7 @@ class ProcessRunner:
         self._running: dict[str, Started] = {}
         self._lingering: dict[str, Started] = {}
         self._timers: dict[str, threading.Timer] = {}
+        self._sudo = Sudo()
 
     def boot_node(self, node: NodeSpec) -> Failed | None:
         return check_references(node.container_images)
@@ -77,6 +79,7 @@ class ProcessRunner:
                 self._end(run_id)
             for run_id in list(self._lingering):
                 self._clear(run_id)
+        self._sudo.close()
 
     def _start(self, launch: TaskLaunch, words: list[str]) -> "Started | None":
         """Starts the command unless it was killed already; then None."""
@@ -90,7 +93,7 @@ class ProcessRunner:
             process = subprocess.Popen(
                 words,
                 cwd=launch.task_dir / "wd",
-                env=task_environment(launch),
+                env=task_environment(launch, self._sudo.folder(launch.elevated)),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -176,14 +179,15 @@ class Started:
         )
 
 
-def task_environment(launch: TaskLaunch) -> Mapping[str, str]:
+def task_environment(launch: TaskLaunch, sudo: str) -> Mapping[str, str]:
     """The task's own variables and the few that a Linux node gives; nothing of the emulator's. A node sets neither
     LANG nor TMPDIR.
 
-    The interpreter that runs the emulator comes first on the PATH: it is the one that has Snakemake.
+    The folder with the node's `sudo` comes first on the PATH, then that of the interpreter that runs the emulator: it
+    is the one that has Snakemake.
     """
     own = launch.environment
-    path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    path = [sudo, str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     path += [own[name] for name in ("AZ_BATCH_NODE_SHARED_DIR", "AZ_BATCH_TASK_WORKING_DIR") if name in own]
     user = {"USER": own["AZ_BATCH_TASK_USER"]} if "AZ_BATCH_TASK_USER" in own else {}
     return {"PATH": os.pathsep.join(path), "HOME": str(launch.task_dir / "wd"), **user, **own}

@@ -22,6 +22,9 @@ POOL, JOB, SOURCES = "pool", "Batch job", "source archive"
 TOKEN = "run's token"
 POLICY = "stored access policy"
 
+SETTLING = 30.0
+"""The same for what has been made for certain: for so long, the service may not find it yet."""
+
 APPEARING_KINDS = (POOL, JOB, SOURCES)
 
 # What is deleted first: what costs, then what could still use it.
@@ -31,13 +34,14 @@ _ORDER = {TOKEN: 0, POOL: 1, JOB: 2}
 @dataclass
 class Resource:
     """Something that exists, or may exist, in Azure because of this run. `delete` says whether it did; `since` is when
-    its making began, on the clock of `retry.Patience`."""
+    its making began, on the clock of `retry.Patience`; `certain` that the service has said that it is made."""
 
     what: str
     name: str
     delete: Callable[[], bool]
     since: float = float("-inf")
     taken_over: bool = False
+    certain: bool = False
 
 
 class Resources:
@@ -62,6 +66,11 @@ class Resources:
     def add(self, what: str, name: str, delete: Callable[[], bool]) -> None:
         """To be called before it is made."""
         self._all.append(Resource(what, name, delete, self.requests.clock()))
+
+    def confirm(self, name: str) -> None:
+        """The service has answered that it is made."""
+        for item in self._all:
+            item.certain = item.certain or item.name == name
 
     def take_over(self, what: str, name: str, delete: Callable[[], bool]) -> None:
         """What another run has made: of its kind, it goes last."""
@@ -119,7 +128,8 @@ class Resources:
                     self._all.remove(item)
                     self.left.append((item.what, item.name))
                 continue
-            may_appear = item.what in APPEARING_KINDS and self.requests.clock() - item.since <= APPEARING
+            within = SETTLING if item.certain else APPEARING
+            may_appear = item.what in APPEARING_KINDS and self.requests.clock() - item.since <= within
             if existed or not may_appear:
                 self._all.remove(item)
                 if existed:

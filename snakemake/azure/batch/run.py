@@ -161,6 +161,7 @@ class BatchRun:
                     plan = replace(plan, id=there.id)
                 else:
                     plan = self.pools.open(plan, nodes)
+                    self.resources.confirm(plan.id)
                     self.sizes.made(plan.id)
                 self.queues[key] = self._new_queue(plan.id, plan)
             return self.queues[key]
@@ -188,7 +189,7 @@ class BatchRun:
 
     def _open_access(self) -> None:
         """First of all, so that it is last to go, and makes the container that the sources go to."""
-        if self.access and not self.resources.of_kind(POLICY):
+        if self.access and self.id not in self.made(POLICY):
             self._making(POLICY, self.id, self.access.revoke)
             self.access.environment()
 
@@ -199,7 +200,7 @@ class BatchRun:
         if not self.resources.has(f"az://{self.sources.name}"):
             self._making(SOURCES, f"az://{self.sources.name}", self.sources.delete)
             if self.logs:
-                self._making("logs of failed tasks", f"az://{self.logs.name}", self.logs.delete)
+                self._making("logs of tasks", f"az://{self.logs.name}", self.logs.delete)
             self.sources.upload()
             self.say(f"Azure Batch: uploaded the workflow's sources to az://{self.sources.name}.")
 
@@ -231,6 +232,7 @@ class BatchRun:
                 ],
             )
         )
+        self.resources.confirm(job_id)
         self.say(f"Azure Batch: created the job {job_id} on the pool {pool_id}.")
         return PoolQueue(pool_id, job_id, Monitor(self.batch, job_id), plan)
 

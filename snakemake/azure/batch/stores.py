@@ -1,5 +1,6 @@
 """What a run keeps in blob storage beside its files, as the Batch side needs it."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ class Token(Protocol):
 
 
 class LogStore(Protocol):
-    """Where failed tasks store their logs; `name` is `CONTAINER/PATH`."""
+    """Where failed tasks store their logs; `name` is `CONTAINER/PATH`, `keep` takes what tasks have used."""
 
     name: str
+    keep: Callable[[bytes], None] | None
 
     def expect(self, task_id: str) -> None: ...
 

@@ -25,7 +25,7 @@ class Task:
 
     retries: how often Batch runs it again after a non-zero exit code; -1 means without end. The Batch job's own
     number does not apply to tasks that have constraints, as these have. spot_tries: how often it may begin on Spot
-    nodes. rule: tasks of one take about as long.
+    nodes; image: one of its own, in place of the run's; rule: tasks of one take about as long.
     """
 
     id: str
@@ -37,12 +37,14 @@ class Task:
     environment: Mapping[str, str] = field(default_factory=dict)
     rule: str = ""
     spot_tries: int = 0
+    image: str | None = None
 
     def command_line(self) -> str:
         return f"python -m {NODE_MODULE} {self.order.encode()}"
 
     def body(self, image: str, user: TaskUser = POOL_USER, run_options: str = "") -> dict[str, Any]:
-        """The request's body for this task, in a container of `image`, made with further `run_options`, as it goes over
+        """The request's body for this task, in a container of `image` where it has none of its own, made with further
+        `run_options`, as it goes over
         the wire: the SDK's objects take more time than all else that is done for a task.
 
         `--rm`, because stopped containers otherwise fill the node's disk (github.com/Azure/Batch/issues/189).
@@ -55,7 +57,10 @@ class Task:
             "id": self.id,
             "displayName": self.display_name,
             "commandLine": self.command_line(),
-            "containerSettings": {"imageName": image, "containerRunOptions": f"--rm {run_options}".rstrip()},
+            "containerSettings": {
+                "imageName": self.image or image,
+                "containerRunOptions": f"--rm {run_options}".rstrip(),
+            },
             "userIdentity": user.wire(),
             "requiredSlots": self.slots,
             "constraints": constraints,

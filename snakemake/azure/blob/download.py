@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from snakemake.azure import retry
+from snakemake.azure.blob import traffic
 from snakemake.azure.blob.digests import BlocksCheck, Check, Md5Check, digest_in
 from snakemake.azure.blob.entries import Blob, blob_of
 from snakemake.azure.blob.errors import BlobError, error_code
@@ -100,6 +101,7 @@ class Download:
             self._attempt(path, blob, kept, check)
             fault = None if check is None else check.fault()
             if fault is None:
+                traffic.received(blob.size)
                 return
         raise BlobError(
             f"{self._what}: what arrives does not have {fault}, {TRIES} times over; upload the blob again, or look "

@@ -4,6 +4,8 @@ prefix: those that are to be uploaded, or that somebody has forgotten to."""
 import os
 from pathlib import Path
 
+from snakemake.azure import parsing
+
 
 class Here:
     """`prefix` is the default storage prefix, az://CONTAINER[/PATH] without a slash at its end."""
@@ -22,9 +24,10 @@ class Here:
             return []
         start = query.removeprefix(self._root)
         found: list[str] = []
-        for folder, folders, files in os.walk(start.rpartition("/")[0] or "."):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            relative = os.path.relpath(folder)
-            names = [name if relative == "." else f"{relative}/{name}" for name in (*folders, *files)]
-            found += [f"{self._root}{name}" for name in names if name.startswith(start)]
+        with parsing.aside():
+            for folder, folders, files in os.walk(start.rpartition("/")[0] or "."):
+                folders[:] = [name for name in folders if not name.startswith(".")]
+                relative = os.path.relpath(folder)
+                names = [name if relative == "." else f"{relative}/{name}" for name in (*folders, *files)]
+                found += [f"{self._root}{name}" for name in names if name.startswith(start)]
         return sorted(found)

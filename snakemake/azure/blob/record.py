@@ -111,6 +111,8 @@ class RunLock:
         self._pause = pause
         self._now = now
         self._lease = ""
+        self._client: Process | None = None
+        self._over = False
 
     @property
     def name(self) -> str:
@@ -168,6 +170,7 @@ class RunLock:
         RunLocked: a live run has it.
         """
         self.wait()
+        self._client, self._over = record.client, False
         with self._blob() as blob:
             self._create(blob, record)
             self._lease = self._take(blob)
@@ -207,37 +210,73 @@ class RunLock:
         return str(lease.id)
 
     def write(self, record: Record) -> None:
-        """Replaces the record; the lock must be held."""
+        """Replaces the record; the lock must be held. Raises LockLost where another run has it by now."""
         from azure.storage.blob import BlobLeaseClient
 
-        with self._blob() as blob, _ours(self.prefix):
+        def put(blob: "BlobClient") -> None:
             blob.upload_blob(record.to_json(), overwrite=True, lease=BlobLeaseClient(blob, self._lease))
+
+        self._while_held(put)
 
     def renew(self) -> None:
         """Raises LockLost where another run has it by now."""
         from azure.storage.blob import BlobLeaseClient
 
         if self._lease:
-            with self._blob() as blob, _ours(self.prefix):
-                BlobLeaseClient(blob, self._lease).renew()
+            self._while_held(lambda blob: BlobLeaseClient(blob, self._lease).renew())
 
-    def release(self, delete: bool = True) -> None:
-        """Gives the lock back, with the record or without it. Once more does no harm."""
-        from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+    def _while_held(self, work: "Callable[[BlobClient], object]", is_last: bool = False) -> None:
+        from azure.core.exceptions import HttpResponseError
+
+        with self._blob() as blob, _ours(self.prefix):
+            try:
+                work(blob)
+            except HttpResponseError as error:
+                # What another thread gives back is not taken again.
+                if not _is_lost(error) or self._over != is_last or not self._take_again(blob):
+                    raise
+                work(blob)
+
+    def _take_again(self, blob: "BlobClient") -> bool:
+        """Whether a lock that ran out, as in an outage, is this run's again: nobody has taken it meanwhile."""
+        from azure.core.exceptions import HttpResponseError
         from azure.storage.blob import BlobLeaseClient
 
-        lease, self._lease = self._lease, ""
-        if not lease:
+        lease = BlobLeaseClient(blob)
+        try:
+            lease.acquire(lease_duration=LEASE)
+        except HttpResponseError as error:
+            if error.status_code not in (404, 409):
+                raise
+            return False
+        there = Record.from_json(blob.download_blob().readall())
+        if there is None or there.client != self._client:
+            lease.release()
+            return False
+        self._lease = str(lease.id)
+        return True
+
+    def release(self, delete: bool = True) -> None:
+        """Gives the lock back, with the record or without it; where another run has it by now, nothing happens. Once
+        more does no harm."""
+        from azure.storage.blob import BlobLeaseClient
+
+        def give(blob: "BlobClient") -> None:
+            lease = BlobLeaseClient(blob, self._lease)
+            if delete:
+                blob.delete_blob(lease=lease)
+            else:
+                lease.release()
+
+        if not self._lease:
             return
-        with self._blob() as blob, suppress(ResourceNotFoundError):
-            try:
-                if delete:
-                    blob.delete_blob(lease=BlobLeaseClient(blob, lease))
-                else:
-                    BlobLeaseClient(blob, lease).release()
-            except HttpResponseError as error:
-                if not _is_lost(error):
-                    raise
+        self._over = True
+        try:
+            self._while_held(give, is_last=True)
+        except LockLost:
+            pass
+        finally:
+            self._lease = ""
 
     def remove(self) -> None:
         """Removes a record that nobody holds."""

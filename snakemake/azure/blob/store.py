@@ -66,6 +66,11 @@ class BlobStore(BlobMetadata):
         self._content_md5 = content_md5
         self._copies = copies
 
+    def check_run(self) -> None:
+        """Raises BlobError where this process may not write any more, see snakemake.azure.blob.fence."""
+        if self._fence is not None:
+            self._fence.check()
+
     # -- down ------------------------------------------------------------------------------------------------
 
     def fetch(self, container: str, name: str, path: Path, shared: bool = True) -> float:

@@ -1,11 +1,14 @@
-"""The logs of failed tasks in Blob Storage, beside the run's sources: what remains of them when their node is gone.
+"""Logs of failed tasks in Blob Storage, beside the run's sources: what remains of them when their node is gone.
 
 The task writes them (`snakemake.azure.node.watch`), the client reads them when the node has none any more, and deletes
 them at the end of the run.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from snakemake.azure.blob.stored_usage import is_usage, read
 
 if TYPE_CHECKING:
     from snakemake.azure.blob.account import BlobAccount
@@ -21,13 +24,22 @@ def folder(sources: str) -> str:
 
 class StoredLogs:
     """The logs of one run, in `folder` (`CONTAINER/PATH`). Methods raise BlobError; `patience` as in
-    `snakemake.azure.blob.service.connect`."""
+    `snakemake.azure.blob.service.connect`. `keep` takes what tasks have used before it is deleted, see
+    `snakemake.azure.blob.stored_usage`."""
 
-    def __init__(self, account: "BlobAccount", folder: str, patience: float | None = None):
+    def __init__(
+        self,
+        account: "BlobAccount",
+        folder: str,
+        patience: float | None = None,
+        keep: Callable[[bytes], None] | None = None,
+    ):
         self.account = account
         self.name = folder
         self.patience = patience
+        self.keep = keep
         self._failed: set[str] = set()
+        self._kept: set[str] = set()
 
     def store(self, task_id: str, path: Path) -> None:
         """Stores a log of the task under its file's name."""
@@ -64,7 +76,7 @@ class StoredLogs:
         self._failed.add(task_id)
 
     def delete(self) -> bool:
-        """Removes all logs of the run; False if there are none."""
+        """Removes all logs of the run, and what its tasks have used; False if there are none."""
         from snakemake.azure.blob.errors import BlobError
         from snakemake.azure.blob.store import BlobStore
 
@@ -76,6 +88,10 @@ class StoredLogs:
             if e.status != 403:
                 raise
             names = [self._place(task, name)[1] for task in sorted(self._failed) for name in (STDERR, STDOUT)]
+        if self.keep is not None:
+            for name in sorted(name for name in names if is_usage(prefix, name) and name not in self._kept):
+                self.keep(read(store, container, name))
+                self._kept.add(name)
         store.delete_all(container, names)
         return bool(names)
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from snakemake.azure.blob import traffic
 from snakemake.azure.blob.digests import FEWEST_ID_BYTES, ID_BYTES, Digest, block_id, md5, number_in, xxh128
 from snakemake.azure.blob.errors import BlobError, error_code
 from snakemake.azure.blob.files import MAX_BLOCKS, MIB, SMALL, block_size, content_type, progress_hook
@@ -91,7 +92,9 @@ class Upload:
         """
         self._condition = condition or {}
         with self._path.open("rb", buffering=0) as file:
-            return _again(lambda: self._as_it_is(file), lambda code: code == FILE_CHANGED)
+            stored = _again(lambda: self._as_it_is(file), lambda code: code == FILE_CHANGED)
+            traffic.sent(os.fstat(file.fileno()).st_size)
+            return stored
 
     def _as_it_is(self, file: io.FileIO) -> dict[str, Any]:
         from snakemake.azure.blob.session import TimedOut

@@ -13,18 +13,19 @@ VERSION = "snakemake-azbatch.version"
 TITLE, TITLE_OF_OURS = "org.opencontainers.image.title", "snakemake-azbatch"
 
 
-def fault(image: str, labels: Mapping[str, str], version: str) -> str | None:
-    """One sentence on why tasks cannot run in the image, with what to do, or None. `version` is this Snakemake's."""
+def fault(image: str, labels: Mapping[str, str], version: str, named: str = OPTION) -> str | None:
+    """One sentence on why tasks cannot run in the image, with what to do, or None. `version` is this Snakemake's, and
+    `named` what names the image."""
     found = labels.get(VERSION)
     if found is None and labels.get(TITLE) != TITLE_OF_OURS:
         return (
-            f"{OPTION} {image} has no Snakemake with Azure Batch in it (it lacks the label {VERSION}): give an image "
+            f"{named} {image} has no Snakemake with Azure Batch in it (it lacks the label {VERSION}): give an image "
             "that was built from this tree (docker build -t NAME .), or one whose Dockerfile begins with FROM such an "
             "image."
         )
     if found is not None and found != version:
         return (
-            f"{OPTION} {image} has Snakemake {found}, and this is {version}: build the image anew from this tree, or "
+            f"{named} {image} has Snakemake {found}, and this is {version}: build the image anew from this tree, or "
             "install the version that the image has."
         )
     return None

@@ -18,6 +18,7 @@ from snakemake.azure.node.fetched import use_fetched_sources
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.node.scratch import Scratch, prepare
 from snakemake.azure.node.sources import complain, fetch_blob, lay_out
+from snakemake.azure.node.usage import Measuring, Meter
 from snakemake.azure.node.watch import store_logs, watch
 
 
@@ -33,17 +34,21 @@ def fail(message: str, code: int = 1) -> NoReturn:
     sys.exit(code)
 
 
-def _watch(order: NodeOrder, scratch: Scratch) -> None:
+def _watch(order: NodeOrder, scratch: Scratch) -> Measuring | None:
     """Goes on in a child, so that this process can store the logs of one that is killed, and remove what it has left;
-    not outside of Batch."""
-    if {"AZ_BATCH_TASK_DIR", "AZ_BATCH_TASK_ID"} <= os.environ.keys():
-        environ = dict(os.environ)
-        watch(
-            Path(environ["AZ_BATCH_TASK_DIR"]),
-            lambda: store_logs(order.sources, environ),
-            limit=order.limit,
-            finish=scratch.remove,
-        )
+    not outside of Batch. Both measure what the task uses."""
+    if not {"AZ_BATCH_TASK_DIR", "AZ_BATCH_TASK_ID"} <= os.environ.keys():
+        return None
+    environ, meter = dict(os.environ), Meter()
+    folder = Path(environ["AZ_BATCH_TASK_DIR"])
+    watch(
+        folder,
+        lambda code: store_logs(order.sources, environ, meter.line(environ, code)),
+        limit=order.limit,
+        finish=scratch.remove,
+        begin=lambda child: meter.watch(child, folder),
+    )
+    return Measuring(meter, order.sources, folder)
 
 
 def main(argv: list[str]) -> None:
@@ -66,7 +71,7 @@ def main(argv: list[str]) -> None:
     if minutes := os.environ.get(retry.VARIABLE):
         retry.process.seconds, retry.process.unconditional = float(minutes) * 60, True
 
-    _watch(order, scratch)
+    measuring = _watch(order, scratch)
 
     from azure.core.exceptions import AzureError
     from snakemake_interface_common.exceptions import WorkflowError
@@ -100,13 +105,20 @@ def main(argv: list[str]) -> None:
         own_files()
         own_jobs(order.inputs)
         use_fetched_sources(workdir)
+        if measuring:
+            measuring.follow()
         if shared and "conda" in order.values("--deployment-method"):
             from snakemake.azure.node.conda import share_environments
             from snakemake.azure.node.environments import BlobEnvironments, Environments
 
             share_environments(shared, Environments(BlobEnvironments(order.sources), complain))
 
-    snakemake(list(order.argv))
+    try:
+        snakemake(list(order.argv))
+    except SystemExit as e:
+        if measuring and not e.code:
+            measuring.store()
+        raise
 
 
 if __name__ == "__main__":

@@ -42,6 +42,16 @@ def without(argv: list[str], flag: str) -> list[str]:
     return argv[:at] + argv[end:]
 
 
+def without_value(argv: list[str], flag: str, value: str) -> list[str]:
+    """`argv` without one of the values of `flag`, and without the flag where it was the only one."""
+    if flag not in argv:
+        return argv
+    at = argv.index(flag)
+    end = next((i for i in range(at + 1, len(argv)) if argv[i].startswith("--")), len(argv))
+    rest = [each for each in argv[at + 1 : end] if each != value]
+    return argv[:at] + ([flag, *rest] if rest else []) + argv[end:]
+
+
 def target_arguments(targets: Iterable[tuple[str, Mapping[str, str]]]) -> list[str]:
     """`--target-jobs` for pairs of rule and wildcards, as `read_targets` reads them.
 

@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from snakemake.azure.node.usage import store_line
+
 ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 STDERR_DELAY = 5.0
@@ -29,12 +31,13 @@ TIME_IS_UP = 0.9
 
 def watch(
     logs: Path,
-    store: Callable[[], None],
+    store: Callable[[int], None],
     limit: float | None = None,
     finish: Callable[[], None] = lambda: None,
+    begin: Callable[[int], None] = lambda child: None,
 ) -> None:
     """Returns in a child process. The caller's own stays, and exits as the child does, after `store` if that failed,
-    and after `finish`.
+    and after `finish`. `begin` is called with the child's id, `store` with its exit code.
 
     logs: the folder of the task's stderr.txt; limit: the task's time limit in seconds.
     """
@@ -42,6 +45,7 @@ def watch(
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     child = os.fork()
     if child:
+        begin(child)
         last_minute = began + limit * TIME_IS_UP if limit else None
         Watch(child, logs, store, finish, last_minute).run(before)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -54,7 +58,7 @@ class Watch:
         self,
         child: int,
         logs: Path,
-        store: Callable[[], None],
+        store: Callable[[int], None],
         finish: Callable[[], None],
         last_minute: float | None,
     ):
@@ -74,11 +78,11 @@ class Watch:
         code = self._wait()
         if code and not self._told_to_end:
             self._say_so(code)
-            self._store()
+            self._store(_exit_code(code))
         if self._storing:
             self._storing.join()
         self._finish()
-        os._exit(code if code >= 0 else 128 - code)
+        os._exit(_exit_code(code))
 
     def _wait(self) -> int:
         """The child's exit code, or the negative number of the signal that killed it. As a container's first process
@@ -95,7 +99,7 @@ class Watch:
         self._told_to_end = True
         if self._last_minute and time.monotonic() >= self._last_minute and not self._storing:
             # What is there by now: the child may not be left the time to end by itself.
-            self._storing = threading.Thread(target=self._store)
+            self._storing = threading.Thread(target=self._store, args=(128 + number,))
             self._storing.start()
 
     def _say_so(self, code: int) -> None:
@@ -108,6 +112,11 @@ class Watch:
             time.sleep(0.05)
 
 
+def _exit_code(code: int) -> int:
+    """As a shell has it, of the negative number of a signal too."""
+    return code if code >= 0 else 128 - code
+
+
 def _end_of(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
@@ -117,18 +126,24 @@ def _end_of(path: Path) -> bytes:
         return b""
 
 
-def store_logs(sources: str, environ: Mapping[str, str]) -> None:
-    """Stores stderr and stdout of this task beside the run's `sources`. What goes wrong is said and no more."""
+def store_logs(sources: str, environ: Mapping[str, str], usage: bytes) -> None:
+    """Stores stderr and stdout of this task beside the run's `sources`, and the line of what it has used. What goes
+    wrong is said and no more."""
     from snakemake_interface_common.exceptions import WorkflowError
 
     from snakemake.azure.blob.account import BlobAccount
+    from snakemake.azure.blob.errors import explained
+    from snakemake.azure.blob.service import connect
     from snakemake.azure.blob.stored_logs import STDERR, STDOUT, StoredLogs, folder
 
     try:
-        logs = StoredLogs(BlobAccount.resolve(environ=environ), folder(sources), patience=60)
+        account = BlobAccount.resolve(environ=environ)
+        logs = StoredLogs(account, folder(sources), patience=60)
         for name in (STDERR, STDOUT):
             path = Path(environ["AZ_BATCH_TASK_DIR"]) / name
             if path.is_file() and path.stat().st_size:
                 logs.store(environ["AZ_BATCH_TASK_ID"], path)
+        with connect(account, patience=60) as service, explained(account, f"az://{folder(sources)}"):
+            store_line(service, sources, environ, usage)
     except (WorkflowError, OSError) as e:
         print(f"snakemake.azure.node: cannot store the task's logs: {e}", file=sys.stderr, flush=True)

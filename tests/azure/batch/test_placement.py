@@ -160,7 +160,7 @@ def test_sizes_that_boot_no_image_are_left_out():
             "version": "latest",
         },
         "osType": "linux",
-        "capabilities": ["DockerCompatible"],
+        "capabilities": ["DockerCompatible", "Generation2VMImage"],
         "verificationType": "verified",
     }
     scene = Scene("Standard_D2_v3,Standard_D64ds_v5")

@@ -18,11 +18,13 @@ from urllib.parse import parse_qs, urlsplit
 import psutil
 import pytest
 import requests
+from support.registry import private_registry
 
+from snakemake.azure.image.private_registry import PrivateRegistry
 from snakemake.azure.image.reference import parse_image_reference
 from snakemake.azure.image.registry import RegistryLogin, Verdict, check_pull
 from snakemake.azure.preflight import check_image
-from snakemake.azure.settings import ExecutorSettings
+from snakemake.azure.settings import ExecutorSettings, SettingsError
 
 REGISTRY = shutil.which("docker-registry") or shutil.which("registry")
 needs_registry = pytest.mark.skipif(
@@ -358,3 +360,23 @@ def test_a_login_is_not_sent_in_clear_to_elsewhere(monkeypatch):
         assert pull(host, "a/b:1", LOGIN).verdict is Verdict.UNKNOWN
     assert [urlsplit(r.url).hostname for r in sent] == ["127.0.0.1", "tokens.example.org"]
     assert not any("Authorization" in r.headers for r in sent)
+
+
+def test_the_nodes_login_counts_before_a_run_and_the_image_says_for_which_processors_it_is():
+    settings = ExecutorSettings(account_url="https://acct.westeurope.batch.azure.com")
+    with private_registry("team/tool", "user", "secret") as host:
+        image = f"{host}/team/tool:1"
+        found = pull(host, "team/tool:1", LOGIN)
+        assert found.verdict is Verdict.FOUND and found.architectures == {"amd64"}
+        with pytest.raises(
+            SettingsError, match="AZ_BATCH_REGISTRY_PASSWORD, or --az-batch-registry-identity"
+        ):
+            check_image(settings, image, settings.account_url)
+        wrong = PrivateRegistry(host, RegistryLogin("user", "not-the-password"))
+        with pytest.raises(SettingsError, match="does not let user pull.*--az-batch-registry-login") as e:
+            check_image(settings, image, settings.account_url, registry=wrong)
+        assert "not-the-password" not in str(e.value)
+        with pytest.raises(SettingsError, match="no Snakemake with Azure Batch in it"):
+            check_image(settings, image, settings.account_url, registry=PrivateRegistry(host, LOGIN))
+        by_identity = PrivateRegistry(host, identity="/subscriptions/s/robot")
+        assert check_image(settings, image, settings.account_url, registry=by_identity)[0] == image

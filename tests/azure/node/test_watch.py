@@ -13,7 +13,7 @@ import os, signal, sys, time
 from pathlib import Path
 from snakemake.azure.node.watch import watch
 here = Path({here!r})
-watch(here, lambda: (here / "stored").write_text((here / "stderr.txt").read_text()), limit={limit})
+watch(here, lambda code: (here / "stored").write_text((here / "stderr.txt").read_text()), limit={limit})
 (here / "child").write_text(str(os.getpid()))
 {job}
 """

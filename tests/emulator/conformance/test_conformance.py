@@ -24,10 +24,11 @@ from azure_batch_emulator.nodes.runners import process
 from azure_batch_emulator.protocol.errors import CATALOGUE
 from azure_batch_emulator.entry import main
 CATALOGUE["PoolNotFound"] = (410, "It is gone.")
+CATALOGUE["TaskFilesCleanedup"] = (404, "They are gone.")
 real = task_specs.task_constraints
 task_specs.task_constraints = lambda given, retries: real(given, retries) | {"retentionTime": "P1D"}
 start = process.task_environment
-process.task_environment = lambda launch: {**start(launch), "TMPDIR": "/tmp"}
+process.task_environment = lambda *launch: {**start(*launch), "TMPDIR": "/tmp"}
 raise SystemExit(main())
 """
 
@@ -62,13 +63,17 @@ def states(output):
     }
 
 
-def test_all_facts_hold_on_the_emulator(emulator, tmp_path):
-    done = ask(emulator, "--report", str(tmp_path / "report.json"))
+def test_all_facts_hold_on_the_emulator(emulator, azurite, tmp_path):
+    container = azurite.new_container()
+    url = f"{container.url.partition('?')[0]}?{azurite.sas(container=container.container_name, permission='rwdl')}"
+    done = ask(emulator, "--container-url", url, "--report", str(tmp_path / "report.json"))
     assert done.returncode == 0, done.stdout + done.stderr
     fast = {name for name, probe in PROBES.items() if probe.needs != "minutes"}
     assert states(done.stdout) == dict.fromkeys(fast, "holds")
     assert "one node of Standard_D2s_v3" in done.stdout and left(emulator) == []
+    assert list(container.list_blobs()) == []
     text = (tmp_path / "report.json").read_text()
+    assert "sig=" in text and not re.search(r"sig=(?!\(removed\))", text)
     report = json.loads(text)
     assert len(report["facts"]) == len(fast) and all(fact["exchanges"] for fact in report["facts"])
     assert not re.search(r"SharedKey (?!realm)\S+:(?!\(removed\))", text)
@@ -76,7 +81,10 @@ def test_all_facts_hold_on_the_emulator(emulator, tmp_path):
 
 
 def test_a_wrong_emulator_differs_where_it_is_wrong():
-    wanted = ("pool-not-found", "defaults-of-tasks", "environment", "precedence", "spelling")
+    wanted = (
+        *("pool-not-found", "defaults-of-tasks", "environment", "precedence", "spelling"),
+        *("container-settings", "filter-on-transitions", "retention"),
+    )
     with running_emulator(program=("-c", WRONG)) as emulator:
         done = ask(emulator, *(word for name in wanted for word in ("--only", name)))
         assert left(emulator) == []
@@ -87,8 +95,11 @@ def test_a_wrong_emulator_differs_where_it_is_wrong():
         "environment": "DIFFERS",
         "precedence": "holds",
         "spelling": "holds",
+        "container-settings": "holds",
+        "filter-on-transitions": "holds",
+        "retention": "DIFFERS",
     }
-    assert "5 facts: 2 hold, 3 differ, 0 unclear." in done.stdout
+    assert "8 facts: 4 hold, 4 differ, 0 unclear." in done.stdout
     assert '"P1D"' in done.stdout and "410 PoolNotFound" in done.stdout
     assert f"line '| {PROBES['environment'].row}'" in done.stdout
 

@@ -67,7 +67,7 @@ def test_environment_is_exact(runner, launch, monkeypatch):
         "PATH",
         "HOME",
     }
-    assert seen["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+    assert seen["PATH"].split(os.pathsep)[1] == str(Path(sys.executable).parent)
     assert {path.name for path in task.task_dir.iterdir()} == {"wd", "stdout.txt", "stderr.txt"}
     assert Path(seen["HOME"]).is_relative_to(task.task_dir)
 
@@ -243,3 +243,14 @@ def test_kills_are_bounded():
     assert "4" not in kills
     assert "5" in kills
     assert str(Kills.KEEP + 4) in kills
+
+
+def test_sudo_is_there_for_administrators_alone(runner, launch):
+    """As on a node, whatever this machine has; and nothing gets other rights by it."""
+    command = "sudo -E -u root NAME=value sh -c 'echo $NAME $(id -u)'"
+    task = launch(command, elevated=True)
+    assert runner.run(task).exit_code == 0
+    assert out(task) == f"value {os.getuid()}\n"
+    refused = launch(command)
+    assert runner.run(refused).exit_code == 1
+    assert "password is required" in (refused.task_dir / "stderr.txt").read_text() and out(refused) == ""
