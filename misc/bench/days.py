@@ -2,7 +2,7 @@
 such a day through `BatchRun`, as the executor does, with the look-ahead into the DAG."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -10,13 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from misc.bench.stepped import SECONDS
+from snakemake.azure.batch.capacity import Kind, Trouble
 from snakemake.azure.batch.lease import PoolLeases, Renewals
-from snakemake.azure.batch.placement import Place
+from snakemake.azure.batch.placement import Demand, Place, Placement
 from snakemake.azure.batch.pools import PoolPlan
 from snakemake.azure.batch.run import BatchRun, PoolQueue
 from snakemake.azure.batch.tasks import Task
-from snakemake.azure.batch.vm_sizes import vm_size
 from snakemake.azure.node.order import NodeOrder
+from snakemake.azure.settings import ExecutorSettings
 from snakemake.executors.azure_batch_ahead import LookAhead
 
 POLL = timedelta(seconds=10)
@@ -33,7 +34,8 @@ OS_IMAGE: Any = SimpleNamespace(
 
 @dataclass(eq=False)
 class Job:
-    """A job of the DAG; `name` is its rule, and `seconds` is None where the profile says how long tasks take."""
+    """A job of the DAG; `name` is its rule, `slots` are its threads, and `seconds` is None where the profile says how
+    long tasks take. `sent` counts its tasks."""
 
     name: str
     number: int
@@ -41,6 +43,8 @@ class Job:
     slots: int = 1
     after: "list[Job]" = field(default_factory=list)
     is_local: bool = False
+    mem_mib: int | None = None
+    sent: int = 0
 
     @property
     def id(self) -> str:
@@ -104,6 +108,15 @@ def spot(random: Random) -> Day:
     return Day("Spot nodes and a storm", [Job("each", n, random.uniform(1200, 2400)) for n in range(400)])
 
 
+def mixed(random: Random) -> Day:
+    """600 jobs of a thread and 20 to 40 minutes, most of which need little memory: 400 with 1.5 GiB, 150 with 3 GiB,
+    and 50 with 28 GiB, which is all of a node with much memory."""
+    jobs = []
+    for mib, count in ((1536, 400), (3072, 150), (28 * 1024, 50)):
+        jobs += [Job(f"with{mib}", n, random.uniform(1200, 2400), mem_mib=mib) for n in range(count)]
+    return Day("mixed memory", jobs)
+
+
 class Dag:
     """The part of Snakemake's DAG that the look-ahead looks at, and what is ready."""
 
@@ -133,9 +146,12 @@ class Dag:
                 self.ready.append(after)
 
 
-def _task(job: Job) -> Task:
+def _task(job: Job, place: Place) -> Task:
+    """A new task for the job, maybe not its first."""
     seconds = {} if job.seconds is None else {SECONDS: str(job.seconds)}
-    return Task(job.id, job.id, ORDER, job.slots, environment=seconds, rule=job.name)
+    job.sent += 1
+    id = job.id if job.sent == 1 else f"{job.id}-{job.sent}"
+    return Task(id, id, ORDER, place.slots, environment=seconds, rule=job.name, spot_tries=3 * place.spot)
 
 
 class Sources:
@@ -151,7 +167,8 @@ class Sources:
 
 
 class Client:
-    """Runs a day. `now` is the service's clock, and `run_class` the policy."""
+    """Runs a day. `now` is the service's clock, `run_class` the policy, and `sizes` are those that jobs may go to; with
+    `pool_id` all go to that pool, as it is. Spot: all jobs may be on Spot nodes, three times each."""
 
     def __init__(
         self,
@@ -160,19 +177,18 @@ class Client:
         now: Callable[[], datetime],
         run_class: type[BatchRun] = BatchRun,
         pool_id: str | None = None,
-        lease: timedelta = timedelta(minutes=30),
-        **plan: Any,
+        sizes: str = VM,
+        spot: bool = False,
     ) -> None:
-        self.day, self.batch, self.now, self.pool_id = day, batch, now, pool_id
-        self.place = Place("", vm_size(VM), day.slots, 1)
-        self.plan = PoolPlan("pool", VM, day.slots, day.most, "image:1", OS_IMAGE, **plan)
+        self.day, self.batch, self.now, self.pool_id, self.spot = day, batch, now, pool_id, spot
+        self.placement = Placement(ExecutorSettings(vm_size=sizes, nodes=day.most), None, now=now)
         self.dag = Dag(day.jobs)
         self.running: set[Job] = set()
         self.local: dict[Job, datetime] = {}
         self.tasks: dict[str, Job] = {}
         self.said: list[str] = []
-        self.ahead = LookAhead(lambda: self.dag, lambda: self.running, self._place, now)
-        leases = PoolLeases(lease)
+        self.ahead = LookAhead(lambda: self.dag, lambda: self.running, self.place, now)
+        leases = PoolLeases(timedelta(minutes=30))
         self.run = run_class(
             id="day",
             batch=batch,
@@ -185,6 +201,8 @@ class Client:
             now=now,
             leases=leases,
             ahead=self.ahead,
+            movable=self._movable,
+            has_nodes=self.placement.reopen,
         )
         self.renewals = Renewals(
             batch, leases, now, lambda: (), lambda: None, 60, RuntimeError, print, self._say
@@ -194,8 +212,20 @@ class Client:
     def _say(self, text: str) -> None:
         self.said.append(f"{self.now():%H:%M:%S} {text}")
 
-    def _place(self, job: Job) -> Place:
-        return Place(self.place.key, self.place.vm, self.day.slots, job.slots)
+    def place(self, job: Job, no_spot: bool = False) -> Place:
+        return self.placement.place(self._demand(job, no_spot))
+
+    def _demand(self, job: Job, no_spot: bool) -> Demand:
+        return Demand(job.slots, job.mem_mib, spot=self.spot and not no_spot and self.pool_id is None)
+
+    def _movable(
+        self, key: str, trouble: Trouble, task_ids: Collection[str]
+    ) -> tuple[Collection[str], Collection[str]]:
+        self.placement.close(key, whole_series=trouble.kind is Kind.SERIES_QUOTA)
+        movable = {
+            id for id in task_ids if self.placement.has_other(self._demand(self.tasks[id], False), key)
+        }
+        return movable, [id for id in task_ids if id not in movable]
 
     def step(self) -> bool:
         """One poll; False when all is done."""
@@ -203,17 +233,19 @@ class Client:
             del self.local[job]
             self._finish(job)
         for verdict in self.run.poll():
+            job = self.tasks.pop(verdict.task_id)
+            if verdict.moved:
+                self._submit([job], verdict.no_spot)
+                continue
             if not verdict.success:
                 raise SystemExit(f"{verdict.task_id}: {verdict.reason}")
-            job = self.tasks.pop(verdict.task_id)
             self.ahead.end(job)
             self._finish(job)
         ready, self.dag.ready = self.dag.ready, []
         self.running.update(ready)
         for job in [job for job in ready if job.is_local]:
             self.local[job] = self.now() + timedelta(seconds=job.seconds or 0)
-        if some := [job for job in ready if not job.is_local]:
-            self._submit(some)
+        self._submit([job for job in ready if not job.is_local])
         self.renewals.renew(self._leases.due(self.now()))
         return bool(self.running)
 
@@ -221,17 +253,38 @@ class Client:
         self.running.discard(job)
         self.dag.finish(job)
 
-    def _submit(self, jobs: list[Job]) -> None:
-        queue = self._queue(sum(job.slots for job in jobs))
-        self.run.submit(queue, [_task(job) for job in jobs])
-        for job in jobs:
-            self.tasks[job.id] = job
-            self.ahead.begin(job, job.id, self._place(job))
+    def _submit(self, jobs: list[Job], no_spot: bool = False) -> None:
+        places = {job: self.placement.take(self._demand(job, no_spot)) for job in jobs}
+        for place in dict.fromkeys(places.values()):
+            members = [job for job in jobs if places[job] == place]
+            queue = self._queue(place, sum(place.slots for _ in members))
+            tasks = [_task(job, place) for job in members]
+            self.run.submit(queue, tasks)
+            for job, task in zip(members, tasks, strict=True):
+                self.tasks[task.id] = job
+                self.ahead.begin(job, task.id, place)
 
-    def _queue(self, slots: int) -> PoolQueue:
+    def _queue(self, place: Place, slots: int) -> PoolQueue:
         if self.pool_id:
             return self.run.join_queue("", self.pool_id)
-        return self.run.open_queue("", self.plan, self.plan.nodes_for(slots))
+        if queue := self.run.queues.get(place.key):
+            return queue
+        plan = PoolPlan(
+            f"pool-{len(self.run.queues) + 1}",
+            place.vm.name,
+            place.slots_per_node,
+            self.day.most,
+            "image:1",
+            OS_IMAGE,
+            spot=place.spot,
+            buys_spot=place.spot,
+        )
+        return self.run.open_queue(place.key, plan, plan.nodes_for(slots))
+
+    def nodes(self) -> int:
+        """How many there are."""
+        ids = {queue.pool_id for queue in self.run.queues.values()}
+        return sum(len(self.batch.list_nodes(pool_id)) for pool_id in ids)
 
     def close(self) -> Iterator[str]:
         return self.run.close()

@@ -14,16 +14,18 @@ from typing import Any
 from azure_batch_emulator.core.profile import NodeFaults, Profile
 from azure_batch_emulator.service.profile_files import load_profile
 from misc.bench import report, sizing_http
-from misc.bench.days import OS_IMAGE, POLL, VM, Client, Day, bursts, spot, tail
+from misc.bench.days import OS_IMAGE, POLL, VM, Client, Day, bursts, mixed, spot, tail
 from misc.bench.setting import say
 from misc.bench.stepped import SteppedBatch
 from snakemake.azure.batch.lease import Size
 from snakemake.azure.batch.pool_sizes import PoolSizes, Queue
+from snakemake.azure.batch.prices import built_in
 from snakemake.azure.batch.run import BatchRun
-from snakemake.azure.batch.sizing import NodePrices
+from snakemake.azure.batch.vm_sizes import vm_size
 
 SEED = 1
 HOUR = 3600.0
+PRICES = built_in()
 
 
 class GrowingSizes(PoolSizes):
@@ -83,12 +85,14 @@ def fixed(day: Day, now: datetime) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Policy:
-    """`pool` is the scale of a pool that the run does not size, which is there `ahead` seconds before it."""
+    """`pool` is the scale of a pool that the run does not size, which is there `ahead` seconds before it; `sizes` are
+    other ones than the scenario's."""
 
     name: str
     run_class: type[BatchRun] = BatchRun
     pool: Callable[[Day, datetime], dict[str, Any]] | None = None
     ahead: float = 0.0
+    sizes: str = ""
 
 
 OURS = Policy("ours")
@@ -106,12 +110,14 @@ POLICIES = (
 @dataclass(frozen=True)
 class Result:
     """Hours: of nodes that were paid for, of nodes while they had a task, of nodes if none of their slots had been
-    idle, and of the clock. `nodes` are pairs of hours since the beginning and how many nodes there were."""
+    idle, and of the clock; the price in US$, by built-in prices. `nodes` are pairs of hours since the beginning and how
+    many nodes there were."""
 
     billed: float
     used: float
     work: float
     makespan: float
+    price: float
     nodes: list[tuple[float, int]]
     resized: int
 
@@ -120,34 +126,47 @@ class Result:
         return self.billed / self.used
 
     def figures(self) -> dict[str, float]:
-        return {name: getattr(self, name) for name in ("billed", "used", "work", "makespan", "resized")}
+        return {
+            name: getattr(self, name) for name in ("billed", "used", "work", "makespan", "price", "resized")
+        }
 
     def nodes_at(self, hour: float) -> int:
         return next((n for at, n in reversed(self.nodes) if at <= hour), 0)
 
 
-def simulate(day: Day, policy: Policy, profile: Profile, seed: int = SEED, **plan: Any) -> Result:
-    batch = SteppedBatch(profile, seed)
-    pool_id = None
+def simulate(
+    day: Day, policy: Policy, profile: Profile, seed: int = SEED, scenario: "Scenario | None" = None
+) -> Result:
+    scenario = scenario or Scenario(lambda _: day)
+    batch, pool_id = SteppedBatch(profile, seed), None
+    batch.machine.plan.size_cores = dict(scenario.size_cores)
     if policy.pool:
-        pool_id = "pool"
-        scale = policy.pool(day, batch.now())
-        batch.make_pool(pool_body(day, as_spot(scale) if plan.get("buys_spot") else scale))
+        pool_id, scale = "pool", policy.pool(day, batch.now())
+        batch.make_pool(pool_body(day, as_spot(scale) if scenario.spot else scale))
         batch.simulation.pass_time(policy.ahead)
-    client = Client(day, batch, batch.now, policy.run_class, pool_id, **plan)
-    begun, used = batch.now(), 0.0
+    client = Client(
+        day, batch, batch.now, policy.run_class, pool_id, policy.sizes or scenario.sizes, scenario.spot
+    )
+    begun, used, price = batch.now(), 0.0, 0.0
     nodes: list[tuple[float, int]] = []
     while client.step():
         batch.simulation.pass_time(POLL.total_seconds())
-        there = [node for pool in batch.machine.pools.values() for node in pool.nodes.values()]
+        there = [
+            (pool.spec["vmSize"], node)
+            for pool in batch.machine.pools.values()
+            for node in pool.nodes.values()
+            if node.state != "preempted"
+        ]
+        hours = POLL.total_seconds() / HOUR
         nodes.append(((batch.now() - begun).total_seconds() / HOUR, len(there)))
-        used += sum(bool(node.runs) for node in there) * POLL.total_seconds() / HOUR
+        used += sum(bool(node.runs) for _, node in there) * hours
+        price += sum(PRICES.of(vm_size(size), not node.dedicated) for size, node in there) * hours
     took = (batch.now() - begun).total_seconds() / HOUR
     list(client.close())
     if pool_id:
         batch.delete_pool(pool_id)
     resized = sum("resizing" in line for line in client.said)
-    return Result(batch.core_hours() / batch.cores(VM), used, day.work_hours, took, nodes, resized)
+    return Result(batch.node_hours(), used, day.work_hours, took, price, nodes, resized)
 
 
 def as_spot(scale: dict[str, Any]) -> dict[str, Any]:
@@ -178,11 +197,14 @@ def pool_body(day: Day, scale: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A day, what goes wrong in it, and whether its pool buys Spot nodes."""
+    """A day, what goes wrong in it, and what its pools may be made of. size_cores: what the region has of a size."""
 
     make: Callable[[Random], Day]
+    policies: tuple[Policy, ...] = POLICIES
     faults: NodeFaults = NodeFaults()
-    buys_spot: bool = False
+    spot: bool = False
+    sizes: str = VM
+    size_cores: tuple[tuple[str, int], ...] = ()
 
 
 STORM = NodeFaults(
@@ -191,29 +213,38 @@ STORM = NodeFaults(
 )
 """Preemptions all day; after two hours the region takes all Spot nodes back, and has some again half an hour later."""
 
+MUCH_MEMORY = "Standard_E4s_v5"
+SIZES = f"Standard_F4s_v2,{VM},{MUCH_MEMORY}"
+ONE_SIZE = (
+    Policy("ours, cheapest of three"),
+    Policy("ours, one size for all", sizes=MUCH_MEMORY),
+    Policy("grows only, one size", GrowsOnly, sizes=MUCH_MEMORY),
+)
+NO_ROOM = (Policy("ours, first size empty"), Policy("ours, the second one only", sizes="Standard_D4as_v5"))
+
 SCENARIOS = {
     "a": Scenario(bursts),
     "b": Scenario(tail),
-    "d": Scenario(spot, STORM, buys_spot=True),
+    "c": Scenario(mixed, ONE_SIZE, sizes=SIZES),
+    "d": Scenario(spot, faults=STORM, spot=True),
+    "e": Scenario(spot, NO_ROOM, sizes=f"{VM},Standard_D4as_v5", size_cores=((VM.lower(), 0),)),
 }
-PRICES = NodePrices()
 
 
 def run() -> None:
     before, result = report.conditions(), {}
     for letter, scenario in SCENARIOS.items():
         profile = replace(load_profile("realistic"), faults=scenario.faults)
-        day = scenario.make(Random(SEED))
-        say(f"sizing ({letter}): {day.name}; nodes of {day.slots} slots, at most {day.most}")
-        ready = simulate(day, READY, profile, buys_spot=scenario.buys_spot)
-        price = PRICES.spot if scenario.buys_spot else PRICES.dedicated
-        for policy in POLICIES:
-            got = ready if policy is READY else simulate(day, policy, profile, buys_spot=scenario.buys_spot)
+        say(f"sizing ({letter}): {scenario.make(Random(SEED)).name}")
+        last = None
+        for policy in reversed(scenario.policies):
+            got = simulate(scenario.make(Random(SEED)), policy, profile, scenario=scenario)
+            last = last or got
             say(
-                f"  {policy.name:21} billed/used {got.ratio:.2f} ({got.billed:.1f} h, {got.used:.1f} h; of work "
-                f"{got.work:.1f} h); price {got.billed * price:.1f}; makespan {got.makespan:.2f} h, "
-                f"{got.makespan / ready.makespan:.3f} of always ready; {got.nodes_at(got.makespan - 0.5)} nodes half "
-                f"an hour before the end"
+                f"  {policy.name:25} billed/used {got.ratio:.2f} ({got.billed:.1f} h, {got.used:.1f} h; of work "
+                f"{got.work:.1f} h); price {got.price:.2f}; makespan {got.makespan:.2f} h, "
+                f"{got.makespan / last.makespan:.3f} of the first one here; {got.nodes_at(got.makespan - 0.5)} nodes "
+                f"half an hour before the end"
             )
             result[f"{letter} {policy.name}"] = got.figures()
     result["http"] = sizing_http.run()

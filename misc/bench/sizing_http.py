@@ -37,7 +37,7 @@ def watch(client: Client, now: Callable[[], datetime], wait: Callable[[], None])
     """Runs the client's day."""
     begun, billed, most, last = now(), 0.0, 0, now()
     while client.step():
-        count = len(client.batch.list_nodes("pool"))
+        count = client.nodes()
         billed += count * (now() - last).total_seconds() / HOUR
         last, most = now(), max(most, count)
         wait()

@@ -65,10 +65,6 @@ class SteppedBatch:
         """A pool by its request's body, made by somebody else."""
         self._do(pools.create, check_model("BatchPoolCreateOptions", body, ""))
 
-    def cores(self, size: str) -> int:
-        """Of a VM size."""
-        return self.machine.catalogue.sizes[size.lower()].cores
-
     def get_pool(self, pool_id: str) -> models.BatchPool:
         return models.BatchPool(views.pool(self._pool(pool_id), ""))
 
@@ -140,11 +136,12 @@ class SteppedBatch:
         with _refusals():
             return self.simulation.do(stimulus, *args)
 
-    def core_hours(self) -> float:
+    def node_hours(self) -> float:
         """Of all nodes that there have been, while they were paid for, when all of them are gone."""
         self.simulation.pass_time(3600)
         assert not self.machine.pools
-        return sum(one.core_hours for one in self.machine.usage.values())
+        sizes = self.machine.catalogue.sizes
+        return sum(one.core_hours / sizes[one.vm_size.lower()].cores for one in self.machine.usage.values())
 
 
 @contextmanager

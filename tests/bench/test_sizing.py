@@ -8,7 +8,7 @@ import pytest
 from azure_batch_emulator.core.profile import NodeFaults
 from azure_batch_emulator.service.profile_files import load_profile
 from misc.bench.days import Client, Day, Job
-from misc.bench.sizing import OURS, POLICIES, READY, simulate
+from misc.bench.sizing import OURS, POLICIES, READY, Scenario, simulate
 from misc.bench.stepped import SteppedBatch
 
 REALISTIC = load_profile("realistic")
@@ -42,7 +42,9 @@ def test_a_service_that_gives_up_busy_nodes_ends_no_task_and_no_run(seed):
 
 def test_spot_nodes_that_are_taken_back_do_not_end_the_day():
     faults = NodeFaults(preemptions_per_node_hour=1.0, low_priority_capacity=((1800.0, 0), (3600.0, None)))
-    got = simulate(day(), OURS, replace(REALISTIC, faults=faults), buys_spot=True)
+    got = simulate(
+        day(), OURS, replace(REALISTIC, faults=faults), scenario=Scenario(lambda _: day(), spot=True)
+    )
     assert got.makespan > 1.5
 
 
