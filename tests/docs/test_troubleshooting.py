@@ -34,7 +34,6 @@ VALUE = re.compile(
 
 # Errors that nobody is told of as they are: what they say comes with another sentence, or is for who writes a plugin.
 UNSEEN = {
-    "GAP Correct it in GAP, the file of GAP.",
     "GAP Set --az-batch-vm-size.",
     "GAP bytes of GAP arrived",
     "A task on Azure Batch keeps no records in a database; the main process does.",
@@ -45,9 +44,6 @@ UNSEEN = {
     "The run is shutting down; no more jobs are submitted to Azure Batch.",
     "The storage plugin's interface waits during a transfer, where it did not up to now.",
     "The work raised GAP.",
-    "gpu",
-    "no prices",
-    "not a page of retail prices",
 }
 # Those that have their rows by what fills a gap of theirs.
 FILLED = {
