@@ -109,10 +109,10 @@ def spot(random: Random) -> Day:
 
 
 def mixed(random: Random) -> Day:
-    """600 jobs of a thread and 20 to 40 minutes, most of which need little memory: 400 with 1.5 GiB, 150 with 3 GiB,
-    and 50 with 28 GiB, which is all of a node with much memory."""
+    """600 jobs of a thread and 20 to 40 minutes, of which few need much memory: 530 have 1.5 GiB, 60 have 3 GiB, and 10
+    have 28 GiB, which is all of a node of the size with the most."""
     jobs = []
-    for mib, count in ((1536, 400), (3072, 150), (28 * 1024, 50)):
+    for mib, count in ((1536, 530), (3072, 60), (28 * 1024, 10)):
         jobs += [Job(f"with{mib}", n, random.uniform(1200, 2400), mem_mib=mib) for n in range(count)]
     return Day("mixed memory", jobs)
 

@@ -216,18 +216,19 @@ STORM = NodeFaults(
 MUCH_MEMORY = "Standard_E4s_v5"
 SIZES = f"Standard_F4s_v2,{VM},{MUCH_MEMORY}"
 ONE_SIZE = (
+    Policy("ours, auto", sizes="auto"),
     Policy("ours, cheapest of three"),
     Policy("ours, one size for all", sizes=MUCH_MEMORY),
     Policy("grows only, one size", GrowsOnly, sizes=MUCH_MEMORY),
 )
-NO_ROOM = (Policy("ours, first size empty"), Policy("ours, the second one only", sizes="Standard_D4as_v5"))
+NO_ROOM = (Policy("ours, first size empty"), Policy("ours, the second one only", sizes=VM))
 
 SCENARIOS = {
     "a": Scenario(bursts),
     "b": Scenario(tail),
     "c": Scenario(mixed, ONE_SIZE, sizes=SIZES),
     "d": Scenario(spot, faults=STORM, spot=True),
-    "e": Scenario(spot, NO_ROOM, sizes=f"{VM},Standard_D4as_v5", size_cores=((VM.lower(), 0),)),
+    "e": Scenario(spot, NO_ROOM, sizes=f"Standard_D4as_v5,{VM}", size_cores=(("standard_d4as_v5", 0),)),
 }
 
 
