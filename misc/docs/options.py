@@ -39,9 +39,10 @@ RULES = """\
 
 | resource | meaning |
 |---|---|
-| `threads`, `mem_mb` | the larger of their shares of a node, in task slots; the job gets the CPUs of its slots as `--cores` |
+| `threads`, `mem_mb`, `disk_mb`, `gpu` (or `nvidia_gpu`) | the largest of their shares of a node, in task slots ([sizes.md](sizes.md)); the job gets the CPUs of its slots as `--cores` |
 | `az_slots` | task slots of the job, instead |
-| `az_vm_size` | VM size for this rule; each size gets a pool of its own |
+| `az_vm_size` | VM size for this rule, or several; each size that is used gets a pool of its own |
+| `az_spot` | how often a job may lose its Spot node before it goes to a dedicated one; 0: no Spot nodes |
 | `runtime` | minutes after which Batch ends the task, staging included |
 
 ## Environment variables

@@ -5,20 +5,24 @@ Each function raises a `WorkflowError` of one sentence that names the option or 
 
 import math
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from snakemake.azure import pool_settings
-from snakemake.azure.batch import ids, size_lists, vm_sizes
+from snakemake.azure.batch import ids, quotas, size_lists, vm_sizes
+from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch, BatchError
 from snakemake.azure.batch.lease import LEAST, MOST
 from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import ExistingPool
 from snakemake.azure.batch.pools import PoolError
 from snakemake.azure.batch.prices import Cache, Prices, built_in, look_up, read_file
+from snakemake.azure.batch.quotas import Quotas
 from snakemake.azure.blob.names import container_name_fault, query_fault
 from snakemake.azure.blob.node_access import Use
 from snakemake.azure.image.contents import Contents, Need, lacking
@@ -69,6 +73,10 @@ def validate(settings: ExecutorSettings) -> None:
     check_bounds(settings.nodes, 1, None, "nodes", "give")
     check_bounds(settings.spot, 0, MAX_TASK_RETRIES, "spot", "give")
     check_bounds(settings.spot_wait, 0, None, "spot-wait", "give")
+    if settings.spot and settings.autoscale is not None:
+        raise SettingsError(
+            "--az-batch-autoscale lets the service ask for dedicated nodes alone: leave it out, or --az-batch-spot."
+        )
     if settings.prices:
         read_file(settings.prices)
     check_bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
@@ -302,6 +310,26 @@ def prices(settings: ExecutorSettings, endpoint: str) -> Prices:
     cache = Cache(Path(get_appdirs().user_cache_dir) / "azure-batch")
     known = look_up(endpoint, sizes, cache)
     return given.over(known) if given else known
+
+
+def quotas_of(account: BatchAccount, patience: float = 10.0) -> Quotas | None:
+    """What the account may have, where a login is used that may ask for it; waited for no longer than `patience`
+    seconds.
+
+    With the account's key alone, quotas are not told before nodes are asked for.
+    """
+    if account.key is not None:
+        return None
+    found: list[Quotas | None] = []
+
+    def ask() -> None:
+        with suppress(Exception):  # it only helps
+            found.append(quotas.find(account))
+
+    thread = threading.Thread(target=ask, name="az-batch-quotas", daemon=True)
+    thread.start()
+    thread.join(patience)
+    return found[0] if found else None
 
 
 def existing_pool(batch: Batch, settings: ExecutorSettings) -> ExistingPool | None:

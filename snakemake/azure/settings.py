@@ -235,6 +235,10 @@ def _option_of_file(path: Path, place: int, key: str, value: Any) -> dict[str, A
         )
     if value is None:
         return {}
+    if found.name == "vm_size" and isinstance(value, list):
+        value = ",".join(map(str, value))
+    if found.name == "spot" and isinstance(value, bool):
+        value = DEFAULT_SPOT_TRIES if value else 0
     if found.metadata.get("nargs") == "+":
         if isinstance(value, dict):
             value = [f"{name}={text}" for name, text in value.items()]

@@ -33,6 +33,7 @@ from snakemake_interface_executor_plugins.settings import CommonSettings
 from snakemake.azure import pool_options, retry, signals
 from snakemake.azure.batch import orphans
 from snakemake.azure.batch.capacity import Kind, Trouble
+from snakemake.azure.batch.client import BatchError
 from snakemake.azure.batch.lease import PoolLeases, Renewals
 from snakemake.azure.batch.placement import Demand, Place
 from snakemake.azure.batch.recovery import LeftTask
@@ -268,6 +269,23 @@ class AzBatchExecutor(RemoteExecutor):
         }
         return movable, [task_id for task_id in known if task_id not in movable]
 
+    def _goes_elsewhere(self, members: list[Submission], refusal: BatchError) -> bool:
+        """Sends the members to other sizes where the region does not have that of their pool, which is refused then."""
+        placement, place = self.checked.placement, members[0].place
+        if refusal.status != 400 or "vmsize" not in str(refusal).lower():
+            return False
+        if not all(placement.has_other(self._demand(m.job, no_spot=False)[0], place.key) for m in members):
+            return False
+        placement.close(place.key, timedelta(days=1))
+        self.logger.warning(f"{refusal} {len(members)} jobs go to other sizes.")
+        groups: dict[str, list[Submission]] = defaultdict(list)
+        for member in members:
+            other, task = self._task(member.job)
+            groups[other.key].append(Submission(member.job, other, task))
+        for others in groups.values():
+            self._submit(others)
+        return True
+
     def _submit(self, members: list[Submission]) -> None:
         """Adds the members, which have one pool, to it."""
         now = datetime.now(UTC)
@@ -275,6 +293,8 @@ class AzBatchExecutor(RemoteExecutor):
             queue = self._queue(members[0].place, sum(member.task.slots for member in members))
             rejected = {r.task_id: r for r in self.run.submit(queue, [member.task for member in members])}
         except WorkflowError as e:
+            if isinstance(e, BatchError) and self._goes_elsewhere(members, e):
+                return
             # Not one of these jobs is known to run, so the run ends here; the scheduler cancels and cleans up.
             raise WorkflowError(f"Submitting {len(members)} jobs failed: {e}") from None
         for member in members:

@@ -83,6 +83,8 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
         placement.definition.registry,
     )
     placement.check_images()
+    placement.quotas = preflight.quotas_of(account) if placement.existing is None else None
+    placement.check_quotas()
     for name in _sizes_asked_for(workflow):
         placement.candidates(Demand(threads=1, vm_size=name))
     if pinned != image:

@@ -5,6 +5,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
@@ -19,7 +20,7 @@ from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_inputs import check_inputs
 from snakemake.executors.azure_batch_needs import needs
 from snakemake.executors.azure_batch_sources import check_sources
-from snakemake.executors.azure_batch_tasks import demand
+from snakemake.executors.azure_batch_tasks import SpotRules, demand
 from snakemake.io import is_flagged
 
 JOBS_OF_A_RULE = 100
@@ -55,7 +56,9 @@ def check_dag(workflow: Any, given: ExecutorSettings | None, warn: Callable[[str
             private_registry(settings, image, os.environ),
         )
     if settings.pool_id is None:
-        _check_demands(Placement(settings, None, architectures=architectures), _samples(workflow, jobs))
+        spot = SpotRules(settings.spot or 0, workflow.remote_execution_settings)
+        placement = Placement(settings, None, architectures=architectures)
+        _check_demands(placement, spot, _samples(workflow, jobs))
     _tell_of_local_files(filter(_has_local_file, elsewhere), warn)
     _tell_of_rules(jobs, warn)
 
@@ -111,10 +114,10 @@ def _samples(workflow: Any, jobs: Iterable[Any]) -> list[tuple[str, Any]]:
     return list(found.values())
 
 
-def _check_demands(placement: Placement, samples: Iterable[tuple[str, Any]]) -> None:
+def _check_demands(placement: Placement, spot: SpotRules, samples: Iterable[tuple[str, Any]]) -> None:
     for name, job in samples:
         try:
-            wanted = demand(job)
+            wanted = replace(demand(job), spot=spot.tries_of(job) > 0)
         except SettingsError as e:
             raise SettingsError(f"{name}: {e}") from None
         except (WorkflowError, OSError):

@@ -72,9 +72,9 @@ class SpotRules:
         return min(self._of_one(member) for member in (job.jobs if job.is_group() else [job]))
 
     def _of_one(self, job: JobExecutorInterface) -> int:
-        asked = job.resources.get("az_spot")
+        asked = _known(job, "az_spot")
         if asked is not None:
-            if isinstance(asked, str) or asked < 0:
+            if not isinstance(asked, int | float) or asked < 0:
                 raise SettingsError(
                     f"The resource az_spot={asked} must be a whole number, 0 for no Spot nodes."
                 )

@@ -191,3 +191,11 @@ def test_options_of_a_new_pool_contradict_an_existing_one(given):
     with pytest.raises(SettingsError, match="--az-batch-pool-id mine"):
         resolve(ExecutorSettings(account_url=URL, pool_id="mine", **given), {})
     assert resolve(ExecutorSettings(account_url=URL, pool_id="mine"), {}).pool_id == "mine"
+
+
+def test_a_file_may_list_sizes_and_want_spot_nodes(tmp_path):
+    config = legacy(tmp_path, "vm-size: [Standard_D4ds_v5, Standard_E8ds_v5]\nspot: true\n")
+    settings = resolve(ExecutorSettings(config=config), {})
+    assert (settings.vm_size, settings.spot) == ("Standard_D4ds_v5,Standard_E8ds_v5", 2)
+    config = legacy(tmp_path, "vm-size: Standard_D4ds_v5\nspot: 5\n")
+    assert resolve(ExecutorSettings(config=config), {}).spot == 5

@@ -44,6 +44,8 @@ UNSEEN = {
     "The run is shutting down; no more jobs are submitted to Azure Batch.",
     "The storage plugin's interface waits during a transfer, where it did not up to now.",
     "The work raised GAP.",
+    "no prices",
+    "not a page of retail prices",
 }
 # Those that have their rows by what fills a gap of theirs.
 FILLED = {

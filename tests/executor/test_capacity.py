@@ -67,6 +67,31 @@ def test_the_next_size_when_the_region_has_none_of_the_first(site, scarce):
     site.assert_clean()
 
 
+def test_the_next_size_when_the_region_does_not_know_the_first(site):
+    site.write({"Snakefile": MANY.replace("HELD", "true")})
+    result = site.run(az_batch_vm_size="Standard_D4ds_v9,Standard_D4ds_v5")
+    assert result.code == 0, result.last_error()
+    assert result.output.count("4 jobs go to other sizes") == 1
+    assert re.search(r"created the pool \S+ \(Standard_D4ds_v5", result.output)
+    site.assert_clean()
+    alone = site.run("--forceall", az_batch_vm_size="Standard_D4ds_v9")
+    assert alone.code == 1 and "Set --az-batch-vm-size" in alone.output and "Traceback" not in alone.output
+
+
+def test_a_start_task_that_fails_is_shown(site):
+    site.write(
+        {
+            "Snakefile": MANY.replace("HELD", "true"),
+            "start.sh": "echo first; echo the disk is odd >&2; exit 3\n",
+        }
+    )
+    result = site.run(az_batch_start_task="start.sh", az_batch_vm_size="Standard_D4ds_v5")
+    assert result.code == 1 and "Traceback" not in result.output
+    assert "The end of its stderr: the disk is odd" in result.output, result.output
+    assert "--az-batch-start-task" in result.output
+    site.assert_clean()
+
+
 def test_the_rest_is_used_when_some_nodes_do_not_come(site, scarce):
     scarce(D4ads_v5=4)
     site.write(
@@ -263,7 +288,8 @@ def test_bad_numbers_of_tries(site, value):
     site.write(
         {"Snakefile": ONE.replace("HELD", "true").replace("RESOURCES", f"resources: az_spot='{value}'")}
     )
-    assert "az_spot" in site.run("-n").output
+    dry = site.run("-n")
+    assert dry.code == 1 and f"Rule one: The resource az_spot={value} must be" in dry.output, dry.output
     result = site.run(az_batch_spot=value)
     assert result.code == 1 and "--az-batch-spot" in result.output and "Traceback" not in result.output
 

@@ -531,6 +531,16 @@ class Batch:
                 return found
             page = self._send(doing, "GET", following)
 
+    def node_file(self, pool_id: str, node_id: str, name: str) -> bytes | None:
+        """A file of a node, such as startup/stderr.txt. None if it, or the node, is gone."""
+        try:
+            with self._explained(f"read {name} of the node {node_id}"):
+                return b"".join(self.client.download_node_file(pool_id, node_id, name))
+        except BatchError as e:
+            if e.status in (404, 409):
+                return None
+            raise
+
     def task_file(self, job_id: str, task_id: str, name: str) -> bytes | None:
         """A file of a task, such as stderr.txt. None if it, or its node, is gone."""
         try:

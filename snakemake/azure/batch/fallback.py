@@ -15,6 +15,7 @@ in the meantime (`snakemake.azure.batch.placement`).
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -29,7 +30,7 @@ from snakemake.azure.batch.capacity import (
     is_short,
     reason_of,
 )
-from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.client import Batch, BatchError
 from snakemake.azure.batch.lease import PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.pools import USABLE, PoolPlan, PoolView
@@ -41,6 +42,8 @@ SPOT_AGAIN = timedelta(minutes=30)
 """After which new nodes of a pool whose Spot nodes did not come are Spot nodes again."""
 
 AT_ONCE = 8
+SHOWN, LINES = 4096, 5
+"""Bytes that are read of the end of a start task's stderr, and lines that are shown."""
 
 
 class Queue(Protocol):
@@ -161,7 +164,17 @@ class Fallback:
                 self._ask_again(queue, state, view, now)
                 return moved
             trouble = held_by_others(trouble, cores, int(waited.total_seconds() // 60))
-        return moved + self._take_back(queue, stuck, trouble.text)
+        return moved + self._take_back(queue, stuck, trouble.text + self._of_start_task(view))
+
+    def _of_start_task(self, view: PoolView) -> str:
+        """The end of what a start task that failed has said."""
+        for node in view.nodes:
+            if node.state == "starttaskfailed":
+                with suppress(BatchError):
+                    said = self._batch.node_file(view.id, node.id, "startup/stderr.txt") or b""
+                    lines = said[-SHOWN:].decode("utf-8", "replace").strip().splitlines()
+                    return f" The end of its stderr: {' / '.join(lines[-LINES:])}" if lines else ""
+        return ""
 
     def _cores_of_others(self, queue: Queue, kind: Kind) -> int:
         """Cores that other pools have now, those whose nodes are leaving included; of the same series where it is that

@@ -20,6 +20,7 @@ from snakemake.azure.batch.os_images import NoOsImage, OsImages
 from snakemake.azure.batch.pool_definition import PLAIN, PoolDefinition
 from snakemake.azure.batch.pools import SPOT_KEY, PoolPlan
 from snakemake.azure.batch.prices import Prices, built_in
+from snakemake.azure.batch.quotas import Quotas
 from snakemake.azure.batch.sizing import NodePrices
 from snakemake.azure.batch.vm_sizes import DoesNotFit, Share, VmSize
 from snakemake.azure.settings import DEFAULT_NODES, ExecutorSettings, SettingsError
@@ -90,7 +91,7 @@ class Placement:
     """Finds places for jobs; `existing` is the pool of --az-batch-pool-id, which then takes all of them.
 
     os_images: None where nothing is known of them, as before a run; architectures: those of the tasks' image (`amd64`,
-    `arm64`), None where they are not known. No I/O, `now` is the clock (UTC).
+    `arm64`), and quotas those of the account, None where they are not known. No I/O, `now` is the clock (UTC).
     """
 
     settings: ExecutorSettings
@@ -100,6 +101,7 @@ class Placement:
     architectures: Collection[str] | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     definition: PoolDefinition = PLAIN
+    quotas: Quotas | None = None
     _used: dict[str, VmSize] = field(default_factory=dict)
     _closed: dict[str, datetime] = field(default_factory=dict)
     _closed_series: dict[str, datetime] = field(default_factory=dict)
@@ -187,7 +189,9 @@ class Placement:
         if named:
             return self._of_architecture(self._bootable(named))
         sizes = size_lists.auto(demand.gpus > 0, self.architectures)
-        return self._bootable([vm for vm in sizes if self.prices.is_sold(vm)] or sizes)
+        return self._bootable(
+            [vm for vm in sizes if self.prices.is_sold(vm) and self._lacks(vm) is None] or sizes
+        )
 
     def _list_of(self, demand: Demand) -> str:
         return demand.vm_size or self.settings.vm_size or size_lists.AUTO
@@ -218,6 +222,17 @@ class Placement:
                 "size for that, or build the image for both (docker buildx build --platform linux/amd64,linux/arm64)."
             )
         return known
+
+    def _lacks(self, vm: VmSize) -> str | None:
+        """Why the account can't have one node of the size."""
+        return self.quotas.problem(vm, 1, 0, 0) if self.quotas else None
+
+    def check_quotas(self) -> None:
+        """Raises SettingsError when the account may not have one node of any size of the run's, Spot nodes apart."""
+        if self.existing is None and not self.settings.spot:
+            problems = [self._lacks(vm) for vm in self.candidates(Demand(threads=1))]
+            if problems and all(problems):
+                raise SettingsError(str(problems[0]))
 
     def check_images(self) -> None:
         """Raises NoOsImage when no size of the run's boots any of the images."""
@@ -253,7 +268,10 @@ class Placement:
             metadata=(("snakemake-run", run_id),),
             definition=self.definition,
             tasks_per_node=max(1, place.slots_per_node // place.slots),
-            made_of=self.definition.digest(place.vm.name, place.slots_per_node, image, os_image),
+            # Pools that stay are known by it alone.
+            made_of=self.definition.digest(
+                key_of(place.vm, place.spot), place.slots_per_node, image, os_image
+            ),
             spot=place.spot,
             buys_spot=place.spot,
             prices=NodePrices(self.prices.of(place.vm), self.prices.of(place.vm, spot=True)),
@@ -279,7 +297,7 @@ def _place_on(demand: Demand, vm: VmSize, per_node: int, key: str) -> Place:
             "az_vm_size to a larger size."
         )
     if vm.gpus is not None and demand.gpus > vm.gpus:
-        raise DoesNotFit("gpu", demand.gpus, vm.gpus, vm)
+        raise DoesNotFit(vm_sizes.GPU, demand.gpus, vm.gpus, vm)
     return Place(key, vm, per_node, demand.slots)
 
 

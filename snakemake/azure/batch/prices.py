@@ -27,7 +27,6 @@ from snakemake.azure.batch import vm_sizes
 from snakemake.azure.batch.vm_sizes import VmSize
 from snakemake.azure.settings import SettingsError
 
-OPTION = "--az-batch-prices"
 URL = "https://prices.azure.com/api/retail/prices"
 API_VERSION = "2023-01-01-preview"
 PATIENCE = 5.0
@@ -128,14 +127,16 @@ def read_file(path: Path) -> Prices:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as e:
         reason = e.strerror if isinstance(e, OSError) else "it is no text"
-        raise SettingsError(f"Cannot read the file given as {OPTION}: {path}: {reason}.") from None
+        raise SettingsError(f"Cannot read the file given as --az-batch-prices: {path}: {reason}.") from None
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
-        raise SettingsError(f"The file given as {OPTION} is neither YAML nor JSON: {path}{where}.") from None
+        raise SettingsError(
+            f"The file given as --az-batch-prices is neither YAML nor JSON: {path}{where}."
+        ) from None
     if not isinstance(data, dict) or not data:
         raise SettingsError(
-            f"The file given as {OPTION} must hold lines such as 'Standard_D4ds_v5: 0.226': {path}."
+            f"The file given as --az-batch-prices must hold lines such as 'Standard_D4ds_v5: 0.226': {path}."
         )
     dedicated: dict[str, float] = {}
     spot: dict[str, float] = {}
@@ -143,12 +144,12 @@ def read_file(path: Path) -> Prices:
         try:
             key = vm_sizes.vm_size(str(name)).name.lower()
         except vm_sizes.UnknownVmSize as e:
-            raise SettingsError(f"{e} Correct it in {path}, the file of {OPTION}.") from None
+            raise SettingsError(f"{e} Correct it in {path}, the file of --az-batch-prices.") from None
         given = value if isinstance(value, dict) else {"dedicated": value}
         if not given or set(given) - {"dedicated", "spot"} or not all(map(_is_price, given.values())):
             raise SettingsError(
                 f"The price of {name} in {path} must be a number of currency an hour, or such numbers as dedicated "
-                f"and spot; correct it in the file of {OPTION}."
+                f"and spot; correct it in the file of --az-batch-prices."
             )
         dedicated |= {key: given["dedicated"]} if "dedicated" in given else {}
         spot |= {key: given["spot"]} if "spot" in given else {}

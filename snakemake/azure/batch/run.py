@@ -160,11 +160,20 @@ class BatchRun:
                 if there := next((p for p in self._taken_over.values() if plan.fits(p)), None):
                     plan = replace(plan, id=there.id)
                 else:
-                    plan = self.pools.open(plan, nodes)
+                    plan = self._open_pool(plan, nodes)
                     self.resources.confirm(plan.id)
                     self.sizes.made(plan.id)
                 self.queues[key] = self._new_queue(plan.id, plan)
             return self.queues[key]
+
+    def _open_pool(self, plan: PoolPlan, nodes: int) -> PoolPlan:
+        try:
+            return self.pools.open(plan, nodes)
+        except BatchError as e:
+            if e.status == 400:  # what is refused is not made, and not waited for to be deleted
+                self.leases.forget(plan.id)
+                self._forget_pool(plan.id)
+            raise
 
     def _note_pool(self, pool_id: str) -> None:
         self._making(POOL, pool_id, lambda: self.pools.delete(pool_id))

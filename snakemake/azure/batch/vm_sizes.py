@@ -76,6 +76,9 @@ class UnknownVmSize(WorkflowError):
         super().__init__(f"{name!r} is not a VM size of Azure{hint}")
 
 
+GPU = "gpu"
+
+
 class DoesNotFit(WorkflowError):
     """A job asks for more than one whole node has; `resource` is Snakemake's name of what is short.
 
@@ -97,7 +100,7 @@ class DoesNotFit(WorkflowError):
 _UNITS = {
     "mem_mib": "MiB of memory (mem_mb)",
     "disk_mib": "MiB of temporary disk (disk_mb)",
-    "gpu": "GPUs (gpu)",
+    GPU: "GPUs (gpu)",
 }
 
 
@@ -230,7 +233,7 @@ class Share:
             ("threads", self.threads, vm.vcpus),
             ("mem_mib", self.mem_mib, vm.memory_mib),
             ("disk_mib", self.disk_mib, vm.disk_mib),
-            ("gpu", self.gpus, vm.gpus),
+            (GPU, self.gpus, vm.gpus),
         ]
         shares = [1]
         for resource, needed, available in asked:

@@ -8,6 +8,7 @@ import pytest
 from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import CLOSED_FOR, Demand, Placement
 from snakemake.azure.batch.prices import Prices, built_in
+from snakemake.azure.batch.quotas import Quotas
 from snakemake.azure.batch.size_lists import auto, sizes
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
 from snakemake.azure.settings import ExecutorSettings, SettingsError
@@ -148,6 +149,19 @@ def test_what_a_region_does_not_sell_is_left_out_of_auto():
     )
     none = replace(built_in(), unsold=frozenset(vm.name.lower() for vm in auto()))
     assert where(Scene(prices=none).take()) == ("D4ads_v5", 1, 4)
+
+
+def test_sizes_that_the_account_has_no_quota_for_are_left_out_of_auto():
+    scene = Scene()
+    sizes = {vm.name.lower(): vm.name.split("_")[1].lstrip("DE0123456789") for vm in auto()}
+    scene.placement.quotas = Quotas(dedicated=100, families={"ads": 0, "ds": 100}, sizes=sizes)
+    assert where(scene.take()) == ("D4ds_v5", 1, 4)
+    scene.placement.check_quotas()
+    scene.placement.quotas = Quotas(dedicated=0)
+    with pytest.raises(SettingsError, match="a quota of 0 dedicated cores.*portal"):
+        scene.placement.check_quotas()
+    scene.placement.settings.spot = 2
+    scene.placement.check_quotas()
 
 
 def test_sizes_that_boot_no_image_are_left_out():
