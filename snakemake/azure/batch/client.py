@@ -1,9 +1,8 @@
 """The one door to the Batch service: every request of a run goes through `Batch`.
 
-The SDK's pipeline tries again what time may heal (`snakemake.azure.retry`), POST requests too, as each of those here
-can be repeated: what a request made whose answer was lost is found to be there. For some moments the service may not
-know what it has just made, which is waited out as well. What remains becomes a `BatchError`: one sentence, the
-service's code, the option that helps, no secret.
+It is a `connection` with the requests about pools and their nodes (`pool_requests`), Batch jobs (`job_requests`) and
+tasks (`task_requests`). They are one object, not three, since those who ask cross from one to the other: a lease scales
+a pool and extends its Batch job. What fails, fails with a `BatchError` (`errors`).
 """
 
 from snakemake.azure.batch.job_requests import JobRequests

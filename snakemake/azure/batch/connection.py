@@ -1,13 +1,20 @@
-"""The connection to a Batch account: how each request is made, whatever it is about."""
+"""The connection to a Batch account: how each request is made, whatever it is about.
+
+The SDK's pipeline tries again what time may heal (`snakemake.azure.retry`), POST requests too, as each of a run's can
+be repeated: what a request made whose answer was lost is found to be there (`_forgiving`). For some moments the service
+may not know what it has just made, which is waited out as well (`_settled`). What remains becomes a `BatchError`
+(`_explained`). Most requests are methods of the SDK's client; those about thousands of tasks go by its pipeline alone
+(`_send`).
+"""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from snakemake.azure import retry
 from snakemake.azure.batch.account import API_VERSION, BatchAccount
-from snakemake.azure.batch.errors import BatchError, error_details, option_for, resource_manager_refused
+from snakemake.azure.batch.errors import BatchError, explained
 from snakemake.azure.batch.resource_manager import ResourceManager
 from snakemake.azure.batch.service_clock import ServiceClock
 
@@ -39,6 +46,7 @@ class Connection:
 
     @cached_property
     def client(self) -> "BatchClient":
+        """The SDK's, made for the first request."""
         return self.account.client(self.service, raw_response_hook=self.clock.hear)
 
     def _settled(self, name: str, call: Callable[[], T]) -> T:
@@ -53,78 +61,28 @@ class Connection:
                 if e.status != 404 or age >= SETTLING or not patience.sleep(SETTLING_PAUSE):
                     raise
 
-    def _note(self, name: str) -> None:
+    def _note_made(self, name: str) -> None:
+        """Of a pool or job: before the request, as its answer may come late or never, and after it."""
         self._made[name] = self.service.patience.clock()
 
-    @contextmanager
-    def _explained(self, doing: str, by_resource_manager: bool = False) -> Iterator[None]:
+    def _explained(self, doing: str, by_resource_manager: bool = False) -> AbstractContextManager[None]:
         """Turns the SDK's exceptions into a `BatchError` that says what was being done."""
-        from azure.core.exceptions import (
-            AzureError,
-            ClientAuthenticationError,
-            HttpResponseError,
-            ServiceRequestError,
-            ServiceResponseError,
-        )
-
-        try:
-            yield
-        except HttpResponseError as e:
-            code, text = error_details(e)
-            if by_resource_manager and e.status_code in (400, 401, 403, 404):
-                raise BatchError(resource_manager_refused(doing, code, text), code, e.status_code) from None
-            if e.status_code in (401, 403) or isinstance(e, ClientAuthenticationError):
-                raise BatchError(self._refused(code, text), code, e.status_code) from None
-            reason = ": ".join(filter(None, (code, text))) or f"HTTP status {e.status_code}"
-            sentence = f"Azure Batch refused to {doing}: {reason.rstrip('.')}.{option_for(text)}"
-            raise BatchError(sentence, code, e.status_code) from None
-        except (ServiceRequestError, ServiceResponseError):
-            raise BatchError(self._unreachable(doing)) from None
-        except AzureError as e:
-            raise BatchError(f"Azure Batch could not {doing}: {type(e).__name__}.") from None
-
-    def _refused(self, code: str, text: str) -> str:
-        why = f" ({code}: {text.splitlines()[0]})" if text else f" ({code})" if code else ""
-        if self.account.key is None:
-            return (
-                f"The Batch account {self.account.name} accepts no credentials that were found here{why}: set "
-                "AZ_BATCH_ACCOUNT_KEY, or log in (az login) with an identity that has the role "
-                "'Azure Batch Data Contributor' on the account ('Azure Batch Job Submitter' for --az-batch-pool-id)."
-            )
-        return (
-            f"The Batch account {self.account.name} at {self.account.endpoint} refused the key{why}: set "
-            "AZ_BATCH_ACCOUNT_KEY to one of its two keys (az batch account keys list) and check "
-            "AZ_BATCH_ACCOUNT_NAME."
-        )
-
-    def _unreachable(self, doing: str) -> str:
-        url = self.account.endpoint
-        if self.service.has_answered:
-            waited = retry.duration(self.service.patience.seconds)
-            return (
-                f"The Batch service at {url} does not answer any more (trying to {doing}; --az-batch-patience is "
-                f"{waited}): check the network, and start again."
-            )
-        if url.startswith("http://"):
-            return (
-                f"No Batch emulator answers at {url} (trying to {doing}): start it with "
-                "'azure-batch-emulator start', or set --az-batch-account-url."
-            )
-        return f"No Batch service answers at {url} (trying to {doing}): check --az-batch-account-url and the network."
+        return explained(doing, self.account, self.service, by_resource_manager)
 
     @contextmanager
     def _forgiving(self, *codes: str) -> Iterator[None]:
+        """Takes these refusals for success."""
         try:
             yield
         except BatchError as e:
             if e.code not in codes:
                 raise
 
-    def _delete(self, kind: str, name: str, going: str) -> bool:
-        begin = self.client.begin_delete_pool if kind == "pool" else self.client.begin_delete_job
+    def _delete(self, doing: str, begin: Callable[[], Any], going: str) -> bool:
+        """Whether there was something to delete; `going` is the code that says that it is being deleted as it is."""
         try:
-            with self._explained(f"delete the {kind} {name}"):
-                begin(name, polling_interval=3600)
+            with self._explained(doing):
+                begin()
         except BatchError as e:
             if e.status == 404:
                 return False
@@ -150,6 +108,7 @@ class Connection:
             return answer.json()
 
     def close(self) -> None:
+        """Closes what has been opened to both services."""
         self.resource_manager.close()
         if "client" in self.__dict__:
             self.client.close()

@@ -17,10 +17,10 @@ class JobRequests(Connection):
         """As with pools, a job that exists is this run's."""
 
         def create() -> None:
-            self._note(job.id)
+            self._note_made(job.id)
             with self._forgiving("JobExists"), self._explained(f"create the Batch job {job.id}"):
                 self.client.create_job(job)
-            self._note(job.id)
+            self._note_made(job.id)
 
         self._settled((job.pool_info.pool_id if job.pool_info else None) or "", create)
 
@@ -54,4 +54,8 @@ class JobRequests(Connection):
 
     def delete_job(self, job_id: str) -> bool:
         """Starts the deletion of the job and its tasks; a job that is going is fine. False if there is none."""
-        return self._delete("job", job_id, "JobBeingDeleted")
+        return self._delete(
+            f"delete the job {job_id}",
+            lambda: self.client.begin_delete_job(job_id, polling_interval=3600),
+            "JobBeingDeleted",
+        )

@@ -13,6 +13,18 @@ if TYPE_CHECKING:
 Scaled = Literal["done", "too early", "gone"]
 """What became of a request to scale a pool; "gone": there is no such pool any more."""
 
+NODE_PROPERTIES = [
+    "id",
+    "state",
+    "stateTransitionTime",
+    "errors",
+    "startTaskInfo",
+    "isDedicated",
+    "allocationTime",
+    "runningTaskSlotsCount",
+]
+"""What a run asks of its nodes."""
+
 
 class PoolRequests(Connection):
     """https://learn.microsoft.com/rest/api/batchservice/pools"""
@@ -31,18 +43,20 @@ class PoolRequests(Connection):
     def create_pool(self, pool: "BatchPoolCreateOptions", identities: Sequence[str] = ()) -> str:
         """Ids are of one run alone: a pool that exists was made by a request whose answer was lost. With `identities`
         (resource ids), Azure Resource Manager makes it; returns the client id of the first."""
-        self._note(pool.id)
+        self._note_made(pool.id)
         if identities:
             with self._explained(f"create the pool {pool.id}", by_resource_manager=True):
                 client_id = self.resource_manager.create_pool(pool.as_dict(), identities)
-            self._note(pool.id)
+            self._note_made(pool.id)
             return client_id
         with self._forgiving("PoolExists", "PoolBeingCreated"), self._explained(f"create the pool {pool.id}"):
             self.client.create_pool(pool)
-        self._note(pool.id)
+        self._note_made(pool.id)
         return ""
 
     def get_pool(self, pool_id: str) -> "BatchPool":
+        """Fails with the status 404 if there is none."""
+
         def get() -> "BatchPool":
             with self._explained(f"look up the pool {pool_id}"):
                 return self.client.get_pool(pool_id)
@@ -137,25 +151,18 @@ class PoolRequests(Connection):
 
     def delete_pool(self, pool_id: str) -> bool:
         """Starts the deletion; a pool that is going is fine. False if there is none."""
-        return self._delete("pool", pool_id, "PoolBeingDeleted")
+        return self._delete(
+            f"delete the pool {pool_id}",
+            lambda: self.client.begin_delete_pool(pool_id, polling_interval=3600),
+            "PoolBeingDeleted",
+        )
 
     def list_nodes(self, pool_id: str) -> list["BatchNode"]:
-        select = [
-            "id",
-            "state",
-            "stateTransitionTime",
-            "errors",
-            "startTaskInfo",
-            "isDedicated",
-            "allocationTime",
-            "runningTaskSlotsCount",
-        ]
+        """The nodes of the pool, with their `NODE_PROPERTIES` alone."""
 
         def get() -> list["BatchNode"]:
             with self._explained(f"list the nodes of the pool {pool_id}"):
-                return list(
-                    self.client.list_nodes(pool_id, select=select),
-                )
+                return list(self.client.list_nodes(pool_id, select=NODE_PROPERTIES))
 
         return self._settled(pool_id, get)
 

@@ -1,4 +1,4 @@
-"""The requests about tasks: by the hundred, and in JSON (see `Connection`)."""
+"""The requests about tasks: a run makes thousands, so they are added by the hundred, and lists are read as JSON."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
