@@ -16,7 +16,8 @@ from urllib.parse import parse_qs
 from snakemake.azure import pool_settings
 from snakemake.azure.batch import ids, quotas, size_lists, vm_sizes
 from snakemake.azure.batch.account import BatchAccount
-from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.lease import LEAST, MOST
 from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import ExistingPool

@@ -33,7 +33,7 @@ from snakemake_interface_executor_plugins.settings import CommonSettings
 from snakemake.azure import pool_options, retry, signals
 from snakemake.azure.batch import orphans
 from snakemake.azure.batch.capacity import Kind, Trouble
-from snakemake.azure.batch.client import BatchError
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.lease import PoolLeases, Renewals
 from snakemake.azure.batch.placement import Demand, Place
 from snakemake.azure.batch.recovery import LeftTask

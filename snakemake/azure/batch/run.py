@@ -18,7 +18,8 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure import retry
 from snakemake.azure.batch.autoscale import AutoScale
-from snakemake.azure.batch.client import Batch, BatchError, Rejected
+from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.fallback import Fallback, Movable, nobody_moves
 from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
@@ -30,6 +31,7 @@ from snakemake.azure.batch.pools import PoolError, PoolPlan, PoolView
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN, Resources
 from snakemake.azure.batch.scaling import NextJob
 from snakemake.azure.batch.stores import Access, LogStore, SourceStore, Token
+from snakemake.azure.batch.task_requests import Rejected
 from snakemake.azure.batch.tasks import Task, environment_settings
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from snakemake.azure import retry
-from snakemake.azure.batch.client import BatchError
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.lease import Size
 from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.node_health import Ending, Outcome
