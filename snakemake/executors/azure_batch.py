@@ -36,9 +36,12 @@ from snakemake.azure.batch.capacity import Kind, Trouble
 from snakemake.azure.batch.client import BatchError
 from snakemake.azure.batch.lease import PoolLeases, Renewals
 from snakemake.azure.batch.placement import Demand, Place
+from snakemake.azure.batch.pool_queue import PoolQueue
 from snakemake.azure.batch.recovery import LeftTask
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN
-from snakemake.azure.batch.run import BatchRun, PoolQueue
+from snakemake.azure.batch.run import BatchRun
+from snakemake.azure.batch.run_settings import Listeners, PoolRules, TaskDefaults, Workload
+from snakemake.azure.batch.stores import Stores
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
 from snakemake.azure.batch.warm_pools import is_warm
@@ -325,38 +328,41 @@ class AzBatchExecutor(RemoteExecutor):
         return self._run
 
     def _new_run(self) -> BatchRun:
-        checked = self.checked
+        checked, settings = self.checked, self.checked.settings
         return BatchRun(
             id=checked.run_id,
             batch=checked.batch,
-            sources=self.sources,
-            environment={
-                **self.task_maker.environment(),
-                retry.VARIABLE: f"{checked.settings.patience:g}",
-            },
-            access=node_access(self.workflow, checked, self.logger.warning),
-            image=checked.image,
-            patience=timedelta(minutes=checked.settings.node_timeout),
-            say=self.logger.info,
-            warn=self.logger.warning,
+            tasks=TaskDefaults(
+                checked.image,
+                {**self.task_maker.environment(), retry.VARIABLE: f"{settings.patience:g}"},
+                checked.placement.definition.user,
+                settings.container_options or "",
+            ),
+            stores=Stores(
+                self.sources,
+                node_access(self.workflow, checked, self.logger.warning),
+                StoredLogs(checked.blob_account, folder(self.sources.name), keep=self._keep_usage),
+                RunToken(checked.blob_account, checked.source_prefix, checked.run_id),
+            ),
+            rules=PoolRules(
+                patience=timedelta(minutes=settings.node_timeout),
+                spot_patience=timedelta(minutes=settings.spot_wait),
+                keep=timedelta(minutes=settings.keep_pool) if settings.keep_pool else None,
+                autoscale=pool_options.autoscale(settings),
+                tags=pool_options.tags(settings, Path.cwd().name),
+            ),
+            listeners=Listeners(
+                self.logger.info,
+                self.logger.warning,
+                noted=self.record.note,
+                wake=self.renewals.wake,
+                note_left=partial(orphans.note, checked.run_id, self._endpoints(), home=self._left),
+            ),
             now=lambda: datetime.now(UTC),
+            workload=Workload(self._movable, checked.placement.reopen, self.ahead),
             leases=self.leases,
             service_now=checked.batch.clock.now,
-            token=RunToken(checked.blob_account, checked.source_prefix, checked.run_id),
-            noted=self.record.note,
-            wake=self.renewals.wake,
             record=f"{checked.blob_account.url}/{self.record.lock.name}",
-            note_left=partial(orphans.note, checked.run_id, self._endpoints(), home=self._left),
-            logs=StoredLogs(checked.blob_account, folder(self.sources.name), keep=self._keep_usage),
-            ahead=self.ahead,
-            user=checked.placement.definition.user,
-            run_options=checked.settings.container_options or "",
-            tags=pool_options.tags(checked.settings, Path.cwd().name),
-            autoscale=pool_options.autoscale(checked.settings),
-            keep=timedelta(minutes=checked.settings.keep_pool) if checked.settings.keep_pool else None,
-            spot_patience=timedelta(minutes=checked.settings.spot_wait),
-            movable=self._movable,
-            has_nodes=checked.placement.reopen,
         )
 
     def _keep_usage(self, lines: bytes) -> None:

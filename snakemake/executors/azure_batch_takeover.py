@@ -223,7 +223,7 @@ class Takeover:
         matches = match(
             self.workflow,
             tasks_left(batch, [job for run in runs for job in run.jobs]),
-            self.run.image,
+            self.run.tasks.image,
             self.sources,
         )
         if text := matches.summary(self.before):
