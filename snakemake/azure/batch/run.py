@@ -25,7 +25,7 @@ from snakemake.azure.batch.pool_sizes import PoolSizes
 from snakemake.azure.batch.pool_watch import PoolWatch
 from snakemake.azure.batch.pools import PoolPlan
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN, Resources
-from snakemake.azure.batch.run_settings import Listeners, PoolRules, TaskDefaults, Workload
+from snakemake.azure.batch.run_settings import UNKNOWN, Listeners, PoolRules, TaskDefaults, Workload
 from snakemake.azure.batch.stores import Stores
 from snakemake.azure.batch.taken_over import TakenOver
 from snakemake.azure.batch.tasks import Task, environment_settings
@@ -50,7 +50,7 @@ class BatchRun:
         rules: PoolRules,
         listeners: Listeners,
         now: Callable[[], datetime],
-        workload: Workload = Workload(),
+        workload: Workload = UNKNOWN,
         leases: PoolLeases | None = None,
         service_now: Callable[[], datetime] | None = None,
         record: str = "",

@@ -71,3 +71,7 @@ class Workload:
     movable: Movable = nobody_moves
     has_nodes: Callable[[str], None] = lambda key: None
     ahead: Callable[[], Sequence[NextJob]] = tuple
+
+
+UNKNOWN = Workload()
+"""No task can go elsewhere, and nothing is known to come."""
