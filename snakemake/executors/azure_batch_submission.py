@@ -37,8 +37,8 @@ class Submission:
 
 
 class Submitter:
-    """Submits for `executor`, to which it reports. ahead: is told which job is which task; run: the Azure side, which is
-    made when it is first asked for."""
+    """Submits for `executor`, to which it reports. ahead: is told which job is which task; run: the Azure side, made
+    when it is first asked for."""
 
     def __init__(
         self,
