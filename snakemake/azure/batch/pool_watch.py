@@ -50,7 +50,7 @@ class PoolWatch:
         if queue.open_slots:
             queue.looked = now
             return self._look_at_pool(queue, now)
-        if queue.plan and not queue.taken_over and not self._others(queue):
+        if queue.plan and queue.is_used and not queue.taken_over and not self._others(queue):
             queue.looked, queue.idle_since = now, None
             with suppress(BatchError):
                 nodes = self._batch.list_nodes(queue.pool_id) if self._sizes.has_nodes(queue) else ()

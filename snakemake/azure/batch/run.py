@@ -254,6 +254,7 @@ class BatchRun:
             )
             refused = {r.task_id for r in rejected}
             added = {task.id: task.slots for task in tasks if task.id not in refused}
+            queue.is_used = True
             queue.open_slots.update(added)
             queue.monitor.watch(added)
             for task in tasks:

@@ -294,6 +294,13 @@ def test_the_pool_grows_with_the_work_up_to_its_limit():
     assert scene.size() == 10 and scene.woken == 2
 
 
+def test_a_pool_keeps_its_size_until_its_first_tasks_are_there():
+    scene = Scene()
+    scene.run.open_queue("", PLAN, 3)
+    scene.wait(1)
+    assert scene.size() == 3 and scene.woken == 0
+
+
 def test_a_size_can_be_set_at_any_time():
     scene = Scene()
     scene.submit(4)
