@@ -13,8 +13,11 @@ from misc.bench.stepped import SECONDS
 from snakemake.azure.batch.capacity import Kind, Trouble
 from snakemake.azure.batch.lease import PoolLeases, Renewals
 from snakemake.azure.batch.placement import Demand, Place, Placement
+from snakemake.azure.batch.pool_queue import PoolQueue
 from snakemake.azure.batch.pools import PoolPlan
-from snakemake.azure.batch.run import BatchRun, PoolQueue
+from snakemake.azure.batch.run import BatchRun
+from snakemake.azure.batch.run_settings import Listeners, PoolRules, TaskDefaults, Workload
+from snakemake.azure.batch.stores import Stores
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.node.order import NodeOrder
 from snakemake.azure.settings import ExecutorSettings
@@ -192,17 +195,13 @@ class Client:
         self.run = run_class(
             id="day",
             batch=batch,
-            sources=Sources(),  # type: ignore[arg-type]
-            environment={},
-            image="image:1",
-            patience=timedelta(hours=4),
-            say=self._say,
-            warn=self._say,
+            tasks=TaskDefaults("image:1", {}),
+            stores=Stores(Sources()),  # type: ignore[arg-type]
+            rules=PoolRules(patience=timedelta(hours=4)),
+            listeners=Listeners(self._say, self._say),
             now=now,
+            workload=Workload(self._movable, self.placement.reopen, self.ahead),
             leases=leases,
-            ahead=self.ahead,
-            movable=self._movable,
-            has_nodes=self.placement.reopen,
         )
         self.renewals = Renewals(
             batch, leases, now, lambda: (), lambda: None, 60, RuntimeError, print, self._say

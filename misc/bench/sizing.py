@@ -43,11 +43,7 @@ class GrowingSizes(PoolSizes):
 
 
 class GrowsOnly(BatchRun):
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        self.sizes = GrowingSizes(
-            self.batch, self.leases, self.queues, tuple, self.wake, self.warn, self.service_now
-        )
+    sizes_class = GrowingSizes
 
 
 def pending_tasks(day: Day, now: datetime) -> dict[str, Any]:

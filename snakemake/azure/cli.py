@@ -262,8 +262,11 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     an account that is missing or does not answer should not first show as a missing input file."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    from snakemake.azure import fetched_sources, parsing, pool_options, preflight, retry, settings, signals
+    from snakemake.azure import fetched_sources, parsing, pool_options, retry, settings, signals
     from snakemake.azure.batch.account import BatchAccount
+    from snakemake.azure.preflight.image import container_image
+    from snakemake.azure.preflight.options import validate
+    from snakemake.azure.preflight.storage import blob_prefix, check_blob_access
     from snakemake.exceptions import WorkflowError
 
     if getattr(args, "az_batch_autoscale", "") is None:  # given without a value
@@ -271,7 +274,7 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     migration.check_sdk()
     migration.apply_variables(args, os.environ, migration.warn)
     resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
-    preflight.validate(resolved)
+    validate(resolved)
     signals.listen()
     retry.process.seconds = resolved.patience * 60
     BatchAccount.resolve(resolved)
@@ -288,15 +291,15 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
         raise WorkflowError(
             "The place for the workflow's files is missing: give --default-storage-prefix az://CONTAINER/PREFIX."
         )
-    prefix = preflight.blob_prefix(args.default_storage_prefix)
-    image = preflight.container_image(resolved, args.container_image)
+    prefix = blob_prefix(args.default_storage_prefix)
+    image = container_image(resolved, args.container_image)
     if emulator:
         _point_at_azurite()
     blobs = _blob_account(args)
     account = BatchAccount.resolve(resolved)
     pool_options.check(resolved, pool_options.definition(resolved, image, blobs), account)
     if not args.az_batch_check:
-        preflight.check_blob_access(blobs, prefix)
+        check_blob_access(blobs, prefix)
     # What a run that died left half done is found by its record, or else by Snakemake's own, and is run again.
     args.rerun_incomplete = True
     last_run.place = last_run.Place(account, blobs, prefix, image)
@@ -334,16 +337,18 @@ def _sweep(args: argparse.Namespace) -> int:
     """Says, and deletes if told, what runs have left; the exit code."""
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    from snakemake.azure import preflight, settings
+    from snakemake.azure import settings
     from snakemake.azure.batch.account import BatchAccount
     from snakemake.azure.batch.client import Batch
+    from snakemake.azure.preflight.options import validate
+    from snakemake.azure.preflight.storage import blob_prefix
     from snakemake.azure.sweep import sweep
 
     resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
-    preflight.validate(resolved)
+    validate(resolved)
     if settings.is_emulator(resolved.account_url or ""):
         _point_at_azurite()
-    prefixes = [preflight.blob_prefix(args.default_storage_prefix)] if args.default_storage_prefix else []
+    prefixes = [blob_prefix(args.default_storage_prefix)] if args.default_storage_prefix else []
     batch = Batch(BatchAccount.resolve(resolved))
     try:
         return sweep(batch, _blob_account(args), prefixes, args.az_batch_sweep == "delete", print)

@@ -3,22 +3,12 @@
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
+from snakemake.azure.batch.run_settings import Made
 from snakemake.azure.blob.record import LockLost, Record, RunLock, RunMade
 from snakemake.azure.process import Process
 
 LOCAL = Path(".snakemake") / "azure_batch" / "run.json"
-
-
-class Made(Protocol):
-    """What is noted of a `snakemake.azure.batch.run.BatchRun`."""
-
-    id: str
-
-    def made(self, what: str) -> tuple[str, ...]: ...
-
-    def jobs(self) -> tuple[tuple[str, str], ...]: ...
 
 
 class RunRecord:

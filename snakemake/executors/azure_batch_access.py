@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from snakemake.azure import preflight
 from snakemake.azure.blob.node_access import NodeAccess
+from snakemake.azure.preflight.storage import storage_uses
 from snakemake.executors.azure_batch_checks import Checked
 
 
@@ -16,7 +16,7 @@ def node_access(workflow: Any, checked: Checked, warn: Callable[[str], None]) ->
     registry = workflow.storage_registry
     return NodeAccess(
         checked.run_id,
-        preflight.storage_uses(
+        storage_uses(
             registry.default_storage_provider,
             registry._storages,
             files,

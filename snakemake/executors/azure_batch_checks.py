@@ -8,12 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snakemake.azure import pool_options, preflight, retry
+from snakemake.azure import pool_options, retry
 from snakemake.azure.batch import ids
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch
 from snakemake.azure.batch.placement import Demand, Placement
 from snakemake.azure.batch.resource_manager import subscription_of
+from snakemake.azure.preflight import account as batch_account
+from snakemake.azure.preflight import storage
+from snakemake.azure.preflight.image import check_image, container_image
+from snakemake.azure.preflight.options import validate
 from snakemake.azure.settings import ExecutorSettings, resolve
 from snakemake.azure.sources import SourceArchive
 from snakemake.executors.azure_batch_images import JobImages
@@ -30,7 +34,7 @@ class Checked:
     """What a run goes by: options that hold, accounts that answer, the workflow's files in one archive.
 
     source_prefix: `CONTAINER[/PATH]` that the archive goes below; output_cache: variables for the tasks, see
-    `preflight.output_cache`; tagged_storage: further storage providers of the workflow, by tag.
+    `preflight.storage.output_cache`; tagged_storage: further storage providers of the workflow, by tag.
     """
 
     settings: ExecutorSettings
@@ -53,28 +57,28 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
     WorkflowError: one sentence that names the option, variable or rule to change.
     """
     settings = resolve(given or ExecutorSettings())
-    preflight.validate(settings)
+    validate(settings)
     retry.process.seconds = settings.patience * 60
-    image = preflight.container_image(settings, workflow.remote_execution_settings.container_image)
+    image = container_image(settings, workflow.remote_execution_settings.container_image)
     account = BatchAccount.resolve(settings)
     identities = pool_options.identities(settings)
     batch = Batch(account, subscription=subscription_of(identities, settings.subscription_id, os.environ))
-    blob_account, source_prefix = preflight.blob_storage(
+    blob_account, source_prefix = storage.blob_storage(
         workflow.storage_registry.default_storage_provider, workflow.storage_settings.default_storage_prefix
     )
     images = JobImages.of_run(workflow, settings)
-    output_cache = preflight.output_cache(workflow.workflow_settings.cache, os.environ)
+    output_cache = storage.output_cache(workflow.workflow_settings.cache, os.environ)
     sources = pack_sources(workflow, logger.warning)
     now = datetime.now(UTC)
-    os_images = preflight.os_images(batch, settings, now)
-    prices = preflight.prices(settings, account.endpoint)
-    placement = Placement(settings, os_images, preflight.existing_pool(batch, settings), prices)
-    preflight.check_blob_access(blob_account, source_prefix)
+    os_images = batch_account.os_images(batch, settings, now)
+    prices = batch_account.prices(settings, account.endpoint)
+    placement = Placement(settings, os_images, batch_account.existing_pool(batch, settings), prices)
+    storage.check_blob_access(blob_account, source_prefix)
     placement.definition = pool_options.definition(settings, image, blob_account, os.environ)
     pool_options.check(settings, placement.definition, account)
     if identities:
         batch.find_account()
-    pinned, placement.architectures = preflight.check_image(
+    pinned, placement.architectures = check_image(
         settings,
         image,
         account.endpoint,
@@ -83,13 +87,13 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
         placement.definition.registry,
     )
     placement.check_images()
-    placement.quotas = preflight.quotas_of(account) if placement.existing is None else None
+    placement.quotas = batch_account.quotas_of(account) if placement.existing is None else None
     placement.check_quotas()
     for name in _sizes_asked_for(workflow):
         placement.candidates(Demand(threads=1, vm_size=name))
     if pinned != image:
         logger.info(f"Azure Batch: all tasks run in {pinned}, which is what {image} stands for now.")
-    tagged = preflight.tagged_storage(workflow.storage_registry._storages)
+    tagged = storage.tagged_storage(workflow.storage_registry._storages)
     for storage_account in [blob_account, *(provider.store.account for provider in tagged.values())]:
         if warning := storage_account.expiry_warning(now):
             logger.warning(warning)

@@ -22,7 +22,7 @@ from snakemake.azure.image.labels import fault
 from snakemake.azure.image.private_registry import PrivateRegistry, private_registry
 from snakemake.azure.image.reference import InvalidImageReference, parse_image_reference
 from snakemake.azure.image.registry import Verdict, check_pull
-from snakemake.azure.preflight import container_image
+from snakemake.azure.preflight.image import container_image
 from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint
 from snakemake.azure.wire import is_loopback
 from snakemake.common import __version__

@@ -10,11 +10,11 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake.azure import preflight
 from snakemake.azure.batch.placement import Placement
 from snakemake.azure.batch.size_lists import sizes
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
 from snakemake.azure.image.private_registry import private_registry
+from snakemake.azure.preflight.image import check_image, container_image
 from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint, resolve
 from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_inputs import check_inputs
@@ -45,9 +45,9 @@ def check_dag(workflow: Any, given: ExecutorSettings | None, warn: Callable[[str
     architectures = None
     if workflow.dryrun:  # a run looks at these when it packs the sources and pins the image
         check_sources(workflow, warn)
-        image = preflight.container_image(settings, workflow.remote_execution_settings.container_image)
+        image = container_image(settings, workflow.remote_execution_settings.container_image)
         rest = images.without_own(workflow.dag, jobs)
-        _, architectures = preflight.check_image(
+        _, architectures = check_image(
             settings,
             image,
             endpoint(settings.account_url),

@@ -16,7 +16,8 @@ from typing import Any
 from snakemake.azure.batch import task_logs
 from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.node_health import Ending, Outcome
-from snakemake.azure.batch.run import BatchRun, PoolQueue
+from snakemake.azure.batch.pool_queue import PoolQueue
+from snakemake.azure.batch.run import BatchRun
 from snakemake.azure.batch.tasks import Task
 from snakemake.executors.azure_batch_rule_logs import rule_logs
 from snakemake.executors.azure_batch_tasks import AzBatchJob

@@ -5,8 +5,9 @@ from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any
 
-from snakemake.azure import fetched_sources, parsing, preflight
+from snakemake.azure import fetched_sources, parsing
 from snakemake.azure.parsing import Looks
+from snakemake.azure.preflight import sources
 from snakemake.azure.sources import SourceArchive
 
 
@@ -18,7 +19,7 @@ def pack_sources(workflow: Any, warn: Callable[[str], None]) -> SourceArchive:
     files = _files(workflow, looks, workdir)
     fetched_sources.fetch_the_rest(workflow, _uses_conda(workflow))
     fetched = fetched_sources.fetched()
-    archive = preflight.pack_sources(files, workdir, warn, fetched.members())
+    archive = sources.pack_sources(files, workdir, warn, fetched.members())
     _tell_of_looks(looks, fetched.local, workdir, archive.names, warn)
     return archive
 
@@ -26,7 +27,7 @@ def pack_sources(workflow: Any, warn: Callable[[str], None]) -> SourceArchive:
 def check_sources(workflow: Any, warn: Callable[[str], None]) -> None:
     """What `pack_sources` would refuse or name, for a dry run."""
     looks, workdir = parsing.stop(), Path.cwd()
-    found = preflight.survey_sources(_files(workflow, looks, workdir), workdir, warn)
+    found = sources.survey_sources(_files(workflow, looks, workdir), workdir, warn)
     _tell_of_looks(looks, fetched_sources.fetched().local, workdir, found.members, warn)
 
 

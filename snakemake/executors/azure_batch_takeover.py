@@ -30,7 +30,7 @@ from snakemake.azure.blob.fence import RunToken
 from snakemake.azure.blob.node_access import Use, revoke
 from snakemake.azure.blob.record import Record, RunMade
 from snakemake.azure.blob.stored_logs import StoredLogs, folder
-from snakemake.azure.preflight import pack_sources
+from snakemake.azure.preflight.sources import pack_sources
 from snakemake.azure.sources import delete_blob
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ class Takeover:
         matches = match(
             self.workflow,
             tasks_left(batch, [job for run in runs for job in run.jobs]),
-            self.run.image,
+            self.run.tasks.image,
             self.sources,
         )
         if text := matches.summary(self.before):

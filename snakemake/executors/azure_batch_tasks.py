@@ -14,8 +14,8 @@ from snakemake_interface_executor_plugins.settings import RemoteExecutionSetting
 
 from snakemake.azure.batch import ids
 from snakemake.azure.batch.placement import Demand, Place
+from snakemake.azure.batch.pool_queue import PoolQueue
 from snakemake.azure.batch.recovery import TaskMark
-from snakemake.azure.batch.run import PoolQueue
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.node import inputs

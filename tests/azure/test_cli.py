@@ -9,7 +9,8 @@ import pytest
 import snakemake.cli
 from snakemake.exceptions import WorkflowError
 
-from snakemake.azure import cli, last_run, preflight
+from snakemake.azure import cli, last_run
+from snakemake.azure.preflight import storage
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def parse(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for name in [n for n in os.environ if n.startswith(("AZ_", "AZURE_", "SNAKEMAKE_"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(preflight, "check_blob_access", lambda account, prefix: None)
+    monkeypatch.setattr(storage, "check_blob_access", lambda account, prefix: None)
     monkeypatch.setattr(last_run, "place", None)
     # What apply_arguments sets for the emulator goes when the test ends.
     for name in ("AZ_BLOB_ACCOUNT_URL", "AZ_BLOB_ACCOUNT_KEY"):

@@ -13,7 +13,7 @@ from snakemake.azure.batch.autoscale import AutoScale
 from snakemake.azure.batch.pool_definition import PLAIN, PoolDefinition
 from snakemake.azure.batch.pools import PoolPlan
 from snakemake.azure.blob.account import BlobAccount
-from snakemake.azure.preflight import validate
+from snakemake.azure.preflight.options import validate
 from snakemake.azure.settings import ExecutorSettings, SettingsError, resolve
 
 URL = "https://acct.westeurope.batch.azure.com"

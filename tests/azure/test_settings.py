@@ -3,7 +3,7 @@
 import pytest
 
 from snakemake.azure.batch.account import EMULATOR_ACCOUNT, EMULATOR_KEY, BatchAccount
-from snakemake.azure.preflight import validate
+from snakemake.azure.preflight.options import validate
 from snakemake.azure.settings import (
     DEFAULT_NODES,
     DEFAULT_VM_SIZE,

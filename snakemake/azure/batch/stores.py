@@ -1,10 +1,8 @@
 """What a run keeps in blob storage beside its files, as the Batch side needs it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    pass
+from dataclasses import dataclass
+from typing import Protocol
 
 
 class SourceStore(Protocol):
@@ -51,3 +49,13 @@ class Access(Protocol):
     def further(self) -> dict[str, str]: ...
 
     def revoke(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Stores:
+    """All of it, for one run."""
+
+    sources: SourceStore
+    access: Access | None = None
+    logs: LogStore | None = None
+    token: Token | None = None

@@ -4,7 +4,8 @@ and their end shown."""
 import re
 from pathlib import Path
 
-from snakemake.azure.batch.run import BatchRun, PoolQueue
+from snakemake.azure.batch.pool_queue import PoolQueue
+from snakemake.azure.batch.run import BatchRun
 from snakemake.azure.blob.stored_logs import STDERR, STDOUT
 
 FILES = (STDERR, STDOUT)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake.azure import pool_options, preflight, retry
+from snakemake.azure import pool_options, retry
 from snakemake.azure.batch import ids, quotas
 from snakemake.azure.batch.account import BatchAccount
 from snakemake.azure.batch.client import Batch, BatchError
@@ -29,6 +29,9 @@ from snakemake.azure.blob.node_access import NodeAccess, Use
 from snakemake.azure.blob.service import connect
 from snakemake.azure.check.steps import Steps
 from snakemake.azure.node.order import NodeOrder
+from snakemake.azure.preflight.account import existing_pool, os_images
+from snakemake.azure.preflight.image import check_image
+from snakemake.azure.preflight.storage import check_blob_access
 from snakemake.azure.settings import ExecutorSettings
 from snakemake.azure.signals import uninterrupted
 from snakemake.azure.wire import lower
@@ -95,13 +98,13 @@ class _Check:
         do("job and task", lambda: self._task(placement, pool, image), pool, image)
 
     def _images(self) -> tuple[OsImages, str]:
-        images = preflight.os_images(self.batch, self.given.settings, datetime.now(UTC))
+        images = os_images(self.batch, self.given.settings, datetime.now(UTC))
         how = "a login (Entra ID)" if self.given.account.key is None else "the account's key"
         return images, f"{self.given.account.name} at {self.given.account.endpoint} takes {how}"
 
     def _placement(self, images: Any) -> tuple[Placement, str]:
         settings = self.given.settings
-        placement = Placement(settings, images, preflight.existing_pool(self.batch, settings))
+        placement = Placement(settings, images, existing_pool(self.batch, settings))
         placement.definition = self.definition
         pool_options.check(settings, placement.definition, self.given.account)
         if placement.existing:
@@ -132,7 +135,7 @@ class _Check:
 
     def _image(self) -> tuple[str, str]:
         given = self.given
-        pinned, _ = preflight.check_image(
+        pinned, _ = check_image(
             given.settings, given.image, given.account.endpoint, registry=self.definition.registry
         )
         if pinned == given.image:
@@ -140,7 +143,7 @@ class _Check:
         return pinned, pinned
 
     def _list(self) -> tuple[bool, str]:
-        preflight.check_blob_access(self.given.blobs, self.given.prefix)
+        check_blob_access(self.given.blobs, self.given.prefix)
         return True, f"az://{self.given.prefix} in {self.given.blobs.url}, by {self.given.blobs.kind}"
 
     def _write(self) -> tuple[bool, str]:

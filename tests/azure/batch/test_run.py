@@ -14,6 +14,8 @@ from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.node_health import Ending, Outcome
 from snakemake.azure.batch.pools import PoolError, PoolPlan
 from snakemake.azure.batch.run import BatchRun
+from snakemake.azure.batch.run_settings import Listeners, PoolRules, TaskDefaults
+from snakemake.azure.batch.stores import Stores
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.node.order import NodeOrder
 
@@ -115,16 +117,17 @@ class Scene:
         self.run = BatchRun(
             id="run",
             batch=self.service,  # type: ignore[arg-type]
-            sources=self.sources,
-            environment={"A": "b"},
-            image="image:1",
-            patience=timedelta(minutes=30),
-            say=self.said.append,
-            warn=self.warned.append,
+            tasks=TaskDefaults("image:1", {"A": "b"}),
+            stores=Stores(self.sources),
+            rules=PoolRules(patience=timedelta(minutes=30)),
+            listeners=Listeners(
+                self.said.append,
+                self.warned.append,
+                wake=self.wake,
+                note_left=lambda left: self.left.append(list(left)),
+            ),
             now=lambda: self.time,
-            wake=self.wake,
             requests=retry.Patience(clock=lambda: self.clock, pause=self.pass_time),
-            note_left=lambda left: self.left.append(list(left)),
         )
         self.woken = 0
 

@@ -23,7 +23,7 @@ from support.registry import private_registry
 from snakemake.azure.image.private_registry import PrivateRegistry
 from snakemake.azure.image.reference import parse_image_reference
 from snakemake.azure.image.registry import RegistryLogin, Verdict, check_pull
-from snakemake.azure.preflight import check_image
+from snakemake.azure.preflight.image import check_image
 from snakemake.azure.settings import ExecutorSettings, SettingsError
 
 REGISTRY = shutil.which("docker-registry") or shutil.which("registry")
