@@ -1,9 +1,9 @@
 """What a run's nodes cost, and for what, by its journal alone.
 
-A node is paid for from its allocation on until it is gone, and not while it is preempted. That time is divided: start-up,
-until it first takes tasks; jobs, by the task slots that each takes of the node's while it runs, of which staging is a
-part; and idle, which is the rest, with tasks in it that nobody knows the end of: of attempts that lost their node, and
-what ran when the run was ended. So the parts make up the whole, and the rules' are those of jobs.
+A node is paid for from its allocation on until it is gone, and not while it is preempted. That time is divided:
+start-up, until it first takes tasks; jobs, by the task slots that each takes of the node's while it runs, of which
+staging is a part; and idle, which is the rest, with tasks in it that nobody knows the end of: of attempts that lost
+their node, and what ran when the run was ended. So the parts make up the whole, and the rules' are those of jobs.
 
 When a node went is known only as between two looks; half of that counts. After a client's death, the next look may be
 hours later: there, no node outlasts the lease that held it. In a pool that is not the run's own only its tasks count.
@@ -99,8 +99,9 @@ class TaskTime:
 
 @dataclass
 class Part:
-    """Nodes of a pool and of one kind (one that was taken away and came back counts twice), or a rule: hours of nodes, `money` what is known of their cost. `unpriced` are
-    hours without a price, `estimated` those with an estimated one."""
+    """Nodes of a pool and of one kind (one that was taken away and came back counts twice), or a rule: hours of nodes,
+    and `money`, what is known of their cost. `unpriced` are hours without a price, `estimated` those with an estimated
+    one."""
 
     nodes: int = 0
     tasks: int = 0
@@ -277,7 +278,9 @@ class _Reader:
             key = (task.pool, task.node)
             if key in known or not task.node:
                 continue
-            node = unseen.setdefault(key, NodeTime(*key, False, task.started, task.ended, task.started, task.ended))
+            node = unseen.setdefault(
+                key, NodeTime(*key, False, task.started, task.ended, task.started, task.ended)
+            )
             node.begin = node.ready = min(node.begin, task.started)
             node.end = max(node.end or task.ended, task.ended)
         self.found.nodes += unseen.values()

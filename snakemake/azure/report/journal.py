@@ -1,8 +1,9 @@
 """The journal of a run: one file, one line an event, written as it happens.
 
 `.snakemake/azure_batch/RUN.jsonl` has a JSON object a line, with `at` (UTC, the service's clock), `event`, and what
-`EVENTS` says of it. Each line is one write to the end of the file, so that what a crash leaves is whole but for its last
-line at most, which readers skip. A run that takes another one over goes on in that one's file, after a further `run`.
+`EVENTS` says of it. Each line is one write to the end of the file, so that what a crash leaves is whole but for its
+last line at most, which readers skip. A run that takes another one over goes on in that one's file, after a further
+`run`.
 
 Lines about nodes are what looks at a pool have shown, and only what is new: from them follows from when to when each
 node was there, and of which price. Lines about tasks are those of the client (`submitted`), of the service (`ended`,
@@ -122,12 +123,12 @@ class Journal:
 
     def note(self, event: str, **values: Any) -> None:
         """Adds a line. Times are datetimes, and None is null; what `EVENTS` does not name is a mistake."""
-        with self._guarded():
+        with self.guarded():
             self._note(event, values)
 
     def note_used(self, lines: bytes) -> None:
         """What tasks have used, as their nodes wrote it: lines of JSON."""
-        with self._guarded():
+        with self.guarded():
             for line in lines.splitlines():
                 with suppress(ValueError):
                     told = json.loads(line)
@@ -135,7 +136,7 @@ class Journal:
 
     def saw(self, pool_id: str, nodes: Iterable[Node]) -> None:
         """A look has shown these nodes of the pool, and no others."""
-        with self._guarded():
+        with self.guarded():
             if self._is_silent:
                 return
             now = self._now()
@@ -183,7 +184,8 @@ class Journal:
         with self._lock:
             self._append(text.encode("utf-8", "surrogatepass") + b"\n")
 
-    def _guarded(self) -> "_Guard":
+    def guarded(self) -> "_Guard":
+        """A block in which nothing that goes wrong ends more than the block."""
         return _Guard(self._fail)
 
     def _fail(self, error: Exception) -> None:
@@ -225,7 +227,7 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def reason(text: str) -> str:
+def sentence(text: str) -> str:
     """A sentence as a journal may keep it."""
     return without_secrets(text)
 

@@ -43,7 +43,9 @@ def _of_money(found: Costs) -> str:
     ]
     return (
         f"Azure Batch: the nodes cost about {amount(money)} for {hours:.2f} node-hours ({', '.join(parts)}), by "
-        f"{' and '.join(found.sources) or 'prices of unknown origin'}" + "".join(f"; {each}" for each in unsure) + "."
+        f"{' and '.join(found.sources) or 'prices of unknown origin'}"
+        + "".join(f"; {each}" for each in unsure)
+        + "."
     )
 
 

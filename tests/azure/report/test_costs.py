@@ -25,7 +25,9 @@ def test_a_node_is_paid_for_from_its_allocation_to_the_end_of_its_pool():
     assert seconds(part.jobs) == 75 and seconds(part.idle) == 175  # 200/4 and 100/4 of a node
     assert seconds(part.staging) == 12.5  # a quarter of the first job
     assert found.money() == {"USD": pytest.approx(0.3)}
-    assert found.rules["map"].money == pytest.approx(0.05) and found.rules["reduce"].money == pytest.approx(0.025)
+    assert found.rules["map"].money == pytest.approx(0.05) and found.rules["reduce"].money == pytest.approx(
+        0.025
+    )
     assert found.efficiency == pytest.approx(300 / 1200)
     whole = sum(found.money(of)["USD"] for of in ("jobs", "start_up", "idle"))
     assert whole == pytest.approx(found.money()["USD"])
@@ -108,14 +110,18 @@ def test_what_is_said_at_the_end():
         "Azure Batch: the nodes cost about 3.60 USD for 1.00 node-hours (jobs 1.80 USD, of that staging 0.18 USD, nodes "
         "that start 0.00 USD, idle nodes 1.80 USD), by prices of a test, as of 2026-01-01."
     )
-    assert "50% of the task slots that were paid for (2.00 of 4.00 slot-hours); the journal is J.jsonl" in slots
+    assert (
+        "50% of the task slots that were paid for (2.00 of 4.00 slot-hours); the journal is J.jsonl" in slots
+    )
 
 
 def test_prices_that_nobody_knows_are_no_nothing():
     unknown = Written(price=None, spot_price=None)
     unknown.node(0)
     unknown.gone(3600)
-    assert sentences(costs(unknown.events), "")[0] == "Azure Batch: 1.00 node-hours, whose price is not known."
+    assert (
+        sentences(costs(unknown.events), "")[0] == "Azure Batch: 1.00 node-hours, whose price is not known."
+    )
     estimated = Written(price_kind="estimated")
     estimated.node(0)
     estimated.node(0, "s", spot=True)

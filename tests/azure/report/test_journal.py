@@ -62,7 +62,9 @@ def test_looks_note_what_is_new(scene):
         ("node", "a", "starting"), ("node", "b", "idle"), ("node", "b", "running"), ("node_gone", "a", None),
     ]  # fmt: skip
     assert journal.time(scene.events[-1].values["seen"]) == START + timedelta(seconds=15)
-    assert scene.journal.has_nodes("p") and scene.journal.knows("p", "b") and not scene.journal.knows("p", "a")
+    assert (
+        scene.journal.has_nodes("p") and scene.journal.knows("p", "b") and not scene.journal.knows("p", "a")
+    )
 
 
 def test_what_a_node_wrote_goes_in(scene):
@@ -106,6 +108,10 @@ def test_a_crash_leaves_it_readable(scene, tmp_path):
     second.note("run", run="two")
     second.saw("p", [node("a")])
     after = journal.read(path)[3:]
-    assert [(e.event, e.values.get("node")) for e in after] == [("run", None), ("node", "a"), ("node_gone", "b")]
+    assert [(e.event, e.values.get("node")) for e in after] == [
+        ("run", None),
+        ("node", "a"),
+        ("node_gone", "b"),
+    ]
     assert journal.time(after[-1].values["seen"]) == START
     assert journal.of_runs(path.parent, ["two"]) == path and journal.of_runs(path.parent, ["three"]) is None
