@@ -74,12 +74,18 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
 class Node(Protocol):
     """A node as a list of them has it (`azure.batch.models.BatchNode`)."""
 
-    id: str | None
-    state: Any
-    is_dedicated: bool | None
-    allocation_time: datetime | None
-    state_transition_time: datetime | None
-    running_task_slots_count: int | None
+    @property
+    def id(self) -> str | None: ...
+    @property
+    def state(self) -> Any: ...
+    @property
+    def is_dedicated(self) -> bool | None: ...
+    @property
+    def allocation_time(self) -> datetime | None: ...
+    @property
+    def state_transition_time(self) -> datetime | None: ...
+    @property
+    def running_task_slots_count(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
