@@ -154,7 +154,12 @@ def _enough(rule: RuleUse) -> dict[str, int]:
     minutes = TIME_MARGIN * max(rule.used["runtime"], rule.failed.get("runtime", 0.0))
     found["runtime"] = max(LEAST_MINUTES, math.ceil(minutes))
     threads, cores = rule.asked["threads"], rule.used.get("threads")
-    if threads and cores is not None and max(1, math.ceil(cores)) < threads and cores <= CLEARLY_FEWER * threads:
+    if (
+        threads
+        and cores is not None
+        and max(1, math.ceil(cores)) < threads
+        and cores <= CLEARLY_FEWER * threads
+    ):
         found["threads"] = max(1, math.ceil(cores))
     return found
 
