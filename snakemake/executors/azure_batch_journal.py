@@ -25,6 +25,7 @@ class RunJournal:
         self._home, self._checked, self._logger = home, checked, logger
         self._file = JournalFile(home / f"{checked.run_id}.jsonl")
         self._pools: set[str] = set()
+        self._has_begun = False
         self.journal = Journal(lambda line: self._file.append(line), checked.batch.clock.now, logger.warning)
 
     def begin(self, before: Record | None) -> None:
@@ -34,6 +35,7 @@ class RunJournal:
             if runs and (path := of_runs(self._home, runs)):
                 self._file = JournalFile(path)
                 self.journal.go_on(read(path))
+        self._has_begun = True
         self.journal.note(
             "run",
             run=checked.run_id,
@@ -89,7 +91,9 @@ class RunJournal:
                     self.journal.note("ended", **task.verdict.noted(task.pool_id))
 
     def end(self, how: str) -> None:
-        """The run is over, or this client's part of it; says what it has cost."""
+        """The run is over, or this client's part of it; says what it has cost. Nothing, where it has not begun."""
+        if not self._has_begun:
+            return
         self.journal.note("requests", services=retry.requests())
         self.journal.note("run_over", run=self._checked.run_id, how=how)
         with self.journal.guarded():

@@ -6,10 +6,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
+import yaml
 from support.emulator import wait_until
 
 from snakemake.azure.report import journal
 from snakemake.azure.report.costs import costs
+
+from .conftest import SNAKEMAKE
 
 PRICE = 7.2  # an hour, so that a second is 0.002
 
@@ -92,6 +95,14 @@ def test_costs_are_the_nodes_times_their_price(site):
     assert found.rules["slow"].slot_hours_used > 6 * 2 * 2 / 3600
     assert f"the nodes cost about {cost:.2f}" in result.output and "as of 20" in result.output
     assert f"{found.efficiency:.0%} of the task slots" in result.output
+
+    shown = site.run(command=[str(SNAKEMAKE), "--az-batch-efficiency"])
+    assert shown.code == 0 and "Wrote profile.yaml" in shown.output, shown.output
+    wanted = yaml.safe_load((site.workdir / "profile.yaml").read_text())["set-resources"]
+    assert 0 < wanted["slow"]["mem_mb"] < 1000 and wanted["slow"]["runtime"] == 5
+    assert "mem_mb" not in wanted["bad"]  # which computes it
+    again = site.run("-n", "--forceall", "--profile", "profile.yaml", **options)
+    assert again.code == 0 and f"mem_mb={wanted['slow']['mem_mb']}" in again.output, again.output
 
 
 def test_what_happens_to_tasks_is_told(site):
