@@ -115,7 +115,7 @@ class Lifecycle:
         for deleted in run.close() if run else ():
             self._logger.info(f"Azure Batch: deleted the {deleted}.")
         self._record.end(all_gone=not (run and run.left))
-        self._journal.end("finished")
+        self._journal.end("interrupted" if signals.stopping.is_set() else "finished")
 
     def _detach(self) -> None:
         self._record.detach()

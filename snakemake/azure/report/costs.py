@@ -73,6 +73,7 @@ class NodeTime:
     confirmed: datetime
     ready: datetime | None = None
     end: datetime | None = None
+    allocated: datetime | None = None
 
     def holds(self, at: datetime) -> bool:
         return self.begin <= at and (self.end is None or at <= self.end)
@@ -214,12 +215,15 @@ class _Reader:
             if node:
                 self._open.pop(key).end = max(node.begin, since or at)
             return
+        if node and allocated and node.allocated and allocated > node.allocated:  # another machine by now
+            self._open.pop(key).end = max(node.begin, allocated)
+            node = None
         if node is None:
             ends = [n.end for n in self.found.nodes if (n.pool, n.node) == key and n.end]
             begin = allocated or since or at
-            if ends and begin <= max(ends):  # the same one, back after it was taken away
+            if ends and begin < max(ends):  # the same one, back after it was taken away
                 begin = max(since or at, *ends)
-            node = self._open[key] = NodeTime(*key, bool(values.get("spot")), begin, at)
+            node = self._open[key] = NodeTime(*key, bool(values.get("spot")), begin, at, allocated=allocated)
             self.found.nodes.append(node)
         node.confirmed = at
         if state in READY and node.ready is None:

@@ -32,7 +32,7 @@ HOME = Path(".snakemake") / "azure_batch"
 EVENTS: Mapping[str, tuple[str, ...]] = {
     # A run begins, on this account; its pools end `lease_minutes` after it is heard of for the last time.
     "run": ("run", "account", "prefix", "version", "lease_minutes"),
-    # How it ended: finished, detached, or lost to another run.
+    # How it ended: finished, interrupted, detached, or lost to another run.
     "run_over": ("run", "how"),
     # A pool, before it is made: vCPUs, memory in MiB and task slots of a node; its price an hour, dedicated and Spot
     # (null: not known), where that is from, and whether it is `listed` or `estimated`; `own`: whether the run pays it.
@@ -280,15 +280,15 @@ def time(value: object) -> datetime | None:
 
 def journals(home: Path) -> list[Path]:
     """All below a directory, the newest first."""
-    found = [path for path in home.glob("*.jsonl") if not path.name.endswith(".usage.jsonl")]
-    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+    return sorted(home.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def of_runs(home: Path, runs: Iterable[str]) -> Path | None:
     """The newest journal here of one of these runs."""
     wanted = set(runs)
     for path in journals(home):
-        with suppress(OSError):
-            if any(event.event == "run" and event.values.get("run") in wanted for event in read(path)):
+        with suppress(OSError), path.open("rb") as file:
+            begun = parse(line for line in file if b'"event":"run"' in line)
+            if any(event.values.get("run") in wanted for event in begun):
                 return path
     return None

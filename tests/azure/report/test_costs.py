@@ -48,6 +48,16 @@ def test_spot_nodes_have_their_own_price_and_none_while_preempted():
     assert found.parts["p", True].nodes == 2
 
 
+def test_a_node_that_is_another_machine_at_the_next_look_starts_again():
+    run = Written()
+    run.node(0)
+    run.node(160, state="starting", allocated=150, since=155)
+    run.node(200, state="idle", allocated=150, since=190)
+    run.gone(300)
+    found = costs(run.events)
+    assert seconds(found.total("hours")) == 300 and seconds(found.total("start_up")) == 40
+
+
 def test_between_two_looks_half_counts():
     run = Written()
     run.node(0)
