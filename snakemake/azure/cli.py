@@ -67,6 +67,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "With 'node', also one node and one small job from start to end. Needs no workflow; what it makes is deleted.",
     )
     group.add_argument(
+        "--az-batch-efficiency",
+        nargs="?",
+        const="profile.yaml",
+        metavar="FILE",
+        help="Show, from the journal of the newest run in this directory, what each rule asked for and what its jobs "
+        "used (threads, mem_mb, runtime), what that cost, and what would have been enough; and write that into FILE "
+        "(default: profile.yaml), a profile with set-threads and set-resources for the next run. Needs no workflow and "
+        "asks nobody.",
+    )
+    group.add_argument(
         "--default-remote-provider",
         metavar="AzBlob",
         choices=["AzBlob"],
@@ -125,6 +135,11 @@ def apply_arguments(args: argparse.Namespace) -> None:
         from snakemake.azure.settings import DEFAULT_SPOT_TRIES
 
         args.az_batch_spot = DEFAULT_SPOT_TRIES
+    if args.az_batch_efficiency:
+        from snakemake.azure.report.command import write_efficiency
+
+        write_efficiency(Path(args.directory or "."), Path(args.az_batch_efficiency), print)
+        sys.exit(0)
     if args.az_batch_sweep:
         sys.exit(_sweep(args))
     if args.az_batch_check:

@@ -75,7 +75,8 @@ def _log(sentence: str) -> None:
 
 class Patience:
     """For how long the requests of this process are tried again, in seconds; the clock, random numbers, how to wait,
-    and where people are told. `unconditional`: also a service that has not answered yet is waited for, as tasks do."""
+    and where people are told. `note` takes an outage and its end, as `snakemake.azure.report.journal` has them.
+    `unconditional`: also a service that has not answered yet is waited for, as tasks do."""
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class Patience:
         draw: Callable[[float, float], float] = random.uniform,
         pause: Callable[[float], None] = time.sleep,
         say: Callable[[str], None] = _log,
+        note: Callable[..., None] = lambda event, **values: None,
     ) -> None:
         self.seconds = seconds
         self.unconditional = unconditional
@@ -94,6 +96,7 @@ class Patience:
         self.draw = draw
         self.pause = pause
         self.say = say
+        self.note = note
 
     def pause_before(self, count: int) -> float:
         """Seconds to wait before trying again after `count` failures, 1 at least."""
@@ -158,12 +161,15 @@ class Service:
         self.here = here
         self.patience = patience
         self.has_answered = False
+        self.requests = 0
+        """How many it has been sent; what was sent again counts once."""
         self._lock = threading.Lock()
         self._waited_since: float | None = None
         self._answered_again = float("-inf")
 
     def attempts(self, pause: Callable[[float], None] | None = None) -> "Attempts":
         """Those of one request; `pause` waits for some seconds in a way of its own."""
+        self.requests += 1
         return Attempts(self, pause)
 
     def reach(self, trouble: Trouble) -> float | None:
@@ -180,6 +186,7 @@ class Service:
             if self._waited_since is not None or now - since < SAY_AFTER:
                 return
             self._waited_since = since
+        self.patience.note("outage", service=self.name, why=trouble.what, seconds=round(now - since, 1))
         when = time.strftime("%H:%M:%S", time.localtime(time.time() - (now - since)))
         self.patience.say(
             f"{self.name} does not answer since {when} ({trouble.what}); waiting for it, for up to "
@@ -194,6 +201,7 @@ class Service:
             since, self._waited_since = self._waited_since, None
             self._answered_again = now = self.patience.clock()
         if since is not None:
+            self.patience.note("outage_over", service=self.name, seconds=round(now - since, 1))
             self.patience.say(f"{self.name} answers again, after {duration(now - since)}; going on.")
 
 
@@ -203,6 +211,11 @@ _services: dict[str, Service] = {}
 def service(name: str, here: bool = False) -> Service:
     """The process's own for the service of this name."""
     return _services.setdefault(name, Service(name, here))
+
+
+def requests() -> dict[str, int]:
+    """How many requests each service has been sent by this process."""
+    return {name: each.requests for name, each in list(_services.items()) if each.requests}
 
 
 class Attempts:

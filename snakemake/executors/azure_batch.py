@@ -16,7 +16,6 @@ but creates nothing. The first jobs that are ready create the pool, the Batch jo
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ from snakemake.azure.batch.stores import Stores
 from snakemake.azure.blob.fence import RunToken
 from snakemake.azure.blob.record import Record, RunLock
 from snakemake.azure.blob.stored_logs import StoredLogs, folder
+from snakemake.azure.report import journal
 from snakemake.azure.run_record import RunRecord
 from snakemake.azure.settings import ExecutorSettings
 from snakemake.azure.sources import BlobSources
@@ -44,6 +44,7 @@ from snakemake.executors.azure_batch_access import node_access
 from snakemake.executors.azure_batch_ahead import LookAhead
 from snakemake.executors.azure_batch_checks import check
 from snakemake.executors.azure_batch_images import JobImages
+from snakemake.executors.azure_batch_journal import RunJournal
 from snakemake.executors.azure_batch_lifecycle import Lifecycle
 from snakemake.executors.azure_batch_outcomes import (
     Ended,
@@ -74,9 +75,6 @@ common_settings = CommonSettings(
 LOGS = Path(".snakemake") / "azure_batch_logs"
 """Where the logs of failed tasks are kept, below the working directory."""
 
-USAGE = Path(".snakemake") / "azure_batch"
-"""Where runs keep what their tasks have used, RUN.usage.jsonl, as `snakemake.azure.node.usage` measures it."""
-
 POLLED_TOGETHER = 500
 """Open tasks, for each so many of which a second passes between two polls, up to two seconds: what has ended by then is
 processed together, which costs far less."""
@@ -102,7 +100,7 @@ class AzBatchExecutor(RemoteExecutor):
         self._lost: Exception | None = None
         # The working directory may be another one when a signal comes.
         self._left = orphans.HOME.absolute()
-        self._usage = USAGE.absolute()
+        self._journals = journal.HOME.absolute()
         super().__init__(*args, **kwargs)
 
     def __post_init__(self) -> None:
@@ -129,12 +127,22 @@ class AzBatchExecutor(RemoteExecutor):
                 lambda job: checked.placement.place(self.submitter.demand(job)[0]),
                 checked.batch.clock.now,
             )
-            self.submitter = Submitter(self, checked, self.task_maker, self.ahead, lambda: self.run)
+            self.journal = RunJournal(self._journals, checked, self.logger)
+            self.submitter = Submitter(
+                self, checked, self.task_maker, self.ahead, lambda: self.run, self.journal
+            )
             self.leases = PoolLeases(timedelta(minutes=checked.settings.lease))
             lock = RunLock(checked.blob_account, checked.source_prefix, self.logger.info)
             self.record = RunRecord(lock, checked.run_id, checked.batch.account.endpoint)
             self.lifecycle = Lifecycle(
-                checked, self.record, self.leases, self._left, self.logger, lambda: self._run, self._lose
+                checked,
+                self.record,
+                self.leases,
+                self._left,
+                self.logger,
+                lambda: self._run,
+                self._lose,
+                self.journal,
             )
             before = self.lifecycle.begin()
             if before is not None and before.runs:
@@ -161,6 +169,7 @@ class AzBatchExecutor(RemoteExecutor):
             self.logger.warning,
         )()
         self._taken = dict(taken)
+        self.journal.took_over(self.run.taken_over.plans, taken)
         for task in taken.values():
             self.task_maker.taken(task.id)
             if task.verdict is not None:
@@ -214,7 +223,9 @@ class AzBatchExecutor(RemoteExecutor):
             stores=Stores(
                 self.sources,
                 node_access(self.workflow, checked, self.logger.warning),
-                StoredLogs(checked.blob_account, folder(self.sources.name), keep=self._keep_usage),
+                StoredLogs(
+                    checked.blob_account, folder(self.sources.name), keep=self.journal.journal.note_used
+                ),
                 RunToken(checked.blob_account, checked.source_prefix, checked.run_id),
             ),
             rules=PoolRules(
@@ -230,6 +241,7 @@ class AzBatchExecutor(RemoteExecutor):
                 noted=self.record.note,
                 wake=self.lifecycle.renewals.wake,
                 note_left=self.lifecycle.note_left,
+                journal=self.journal.journal,
             ),
             now=lambda: datetime.now(UTC),
             workload=Workload(self._movable, checked.placement.reopen, self.ahead),
@@ -242,12 +254,6 @@ class AzBatchExecutor(RemoteExecutor):
         self, key: str, trouble: Trouble, task_ids: Collection[str]
     ) -> tuple[Collection[str], Collection[str]]:
         return self.submitter.movable(key, trouble, task_ids, self._active)
-
-    def _keep_usage(self, lines: bytes) -> None:
-        with suppress(OSError):
-            self._usage.mkdir(parents=True, exist_ok=True)
-            with (self._usage / f"{self.checked.run_id}.usage.jsonl").open("ab") as file:
-                file.write(lines)
 
     # -- monitoring ------------------------------------------------------------------------------------------
 

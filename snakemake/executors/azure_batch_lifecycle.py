@@ -26,11 +26,12 @@ from snakemake.azure.run_record import RunRecord
 from snakemake.azure.signals import unfinished, uninterrupted
 from snakemake.azure.sources import delete_blob
 from snakemake.executors.azure_batch_checks import Checked
+from snakemake.executors.azure_batch_journal import RunJournal
 
 
 class Lifecycle:
     """run: the Azure side, None as long as there is none; lost: called when another run has taken the prefix; home:
-    where notes of what could not be deleted are."""
+    where notes of what could not be deleted are; journal: that of the run."""
 
     def __init__(
         self,
@@ -41,9 +42,10 @@ class Lifecycle:
         logger: Any,
         run: Callable[[], BatchRun | None],
         lost: Callable[[Exception], None],
+        journal: RunJournal,
     ) -> None:
         self._checked, self._record, self._home, self._logger = checked, record, home, logger
-        self._run = run
+        self._run, self._journal = run, journal
         self.renewals = Renewals(
             checked.batch,
             leases,
@@ -54,6 +56,7 @@ class Lifecycle:
             fatal=LockLost,
             lost=lost,
             say=logger.info,
+            journal=journal.journal,
         )
         self._leaving = threading.Lock()
         self._is_over = False
@@ -71,6 +74,7 @@ class Lifecycle:
         unfinished.append(self.end)
         signals.listen()
         before = self._record.begin()
+        self._journal.begin(before)
         self.renewals.start()
         # Before the takeover: what is being deleted is not taken over.
         self._delete_orphans()
@@ -98,6 +102,7 @@ class Lifecycle:
                     "Azure Batch: what this run has made is another run's now, and is not deleted."
                 )
                 self._record.end()
+                self._journal.end("lost")
             elif self._checked.settings.on_exit == "detach" and signals.stopping.is_set():
                 self._detach()
             else:
@@ -110,9 +115,11 @@ class Lifecycle:
         for deleted in run.close() if run else ():
             self._logger.info(f"Azure Batch: deleted the {deleted}.")
         self._record.end(all_gone=not (run and run.left))
+        self._journal.end("interrupted" if signals.stopping.is_set() else "finished")
 
     def _detach(self) -> None:
         self._record.detach()
+        self._journal.end("detached")
         minutes, prefix = self._checked.settings.lease, self._checked.source_prefix
         self._logger.info(
             f"Azure Batch: the tasks go on without this client, and the nodes for {minutes} minutes; the next run "

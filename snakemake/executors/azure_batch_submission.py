@@ -24,6 +24,7 @@ from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
 from snakemake.azure.settings import SettingsError
 from snakemake.executors.azure_batch_ahead import LookAhead
 from snakemake.executors.azure_batch_checks import Checked
+from snakemake.executors.azure_batch_journal import RunJournal
 from snakemake.executors.azure_batch_tasks import AzBatchJob, SpotRules, TaskMaker, demand
 
 
@@ -37,8 +38,8 @@ class Submission:
 
 
 class Submitter:
-    """Submits for `executor`, to which it reports. ahead: is told which job is which task; run: the Azure side, made
-    when it is first asked for."""
+    """Submits for `executor`, to which it reports. ahead: is told which job is which task; run: the Azure side, which
+    is made when it is first asked for; journal: is told of pools."""
 
     def __init__(
         self,
@@ -47,9 +48,10 @@ class Submitter:
         task_maker: TaskMaker,
         ahead: LookAhead,
         run: Callable[[], BatchRun],
+        journal: RunJournal,
     ) -> None:
         self._executor, self._checked, self._task_maker, self._ahead = executor, checked, task_maker, ahead
-        self._run = run
+        self._run, self._journal = run, journal
 
     def submit(self, jobs: Iterable[JobExecutorInterface]) -> None:
         """Submits the jobs: grouped by pool, in collections of up to 100 tasks."""
@@ -141,8 +143,11 @@ class Submitter:
         """The queue of the place's pool, which is made for `slots` if it is not there yet."""
         placement, run = self._checked.placement, self._run()
         if existing := placement.existing:
+            self._journal.pool(existing.id, place.vm, place.slots_per_node, own=False)
             return run.join_queue(place.key, existing.id)
         if queue := run.queues.get(place.key):
             return queue
         plan = placement.pool_plan(place, run.id, len(run.queues) + 1, self._checked.image)
-        return run.open_queue(place.key, plan, nodes=plan.nodes_for(slots))
+        queue = run.open_queue(place.key, plan, nodes=plan.nodes_for(slots))
+        self._journal.pool(queue.pool_id, place.vm, place.slots_per_node)
+        return queue

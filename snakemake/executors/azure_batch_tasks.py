@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, cached_property
+from typing import Any
 
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
@@ -27,7 +28,7 @@ from snakemake.azure.sources import SourceArchive
 from snakemake.common.tbdstring import TBDString
 from snakemake.executors.azure_batch_images import APPTAINER, JobImages
 from snakemake.executors.azure_batch_takeover import mark
-from snakemake.resources import Resources
+from snakemake.resources import Resource, Resources
 
 
 @dataclass
@@ -56,6 +57,28 @@ def demand(job: JobExecutorInterface) -> Demand:
         disk_is_guess=disk_is_guess,
         gpus=max(_positive(job, "gpu") or 0, _positive(job, "nvidia_gpu") or 0),
     )
+
+
+def asked(job: JobExecutorInterface) -> dict[str, Any]:
+    """What the job asks for, for the run's journal: in Snakemake's units, None for what it does not ask for.
+    `computed` names what its rule works out by itself, by a function.
+    """
+    is_group = job.is_group()
+    given = {} if is_group else job.rule.resources
+    named = {"threads": "_cores", "mem_mb": "mem_mb", "disk_mb": "disk_mb", "runtime": "runtime"}
+    return {
+        "group": is_group,
+        "attempt": job.attempt,
+        "wildcards": dict(getattr(job, "wildcards_dict", None) or {}),
+        "threads": job.threads,
+        **{name: _known(job, name) for name in ("mem_mb", "disk_mb", "runtime")},
+        "computed": [name for name, key in named.items() if key in given and _is_computed(given[key])],
+    }
+
+
+def _is_computed(resource: Resource) -> bool:
+    """Whether a function in the rule says it, and no expression such as Snakemake's own defaults."""
+    return resource.is_evaluable() and not isinstance(resource.raw, str)
 
 
 @dataclass(frozen=True)
@@ -138,6 +161,7 @@ class TaskMaker:
             environment={**self._further(), **self.mark(job).environment()},
             image=image,
             rule=job.name,
+            asked=asked(job),
         )
 
     def mark(self, job: JobExecutorInterface) -> TaskMark:

@@ -94,6 +94,14 @@ def test_it_is_said_once_that_it_waits_and_once_that_it_goes_on():
     assert "answers again, after" in goes_on and "min" in goes_on
 
 
+def test_an_outage_and_its_end_are_noted():
+    noted = []
+    scene = Scene(note=lambda event, **values: noted.append((event, values["service"], values.get("why"))))
+    scene.suffer(until=60)
+    assert noted == [("outage", "Azure Batch", BUSY.what), ("outage_over", "Azure Batch", None)]
+    assert scene.service.requests == 1
+
+
 def test_an_outage_that_others_have_seen_the_end_of_is_not_said_again():
     scene = Scene()
     late = scene.service.attempts()

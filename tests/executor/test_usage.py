@@ -24,9 +24,9 @@ rule bad:
 
 def usage(site):
     """Of each task by its rule and wildcards, what was kept of the runs in this directory."""
-    files = (site.workdir / ".snakemake" / "azure_batch").glob("*.usage.jsonl")
+    files = (site.workdir / ".snakemake" / "azure_batch").glob("*.jsonl")
     rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    return {row["task"]: row for row in rows}
+    return {row["task"]: row for row in rows if row["event"] == "used"}
 
 
 def test_what_tasks_have_used(site):

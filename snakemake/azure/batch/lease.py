@@ -21,6 +21,7 @@ from typing import Protocol
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.batch.autoscale import leased
+from snakemake.azure.report.journal import Journal
 
 LEAST = 10
 """Minutes of the shortest lease: a renewal may fail once, and a formula is evaluated every five minutes."""
@@ -193,10 +194,12 @@ class Renewals:
         fatal: type[Exception],
         lost: Callable[[Exception], None],
         say: Callable[[str], None],
+        journal: Journal | None = None,
     ) -> None:
         self._service, self._leases, self._now, self._jobs = service, leases, now, jobs
         self._renew_lock, self._lock_every = renew_lock, lock_every
         self._fatal, self._lost, self._say = fatal, lost, say
+        self._journal = journal or Journal()
         self._wake, self._over = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
         self._jobs_extended: dict[str, datetime] = {}
@@ -247,6 +250,8 @@ class Renewals:
             else:
                 self._leases.done(renewal, self._now())
                 if renewal.changes:
+                    size = renewal.size
+                    self._journal.note("size", pool=renewal.pool_id, dedicated=size.dedicated, spot=size.spot)
                     self._say(
                         f"Azure Batch: resizing the pool {renewal.pool_id} to {renewal.size.dedicated} nodes."
                     )

@@ -10,10 +10,11 @@ somebody deleted.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from snakemake.azure.batch.listed_tasks import ListedTask
 from snakemake.azure.node.exit import NODE_FAULT
+from snakemake.azure.report.journal import sentence
 
 if TYPE_CHECKING:
     from snakemake.azure.batch.client import Batch
@@ -66,6 +67,21 @@ class Verdict:
     def seconds(self) -> float | None:
         """How long the task ran, its last time; None if that is not known."""
         return (self.ended - self.started).total_seconds() if self.ended and self.started else None
+
+    def noted(self, pool_id: str) -> dict[str, Any]:
+        """For the run's journal. `pool_id` is the pool that the task was sent to."""
+        return {
+            "task": self.task_id,
+            "pool": self.pool_id or pool_id,
+            "node": self.node_id,
+            "started": self.started,
+            "ended": self.ended,
+            "success": self.success,
+            "exit_code": self.exit_code,
+            "why": sentence(self.reason),
+            "service_fault": self.service_fault,
+            "ran": self.ran,
+        }
 
 
 def judge(task: ListedTask) -> Verdict:

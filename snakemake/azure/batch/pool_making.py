@@ -13,6 +13,7 @@ from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.lease import PoolLeases, Size
 from snakemake.azure.batch.pools import PoolError, PoolPlan
 from snakemake.azure.batch.warm_pools import WarmPools, is_warm
+from snakemake.azure.report.journal import Journal
 
 
 @dataclass
@@ -33,6 +34,7 @@ class PoolMaker:
     noted_in_vain: Callable[[str], None]
     autoscale: AutoScale | None = None
     keep: timedelta | None = None
+    journal: Journal = field(default_factory=Journal)
     client_id: str = ""
     """Of the identity that the tasks of pools made here have."""
     _kept: dict[str, Size] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class PoolMaker:
         named = replace(plan, metadata=tuple((dict(plan.metadata) | dict(self.metadata())).items()))
         client_id = self.batch.create_pool(named.options(first.formula, first.interval), identities)
         self.client_id = client_id if identities else ""
+        self.journal.note("size", pool=plan.id, dedicated=size.dedicated, spot=size.spot)
         self._try_formula(plan.id, rule)
         kind = "Spot " if plan.buys_spot else ""
         sized = f"at most {plan.max_nodes} nodes, as the service sees fit" if rule else ""
@@ -108,13 +111,17 @@ class PoolMaker:
         if is_warm(pool_id) and (warm := self._warm):
             return self._release(warm, pool_id, size)
         self.leases.forget(pool_id)
-        return self.batch.delete_pool(pool_id)
+        existed = self.batch.delete_pool(pool_id)
+        self.journal.note("pool_gone", pool=pool_id, how="deleted")
+        return existed
 
     def _release(self, warm: WarmPools, pool_id: str, size: Size | None) -> bool:
         """It is not deleted, so False. Its size is kept in mind for another attempt."""
         kept = self._kept.setdefault(pool_id, size or self._size_of(pool_id))
         self.leases.forget(pool_id)
-        if warm.release(pool_id, kept):
+        released = warm.release(pool_id, kept)
+        self.journal.note("pool_gone", pool=pool_id, how="kept")
+        if released:
             nodes = kept.dedicated + kept.spot
             self.say(f"Azure Batch: kept the pool {pool_id} with {nodes} nodes for {warm.minutes} minutes.")
         return False

@@ -13,6 +13,7 @@ from snakemake.azure.batch.node_health import NodeHealth
 from snakemake.azure.batch.scaling import NextJob, Scaling
 from snakemake.azure.batch.sizing import SETTLE
 from snakemake.azure.batch.tasks import Task
+from snakemake.azure.report.journal import Journal
 
 if TYPE_CHECKING:
     from azure.batch.models import BatchNode
@@ -52,10 +53,12 @@ class PoolSizes:
         warn: Callable[[str], None],
         now: Callable[[], datetime],
         keep: timedelta | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.scaling = Scaling(self._running_tasks, ahead, max(SETTLE, keep or SETTLE))
         self._service, self._leases, self._queues = service, leases, queues
         self._wake, self._warn, self._now = wake, warn, now
+        self._journal = journal or Journal()
         self._failed = False
 
     def made(self, pool_id: str) -> None:
@@ -82,10 +85,11 @@ class PoolSizes:
         """Asks at once for the nodes that the pool's open tasks need."""
         self._resize(queue, self.scaling.for_waiting)
 
-    def fit(self, queue: Queue, nodes: "Iterable[BatchNode]") -> None:
+    def fit(self, queue: Queue, nodes: "Sequence[BatchNode]") -> None:
         """Asks for the nodes that the pool needs, or for fewer, by what a look has shown."""
         pools = {key: queue.pool_id for key, queue in self._queues.items()}
         bad = self._bad(queue)
+        self._journal.saw(queue.pool_id, nodes)
 
         def advise(pool_id: str, plan: "PoolPlan", asked: Size, now: datetime) -> Size:
             self.scaling.saw(pool_id, nodes, bad, now)
@@ -94,9 +98,10 @@ class PoolSizes:
         self._resize(queue, advise)
 
     def has_nodes(self, queue: Queue) -> bool:
-        """Whether nodes of the pool have been asked for or seen."""
+        """Whether nodes of the pool have been asked for or seen; the journal notes when the last of them has left."""
         size = self._leases.size(queue.pool_id) or Size(0)
-        return size.dedicated + size.spot > 0 or self.scaling.has_nodes(queue.pool_id)
+        seen = self.scaling.has_nodes(queue.pool_id) or self._journal.has_nodes(queue.pool_id)
+        return size.dedicated + size.spot > 0 or seen
 
     def _bad(self, queue: Queue) -> set[str]:
         together = [q for q in self._queues.values() if q.pool_id == queue.pool_id]

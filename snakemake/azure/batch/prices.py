@@ -58,6 +58,8 @@ class Prices:
     spot_share: float = 0.2
     sought: frozenset[str] = frozenset()
     unsold: frozenset[str] = frozenset()
+    elsewhere: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Sources and currencies of the sizes whose prices are not from `source`."""
 
     def of(self, vm: VmSize, spot: bool = False) -> float:
         """The price of an hour, an estimate where it is not known."""
@@ -71,6 +73,10 @@ class Prices:
         """Whether the price of its dedicated nodes is no estimate."""
         return vm.name.lower() in self.dedicated
 
+    def origin(self, vm: VmSize) -> tuple[str, str]:
+        """Where the price of the size is from, and its currency."""
+        return self.elsewhere.get(vm.name.lower(), (self.source, self.currency))
+
     def is_sold(self, vm: VmSize) -> bool:
         """False where Azure's prices of the region, which were asked for, have none for the size."""
         return vm.name.lower() not in self.unsold
@@ -82,6 +88,14 @@ class Prices:
             dedicated={**others.dedicated, **self.dedicated},
             # A Spot price of the others for a size whose own price is another is none.
             spot={**{n: p for n, p in others.spot.items() if n not in self.dedicated}, **self.spot},
+            elsewhere={
+                **{
+                    name: others.elsewhere.get(name, (others.source, others.currency))
+                    for name in others.dedicated
+                    if name not in self.dedicated
+                },
+                **self.elsewhere,
+            },
         )
 
 

@@ -63,6 +63,7 @@ class BatchRun:
         self.logs, self.token = stores.logs, stores.token
         self.tags = rules.tags
         self.say, self.warn, self.noted = listeners.say, listeners.warn, listeners.noted
+        self.journal = listeners.journal
         self.leases = leases = leases or PoolLeases(timedelta(minutes=30))
         service_now = service_now or now
         self.queues: dict[str, PoolQueue] = {}
@@ -79,7 +80,7 @@ class BatchRun:
             workload.has_nodes,
         )
         self.sizes = self.sizes_class(
-            batch, leases, self.queues, workload.ahead, wake, self.warn, service_now, keep
+            batch, leases, self.queues, workload.ahead, wake, self.warn, service_now, keep, self.journal
         )
         self.pools = PoolMaker(
             id,
@@ -93,6 +94,7 @@ class BatchRun:
             self._forget_pool,
             rules.autoscale,
             keep,
+            self.journal,
         )
         self.watch = PoolWatch(batch, self.queues, self.fallback, self.sizes, self.say, self.warn, now)
         self.taken_over = TakenOver(batch, self.queues, self.pools, self.sizes, self.resources, self.say)
@@ -261,7 +263,10 @@ class BatchRun:
             queue.monitor.watch(added)
             for task in tasks:
                 self.fallback.allow(task.id, task.spot_tries, retried=task.retries != 0)
-            self.sizes.add(queue, [task for task in tasks if task.id in added])
+            taken = [task for task in tasks if task.id in added]
+            for task in taken:
+                self.journal.note("submitted", **task.noted(queue.job_id, queue.pool_id))
+            self.sizes.add(queue, taken)
             return rejected
 
     def set_size(self, pool_id: str, dedicated: int, spot: int = 0) -> None:
@@ -287,8 +292,12 @@ class BatchRun:
                     self.sizes.scaling.ended(verdict)
                     if self.logs and not verdict.success:
                         self.logs.expect(verdict.task_id)
-                verdicts += new
-                verdicts += self.watch.look(queue)
+                if any(v.node_id and not self.journal.knows(queue.pool_id, v.node_id) for v in new):
+                    queue.looked = None  # before the node is gone again
+                together = [*new, *self.watch.look(queue)]
+                for verdict in together:
+                    self.journal.note("ended", **verdict.noted(queue.pool_id))
+                verdicts += together
                 if queue.taken_over and new and not queue.open_slots:
                     self.taken_over.retire(queue)
         return verdicts

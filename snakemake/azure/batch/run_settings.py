@@ -2,7 +2,7 @@
 how it deals with pools, who hears of what, and what it asks about the workflow's jobs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from snakemake.azure.batch.autoscale import AutoScale
 from snakemake.azure.batch.fallback import Movable, nobody_moves
 from snakemake.azure.batch.pool_definition import POOL_USER, TaskUser
 from snakemake.azure.batch.scaling import NextJob
+from snakemake.azure.report.journal import Journal
 
 
 class Made(Protocol):
@@ -54,13 +55,14 @@ class PoolRules:
 class Listeners:
     """Who hears of what the run does. say, warn: told a sentence for people; noted: called before anything is made;
     wake: called when a pool's lease says something new; note_left: told, as pairs of kind and name, what can't be
-    deleted now."""
+    deleted now; journal: notes what happens."""
 
     say: Callable[[str], None]
     warn: Callable[[str], None]
     noted: Callable[[Made], None] = lambda run: None
     wake: Callable[[], None] = lambda: None
     note_left: Callable[[Sequence[tuple[str, str]]], None] = lambda left: None
+    journal: Journal = field(default_factory=Journal)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,11 @@ class TakenOver:
         self._resources, self._say = resources, say
         self._plans: dict[str, PoolPlan] = {}
 
+    @property
+    def plans(self) -> tuple[PoolPlan, ...]:
+        """Those of the pools."""
+        return tuple(self._plans.values())
+
     def fitting(self, plan: PoolPlan) -> PoolPlan | None:
         """A pool in which jobs can run that the plan is meant for."""
         return next((there for there in self._plans.values() if plan.fits(there)), None)

@@ -25,7 +25,8 @@ class Task:
 
     retries: how often Batch runs it again after a non-zero exit code; -1 means without end. The Batch job's own
     number does not apply to tasks that have constraints, as these have. spot_tries: how often it may begin on Spot
-    nodes; image: one of its own, in place of the run's; rule: tasks of one take about as long.
+    nodes; image: one of its own, in place of the run's; rule: tasks of one take about as long;
+    asked: what its job asks for, for the run's journal.
     """
 
     id: str
@@ -38,6 +39,12 @@ class Task:
     rule: str = ""
     spot_tries: int = 0
     image: str | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict)
+
+    def noted(self, job_id: str, pool_id: str) -> dict[str, Any]:
+        """For the run's journal."""
+        sent = {"task": self.id, "rule": self.rule, "batch_job": job_id, "pool": pool_id, "slots": self.slots}
+        return {**sent, **self.asked}
 
     def command_line(self) -> str:
         return f"python -m {NODE_MODULE} {self.order.encode()}"

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from snakemake.azure.batch import prices
-from snakemake.azure.batch.prices import Cache, built_in, look_up, read_file, region_of
+from snakemake.azure.batch.prices import Cache, Prices, built_in, look_up, read_file, region_of
 from snakemake.azure.batch.vm_sizes import vm_size
 from snakemake.azure.settings import SettingsError
 
@@ -253,3 +253,12 @@ def test_the_built_in_ones_say_what_they_are_and_order_sizes_sensibly():
     assert ours.of(D4, spot=True) < ours.of(D4) / 2
     unknown = vm_size("Standard_D16ds_v7")
     assert not ours.knows(unknown) and ours.of(D8) < ours.of(unknown) < 4 * ours.of(D8)
+
+
+def test_each_price_knows_where_it_is_from():
+    given = Prices("prices of F", "", {"standard_d4ds_v5": 9.0})
+    merged = given.over(Prices("Azure's", "USD", {"standard_d4ds_v5": 1.0, "standard_d8ds_v5": 2.0}))
+    twice = merged.over(built_in())
+    assert twice.origin(vm_size("Standard_D4ds_v5")) == ("prices of F", "")
+    assert twice.origin(vm_size("Standard_D8ds_v5")) == ("Azure's", "USD")
+    assert twice.origin(vm_size("Standard_D16ds_v5")) == (built_in().source, "USD")

@@ -18,6 +18,7 @@ from snakemake.azure.batch.run_settings import Listeners, PoolRules, TaskDefault
 from snakemake.azure.batch.stores import Stores
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.node.order import NodeOrder
+from snakemake.azure.report.journal import Journal, parse
 
 OS_IMAGE = SimpleNamespace(publisher="p", offer="o", sku="2404", version="latest", node_agent_sku_id="a")
 PLAN = PoolPlan("pool", "Standard_D4ds_v5", 4, 10, "image:1", OS_IMAGE)  # type: ignore[arg-type]
@@ -113,6 +114,7 @@ class Scene:
         self.warned: list[str] = []
         self.left: list[list[tuple[str, str]]] = []
         self.verdicts: list[Verdict] = []
+        self.journal: list[bytes] = []
         self.clock = 0.0
         self.run = BatchRun(
             id="run",
@@ -125,6 +127,7 @@ class Scene:
                 self.warned.append,
                 wake=self.wake,
                 note_left=lambda left: self.left.append(list(left)),
+                journal=Journal(self.journal.append, lambda: self.time, self.warned.append),
             ),
             now=lambda: self.time,
             requests=retry.Patience(clock=lambda: self.clock, pause=self.pass_time),
@@ -460,3 +463,22 @@ def test_logs_come_from_the_node_or_from_where_the_task_stored_them(node_has, st
         scene.service.files = node_has
     assert scene.run.log_file(queue, "t", "stderr.txt") == found
     assert bool(scene.warned) == (node_has == "gone")
+
+
+def test_the_journal_has_what_happens_and_each_node_that_a_task_was_on():
+    scene = Scene()
+    queue = scene.submit()
+    scene.service.nodes = [node("a", "starting")]
+    scene.wait(1)
+    assert not scene.run.journal.knows("pool", "b")
+    scene.service.nodes = [node("b")]
+    queue.monitor.poll = lambda: [Verdict("t0-0", True, 0, node_id="b", started=START, ended=scene.time)]
+    scene.wait(1)
+    list(scene.run.close())
+    events = list(parse(scene.journal))
+    told = [(e.event, e.values.get("node")) for e in events]
+    assert told == [
+        ("size", None), ("submitted", None), ("node", "a"), ("node", "b"), ("node_gone", "a"), ("ended", "b"),
+        ("pool_gone", None),
+    ]  # fmt: skip
+    assert scene.warned == []

@@ -1,0 +1,333 @@
+"""What a run's nodes cost, and for what, by its journal alone.
+
+A node is paid for from its allocation on until it is gone, and not while it is preempted. That time is divided:
+start-up, until it first takes tasks; jobs, by the task slots that each takes of the node's while it runs, of which
+staging is a part; and idle, which is the rest, with tasks in it that nobody knows the end of: of attempts that lost
+their node, and what ran when the run was ended. So the parts make up the whole, and the rules' are those of jobs.
+
+When a node went is known only as between two looks; half of that counts. After a client's death, the next look may be
+hours later: there, no node outlasts the lease that held it. In a pool that is not the run's own only its tasks count.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from snakemake.azure.report.journal import Event, time
+
+UNPAID = {"preempted", "deallocated"}
+READY = {"idle", "running"}
+LOOKS_APART = timedelta(minutes=2)
+"""Between looks of a run that goes on."""
+
+DEFAULT_LEASE = timedelta(minutes=30)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pool as the journal has it. `price`, `spot_price`: of a node, an hour; None where not known. `listed`: whether
+    each of them is a price that somebody has told, and no estimate."""
+
+    id: str
+    vm_size: str = ""
+    slots: int = 1
+    own: bool = True
+    price: float | None = None
+    spot_price: float | None = None
+    listed: tuple[bool, bool] = (False, False)
+    currency: str = ""
+    source: str = ""
+    vcpus: int | None = None
+    memory_mib: int | None = None
+
+    @classmethod
+    def of(cls, values: Mapping) -> "Pool":
+        return cls(
+            values["pool"],
+            values.get("vm_size") or "",
+            values.get("slots") or 1,
+            values.get("own") is not False,
+            values.get("price"),
+            values.get("spot_price"),
+            (values.get("price_kind") == "listed", values.get("spot_price_kind") == "listed"),
+            values.get("currency") or "",
+            values.get("price_source") or "",
+            values.get("vcpus"),
+            values.get("memory_mib"),
+        )
+
+    def price_of(self, spot: bool) -> float | None:
+        return self.spot_price if spot else self.price
+
+
+@dataclass
+class NodeTime:
+    """From when to when a node was paid for; `ready` is when it first took tasks, `confirmed` when a look last told
+    something of it."""
+
+    pool: str
+    node: str
+    spot: bool
+    begin: datetime
+    confirmed: datetime
+    ready: datetime | None = None
+    end: datetime | None = None
+    allocated: datetime | None = None
+
+    def holds(self, at: datetime) -> bool:
+        return self.begin <= at and (self.end is None or at <= self.end)
+
+
+@dataclass(frozen=True)
+class TaskTime:
+    """A task that has run: where, from when to when, and the share of that which was staging."""
+
+    task: str
+    rule: str
+    pool: str
+    node: str
+    slots: int
+    started: datetime
+    ended: datetime
+    staging: float = 0.0
+
+    @property
+    def hours(self) -> float:
+        """Of slots."""
+        return self.slots * (self.ended - self.started).total_seconds() / 3600
+
+
+@dataclass
+class Part:
+    """Nodes of a pool and of one kind (one that was taken away and came back counts twice), or a rule: hours of nodes,
+    and `money`, what is known of their cost. `unpriced` are hours without a price, `estimated` those with an estimated
+    one."""
+
+    nodes: int = 0
+    tasks: int = 0
+    hours: float = 0.0
+    jobs: float = 0.0
+    staging: float = 0.0
+    start_up: float = 0.0
+    money: float = 0.0
+    unpriced: float = 0.0
+    estimated: float = 0.0
+    slot_hours: float = 0.0
+    slot_hours_used: float = 0.0
+
+    @property
+    def idle(self) -> float:
+        """Hours of nodes that did nothing, or nothing that is known."""
+        return max(0.0, self.hours - self.jobs - self.start_up)
+
+
+@dataclass
+class Costs:
+    """Of a run so far: by pool and whether its nodes are Spot nodes, and by rule."""
+
+    parts: dict[tuple[str, bool], Part] = field(default_factory=dict)
+    rules: dict[str, Part] = field(default_factory=dict)
+    pools: dict[str, Pool] = field(default_factory=dict)
+    tasks: list[TaskTime] = field(default_factory=list)
+    nodes: list[NodeTime] = field(default_factory=list)
+    as_of: datetime | None = None
+
+    def money(self, of: str = "hours") -> dict[str, float]:
+        """By currency, of all hours, or of those of `jobs`, `staging`, `start_up` or `idle`."""
+        sums: dict[str, float] = defaultdict(float)
+        for (pool_id, spot), part in self.parts.items():
+            pool = self.pool(pool_id)
+            if (price := pool.price_of(spot)) is not None:
+                sums[pool.currency] += price * getattr(part, of)
+        return dict(sums)
+
+    def total(self, of: str) -> float:
+        """Of `hours`, `jobs`, `slot_hours` and all other numbers of parts."""
+        return sum(getattr(part, of) for part in self.parts.values())
+
+    @property
+    def efficiency(self) -> float | None:
+        """Slots used of those paid for; None where none were paid for."""
+        paid = self.total("slot_hours")
+        return self.total("slot_hours_used") / paid if paid else None
+
+    @property
+    def sources(self) -> list[str]:
+        """Where the prices are from, with their date."""
+        used = {self.pool(pool_id).source for pool_id, _ in self.parts}
+        return sorted(used - {""})
+
+    def pool(self, pool_id: str) -> Pool:
+        return self.pools.get(pool_id) or Pool(pool_id)
+
+
+def costs(events: Iterable[Event]) -> Costs:
+    """What a journal's events come to, in their order."""
+    reader = _Reader()
+    for event in events:
+        reader.take(event)
+    return reader.finish()
+
+
+class _Reader:
+    """Goes through the events once."""
+
+    def __init__(self) -> None:
+        self.found = Costs()
+        self._open: dict[tuple[str, str], NodeTime] = {}
+        self._submitted: dict[str, Mapping] = {}
+        self._ended: dict[str, Mapping] = {}
+        self._used: dict[str, Mapping] = {}
+        self._starts: defaultdict[tuple[str, str], list[datetime]] = defaultdict(list)
+        self._times: defaultdict[tuple[str, str], list[NodeTime]] = defaultdict(list)
+        self._lease = DEFAULT_LEASE
+        self._begun: datetime | None = None
+        self._before: datetime | None = None
+
+    def take(self, event: Event) -> None:
+        values = event.values
+        if event.event == "run":
+            self._begun, self._before = event.at, self.found.as_of
+            self._lease = timedelta(minutes=values.get("lease_minutes") or 30)
+        elif event.event == "pool":
+            self.found.pools.setdefault(values["pool"], Pool.of(values))
+        elif event.event == "node":
+            self._node(event.at, values)
+        elif event.event == "node_gone":
+            if node := self._open.pop((values["pool"], values["node"]), None):
+                node.end = self._gone(time(values.get("seen")) or node.confirmed, event.at)
+        elif event.event == "pool_gone":
+            for key in [key for key in self._open if key[0] == values["pool"]]:
+                node = self._open.pop(key)
+                node.end = max(node.begin, min(event.at, self._held(node) or event.at))
+        elif event.event in ("submitted", "ended", "used"):
+            {"submitted": self._submitted, "ended": self._ended, "used": self._used}[event.event][
+                values["task"]
+            ] = values
+        self.found.as_of = max(filter(None, (self.found.as_of, event.at)))
+
+    def _node(self, at: datetime, values: Mapping) -> None:
+        key, state = (values["pool"], values["node"]), values.get("state")
+        since, allocated = time(values.get("since")), time(values.get("allocated"))
+        node = self._open.get(key)
+        if state in UNPAID:
+            if node:
+                self._open.pop(key).end = max(node.begin, since or at)
+            return
+        if node and allocated and node.allocated and allocated > node.allocated:  # another machine by now
+            self._open.pop(key).end = max(node.begin, allocated)
+            node = None
+        if node is None:
+            ends = [n.end for n in self.found.nodes if (n.pool, n.node) == key and n.end]
+            begin = allocated or since or at
+            if ends and begin < max(ends):  # the same one, back after it was taken away
+                begin = max(since or at, *ends)
+            node = self._open[key] = NodeTime(*key, bool(values.get("spot")), begin, at, allocated=allocated)
+            self.found.nodes.append(node)
+        node.confirmed = at
+        if state in READY and node.ready is None:
+            node.ready = max(node.begin, since or at)
+
+    def _gone(self, seen: datetime, at: datetime) -> datetime:
+        if at - seen <= LOOKS_APART:
+            return seen + (at - seen) / 2
+        return min(at, seen + self._lease)
+
+    def _held(self, node: NodeTime) -> datetime | None:
+        """Until when the node's lease was held by a client that died since it was seen; None if none did."""
+        if self._before is None or self._begun is None or node.confirmed >= self._begun:
+            return None
+        return max(node.confirmed, self._before) + self._lease
+
+    def finish(self) -> Costs:
+        found = self.found
+        if found.as_of:
+            for node in self._open.values():
+                node.end = max(node.begin, found.as_of)
+        found.tasks = [task for task in map(self._task, self._ended.values()) if task]
+        self._invent_nodes()
+        for task in found.tasks:
+            self._starts[task.pool, task.node].append(task.started)
+        for node in found.nodes:
+            self._times[node.pool, node.node].append(node)
+            self._add_node(node)
+        for task in found.tasks:
+            self._add_task(task)
+        return found
+
+    def _task(self, ended: Mapping) -> TaskTime | None:
+        asked, used = self._submitted.get(ended["task"], {}), self._used.get(ended["task"], {})
+        start, end = time(ended.get("started")), time(ended.get("ended"))
+        if start is None or end is None or not ended.get("ran", True):
+            return None
+        whole = (end - start).total_seconds()
+        staged = (used.get("stage_in_seconds") or 0.0) + (used.get("stage_out_seconds") or 0.0)
+        return TaskTime(
+            ended["task"],
+            asked.get("rule") or "",
+            ended.get("pool") or asked.get("pool") or "",
+            ended.get("node") or "",
+            asked.get("slots") or 1,
+            start,
+            max(start, end),
+            min(1.0, staged / whole) if whole > 0 else 0.0,
+        )
+
+    def _invent_nodes(self) -> None:
+        """Nodes that no look has shown were there as long as their tasks, at least."""
+        known = {(node.pool, node.node) for node in self.found.nodes}
+        unseen: dict[tuple[str, str], NodeTime] = {}
+        for task in self.found.tasks:
+            key = (task.pool, task.node)
+            if key in known or not task.node:
+                continue
+            node = unseen.setdefault(
+                key, NodeTime(*key, False, task.started, task.ended, task.started, task.ended)
+            )
+            node.begin = node.ready = min(node.begin, task.started)
+            node.end = max(node.end or task.ended, task.ended)
+        self.found.nodes += unseen.values()
+
+    def _part(self, pool: str, spot: bool) -> Part:
+        return self.found.parts.setdefault((pool, spot), Part())
+
+    def _add_node(self, node: NodeTime) -> None:
+        pool, part = self.found.pool(node.pool), self._part(node.pool, node.spot)
+        part.nodes += 1
+        if not pool.own or node.end is None:
+            return
+        paid = (node.end - node.begin).total_seconds() / 3600
+        ready = min(node.ready or node.end, node.end)
+        starts = self._starts[node.pool, node.node]
+        ready = max(node.begin, min([ready, *(s for s in starts if node.holds(s))]))
+        part.start_up += (ready - node.begin).total_seconds() / 3600
+        part.slot_hours += paid * pool.slots
+        self._pay(part, pool, node.spot, paid)
+
+    def _add_task(self, task: TaskTime) -> None:
+        pool = self.found.pool(task.pool)
+        there = self._times[task.pool, task.node]
+        spot = next((n.spot for n in there if n.holds(task.started)), bool(there and there[-1].spot))
+        hours = task.hours / pool.slots
+        part, rule = self._part(task.pool, spot), self.found.rules.setdefault(task.rule, Part())
+        for each in (part, rule):
+            each.tasks += 1
+            each.jobs += hours
+            each.staging += hours * task.staging
+            each.slot_hours_used += task.hours
+        self._pay(rule, pool, spot, hours)
+        if not pool.own:
+            part.slot_hours += task.hours
+            self._pay(part, pool, spot, hours)
+
+    @staticmethod
+    def _pay(part: Part, pool: Pool, spot: bool, hours: float) -> None:
+        part.hours += hours
+        price = pool.price_of(spot)
+        if price is None:
+            part.unpriced += hours
+            return
+        part.money += price * hours
+        if not pool.listed[spot]:
+            part.estimated += hours
