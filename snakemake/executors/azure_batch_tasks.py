@@ -212,6 +212,9 @@ class TaskMaker:
             # Records of finished jobs are kept by the main process.
             "--drop-metadata",
         ]
+        if "--shadow-prefix" not in argv:
+            # Snakemake makes relative links in shadow directories, and a task's TMPDIR is behind a link.
+            argv += ["--shadow-prefix", ".snakemake"]
         if self._output_cache and "--cache" not in argv:  # for all rules, which Snakemake writes as nothing
             argv.append("--cache")
         if not nested:
