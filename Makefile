@@ -9,12 +9,13 @@ TIMES ?= 20
 SEED ?= 1
 IMAGE ?= snakemake-azbatch:$(shell $(BIN)/python -c 'import snakemake; print(snakemake.__version__.replace("+", "-"))' 2>/dev/null)
 
-.PHONY: help demo test test-workflows fuzz test-docker lint bench campaign campaign-short image upgrade-check clean
+.PHONY: help demo test test-runs test-workflows fuzz test-docker lint bench campaign campaign-short image upgrade-check clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo           run the example workflow on the local Batch emulator"
 	@echo "make test           run the tests (those that need a Docker engine or FUSE are skipped where there is none)"
+	@echo "make test-runs      whole runs of the command line, with all that may go wrong in one"
 	@echo "make test-workflows run a workflow of each of Snakemake's features, with local files, in blob storage and on Batch"
 	@echo "make fuzz           run the tests that try examples with TIMES=20 times as many, other ones each time"
 	@echo "make test-docker    run the tests that need a Docker engine; start one first, see misc/docker/README.md"
@@ -47,7 +48,10 @@ demo: $(VENV)/.stamp
 	@$(BIN)/python misc/demo.py
 
 test: $(VENV)/.stamp
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 1 $(or $(TESTS),--ignore=tests/workflows)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 1 $(or $(TESTS),--ignore=tests/workflows --ignore=tests/executor)
+
+test-runs: $(VENV)/.stamp
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 1 tests/executor
 
 test-workflows: $(VENV)/.stamp
 	$(BIN)/python -m pytest -n 0 -m "every_workflow or not every_workflow" tests/workflows

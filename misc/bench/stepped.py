@@ -19,8 +19,10 @@ from azure_batch_emulator.nodes.simulated import SimulatedNodes
 from azure_batch_emulator.protocol.errors import BatchError as Refusal
 from azure_batch_emulator.protocol.schema import check_model
 from misc.bench.shapes import Simulation
-from snakemake.azure.batch.client import BatchError, Rejected, Scaled
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.listed_tasks import ListedTask
+from snakemake.azure.batch.pool_requests import Scaled
+from snakemake.azure.batch.task_requests import Rejected
 
 SECONDS = "SECONDS"
 """The variable of a task that says how long it takes."""

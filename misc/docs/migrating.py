@@ -40,6 +40,22 @@ Common to all three:
 | `--reason` | the same | reasons are always printed |
 | `AzBlob.RemoteProvider()` in a Snakefile | `storage.azblob("az://CONTAINER/PATH")` | |
 
+What its author left open, and the test that shows it closed:
+
+| then | now | test |
+|---|---|---|
+| parameters come from a YAML file | options, of which each can stand in the environment, a profile and `--az-batch-config` | `tests/executor/test_pool_options.py::test_options_stand_in_a_profile_in_the_config_file_and_in_the_environment` |
+| autoscaling never leaves 0 | the client sizes pools by the work, to 0 and back | `tests/executor/test_sizes.py::test_a_pool_has_no_nodes_while_only_the_client_works_and_then_some_again` |
+| | or the service does, by `--az-batch-autoscale` | `tests/executor/test_pool_options.py::test_the_service_sizes_a_pool_from_its_first_nodes_on` |
+| sources stay in blob storage | nothing stays | `tests/executor/test_runs.py::test_a_whole_workflow` |
+| | also after an interrupt | `tests/executor/test_interrupts.py::test_while_a_finished_job_is_processed` |
+| one job on a node at a time | as many as its slots | `tests/executor/test_runs.py::test_tasks_share_nodes_by_their_slots` |
+| Batch tries each task twice more | `--az-batch-task-retries`, and Snakemake's own `retries` | `tests/executor/test_odd_workflows.py::test_batch_itself_repeats_a_task` |
+| many places marked FIXME | none | `tests/docs/test_open_ends.py::test_no_place_is_marked` |
+| untested: disks of the node in containers | `TMPDIR` and all that a task writes lie on the node's temporary disk | `tests/executor/test_scratch.py` |
+| | `--az-batch-os-disk`, `--az-batch-data-disk`, `--az-batch-docker-data` | `tests/executor/test_pool_options.py::test_disks_registry_container_options_and_tags` |
+| untested: Spot nodes | `--az-batch-spot`: so many tries there, then dedicated ones | `tests/executor/test_capacity.py::test_spot_nodes_then_dedicated_ones` |
+
 ## Snakemake 7
 
 The line of its documentation works as it is, but for the image:

@@ -15,7 +15,7 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 from snakemake.azure.batch.capacity import Kind, Trouble
-from snakemake.azure.batch.client import BatchError
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.placement import Demand, Place
 from snakemake.azure.batch.pool_queue import PoolQueue
 from snakemake.azure.batch.run import BatchRun

@@ -14,7 +14,8 @@ from support.listening import Answer, listening
 
 from snakemake.azure import retry
 from snakemake.azure.batch.account import BatchAccount
-from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.blob.account import AZURITE_KEY, BlobAccount
 from snakemake.azure.blob.errors import BlobError
 from snakemake.azure.blob.store import BlobStore

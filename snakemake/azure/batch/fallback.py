@@ -30,7 +30,8 @@ from snakemake.azure.batch.capacity import (
     is_short,
     reason_of,
 )
-from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.lease import PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.pools import USABLE, PoolPlan, PoolView

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from snakemake.azure.batch.autoscale import AutoScale, leased
-from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.lease import PoolLeases, Size
 from snakemake.azure.batch.pools import PoolError, PoolPlan
 from snakemake.azure.batch.warm_pools import WarmPools, is_warm

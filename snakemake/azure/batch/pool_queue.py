@@ -20,6 +20,8 @@ class PoolQueue:
     open_slots: dict[str, int] = field(default_factory=dict)
     taken_over: bool = False
     """Whether another run has made it: no task is added."""
+    is_used: bool = False
+    """Whether tasks of this run have been added; the pool is there before them."""
     looked: datetime | None = None
     idle_since: datetime | None = None
     seen: str = ""

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.fallback import Fallback
 from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.pool_queue import PoolQueue
@@ -50,7 +51,7 @@ class PoolWatch:
         if queue.open_slots:
             queue.looked = now
             return self._look_at_pool(queue, now)
-        if queue.plan and not queue.taken_over and not self._others(queue):
+        if queue.plan and queue.is_used and not queue.taken_over and not self._others(queue):
             queue.looked, queue.idle_since = now, None
             with suppress(BatchError):
                 nodes = self._batch.list_nodes(queue.pool_id) if self._sizes.has_nodes(queue) else ()

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.listed_tasks import ListedTask
 from snakemake.azure.batch.monitor import Verdict, judge
 from snakemake.azure.batch.pool_definition import DEFINITION

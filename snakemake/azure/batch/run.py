@@ -15,7 +15,8 @@ from functools import partial
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure import retry
-from snakemake.azure.batch.client import Batch, BatchError, Rejected
+from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.fallback import Fallback
 from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
@@ -28,6 +29,7 @@ from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN, R
 from snakemake.azure.batch.run_settings import UNKNOWN, Listeners, PoolRules, TaskDefaults, Workload
 from snakemake.azure.batch.stores import Stores
 from snakemake.azure.batch.taken_over import TakenOver
+from snakemake.azure.batch.task_requests import Rejected
 from snakemake.azure.batch.tasks import Task, environment_settings
 
 
@@ -256,6 +258,7 @@ class BatchRun:
             )
             refused = {r.task_id for r in rejected}
             added = {task.id: task.slots for task in tasks if task.id not in refused}
+            queue.is_used = True
             queue.open_slots.update(added)
             queue.monitor.watch(added)
             for task in tasks:

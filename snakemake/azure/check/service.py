@@ -16,7 +16,8 @@ from snakemake_interface_common.exceptions import WorkflowError
 from snakemake.azure import pool_options, retry
 from snakemake.azure.batch import ids, quotas
 from snakemake.azure.batch.account import BatchAccount
-from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.lease import INTERVALS, Size, formula
 from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import Place, Placement

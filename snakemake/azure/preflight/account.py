@@ -10,7 +10,8 @@ from typing import Any
 from snakemake.azure import pool_settings
 from snakemake.azure.batch import quotas, size_lists, vm_sizes
 from snakemake.azure.batch.account import BatchAccount
-from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import ExistingPool
 from snakemake.azure.batch.pools import PoolError

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from snakemake.azure import retry
-from snakemake.azure.batch.client import BatchError
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.lease import Size
 from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.node_health import Ending, Outcome
@@ -295,6 +295,13 @@ def test_the_pool_grows_with_the_work_up_to_its_limit():
     assert scene.size() == 10
     scene.submit(10)
     assert scene.size() == 10 and scene.woken == 2
+
+
+def test_a_pool_keeps_its_size_until_its_first_tasks_are_there():
+    scene = Scene()
+    scene.run.open_queue("", PLAN, 3)
+    scene.wait(1)
+    assert scene.size() == 3 and scene.woken == 0
 
 
 def test_a_size_can_be_set_at_any_time():

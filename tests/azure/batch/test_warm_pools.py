@@ -7,7 +7,8 @@ import pytest
 from support.emulator import wait_until
 
 from snakemake.azure.batch.account import BatchAccount
-from snakemake.azure.batch.client import Batch, BatchError
+from snakemake.azure.batch.client import Batch
+from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.lease import INTERVALS, Size, formula, held_until
 from snakemake.azure.batch.os_images import choose_os_image
 from snakemake.azure.batch.pools import PoolPlan
