@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 import yaml
+from azure.core.rest import HttpRequest
 from support.emulator import wait_until
 
 from snakemake.azure.report import journal
@@ -15,7 +16,7 @@ from snakemake.azure.report.summary import number
 
 from .conftest import SNAKEMAKE
 
-PRICE = 7.2  # an hour, so that a second is 0.002
+PRICE, SPOT_PRICE = 7.2, 1.8  # an hour, so that a second is 0.002, or 0.0005
 
 WORKFLOW = """
 rule all:
@@ -35,10 +36,11 @@ rule bad:
 
 
 class Seen:
-    """Nodes of the emulator by name, with the times when each was allocated and last there."""
+    """Seconds that each node of the emulator is there, and not preempted, by its name and whether it is a Spot node."""
 
     def __init__(self, client):
-        self.client, self.nodes, self.over = client, {}, threading.Event()
+        self.client, self.over = client, threading.Event()
+        self.nodes, self.looked = {}, {}
 
     def look(self):
         from azure.core.exceptions import ResourceNotFoundError
@@ -47,12 +49,19 @@ class Seen:
             for pool in self.client.list_pools():
                 try:
                     for node in self.client.list_nodes(pool.id):
-                        self.nodes[node.id] = (node.allocation_time, datetime.now(UTC))
+                        self.count(node, datetime.now(UTC))
                 except ResourceNotFoundError:
                     continue
 
-    def seconds(self):
-        return sum((last - first).total_seconds() for first, last in self.nodes.values())
+    def count(self, node, now):
+        key = (node.id, not node.is_dedicated)
+        since = self.looked.get(key) or node.allocation_time
+        self.looked[key] = now
+        if node.state != "preempted":
+            self.nodes[key] = self.nodes.get(key, 0.0) + (now - since).total_seconds()
+
+    def cost(self):
+        return sum(n * (SPOT_PRICE if spot else PRICE) / 3600 for (_, spot), n in self.nodes.items())
 
 
 @contextmanager
@@ -78,7 +87,12 @@ def of(found, name):
 
 
 def priced(site):
-    site.write({"Snakefile": WORKFLOW, "prices.yaml": f"Standard_D4ds_v5: {PRICE}\n"})
+    site.write(
+        {
+            "Snakefile": WORKFLOW,
+            "prices.yaml": f"Standard_D4ds_v5: {{dedicated: {PRICE}, spot: {SPOT_PRICE}}}\n",
+        }
+    )
     return {"az_batch_prices": "prices.yaml", "az_batch_vm_size": "Standard_D4ds_v5", "az_batch_nodes": "2"}
 
 
@@ -90,7 +104,7 @@ def test_costs_are_the_nodes_times_their_price(site):
     found = costs(events(site))
     assert len(found.nodes) == len(watched.nodes) == 2
     cost = found.money()[""]
-    assert cost == pytest.approx(watched.seconds() * PRICE / 3600, abs=2 * 1.5 * PRICE / 3600)
+    assert cost == pytest.approx(watched.cost(), abs=2 * 1.5 * PRICE / 3600)
     assert sum(found.money(part)[""] for part in ("jobs", "start_up", "idle")) == pytest.approx(cost)
     assert {name: rule.tasks for name, rule in found.rules.items()} == {"slow": 6, "bad": 2}
     assert found.rules["slow"].slot_hours_used > 6 * 2 * 2 / 3600
@@ -138,4 +152,38 @@ def test_a_run_that_takes_over_goes_on_in_the_journal(site):
     assert len(of(found, "run")) == 2 and {each["task"] for each in of(found, "submitted")} == {
         each["task"] for each in of(found, "ended")
     }
-    assert costs(found).money()[""] == pytest.approx(watched.seconds() * PRICE / 3600, abs=1.5 * PRICE / 3600)
+    assert costs(found).money()[""] == pytest.approx(watched.cost(), abs=1.5 * PRICE / 3600)
+
+
+def control(site, path, body=None):
+    request = HttpRequest("POST", f"{site.emulator.url}/-/{path}", json=body)
+    site.emulator.client().send_request(request).raise_for_status()
+
+
+@contextmanager
+def no_spot_nodes(site):
+    """The region takes them away, and has none for as long."""
+    control(site, "faults", {"lowPriorityCores": 0})
+    try:
+        yield
+    finally:
+        control(site, "faults", {"lowPriorityCores": None})
+
+
+def test_a_preempted_node_costs_nothing_while_it_is(site):
+    options = priced(site)
+    site.write(
+        {"Snakefile": f'rule held:\n    output: "held"\n    shell: "{site.held()}; touch {{output}}"\n'}
+    )
+    with seen(site) as watched, site.running("--az-batch-spot", "3", **options) as process:
+        wait_until(lambda: any(task.state == "running" for task in site.tasks()), timeout=60)
+        wait_until(lambda: of(events(site), "node"), timeout=60)
+        with no_spot_nodes(site):
+            wait_until(
+                lambda: any(node["state"] == "preempted" for node in of(events(site), "node")), timeout=60
+            )
+        site.let_go()
+        assert process.wait(90) == 0, site.output()[-3000:]
+    found = costs(events(site))
+    assert {spot for _, spot in found.parts} == {True}
+    assert found.money()[""] == pytest.approx(watched.cost(), abs=2 * SPOT_PRICE / 3600)

@@ -45,7 +45,7 @@ def write_efficiency(folder: Path, target: Path, say: Callable[[str], None]) -> 
     WorkflowError: there is no journal; or the file can't be written, or is somebody else's.
     """
     path, found = efficiency_of_newest(folder)
-    for line in (*table(found), "", *sentences(found.costs, path), *_saved(found)):
+    for line in (*table(found), "", *sentences(found.costs, path, advises=False), *_saved(found)):
         say(line)
     if not any(rule.settings() for rule in found.rules):
         say("The rules asked for what they need, or nothing was measured: no profile was written.")
@@ -144,7 +144,7 @@ def _resources(rule: RuleUse) -> Iterable[str]:
 
 
 def _why(rule: RuleUse, name: str) -> str:
-    unit = {"threads": "cores", "mem_mb": "MB", "runtime": "minutes"}[name]
-    asked = _number(rule.asked[name], 0)
+    unit, places = {"threads": ("cores", 1), "mem_mb": ("MB", 0), "runtime": ("minutes", 1)}[name]
+    asked = "none" if rule.asked[name] is None else _number(rule.asked[name], 0)
     failed = f", {rule.failed[name]:.0f} were too little" if name in rule.failed else ""
-    return f"asked for {asked}, used {_number(rule.used.get(name), 1)} {unit}{failed}"
+    return f"asked for {asked}, used {_number(rule.used.get(name), places)} {unit}{failed}"

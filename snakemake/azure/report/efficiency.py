@@ -28,6 +28,9 @@ BUSY_SECONDS = 10.0
 
 CLEARLY_FEWER = 0.75
 KILLED = 137
+MAY_BE_MEMORY = 0.5
+"""Of the memory that was asked for: a job that used less than that has failed of something else."""
+
 NAMES = ("threads", "mem_mb", "runtime")
 
 
@@ -35,7 +38,8 @@ NAMES = ("threads", "mem_mb", "runtime")
 class RuleUse:
     """One rule. asked: the most of `threads`, `mem_mb` and `runtime` (minutes), None for what no job asked for; used:
     the most cores that a job kept busy, MB and minutes; failed: the most of `mem_mb` and `runtime` that was too little;
-    enough: what to ask for, where that is known; computed: what the rule works out; saving: by currency."""
+    least: what may have been; enough: what to ask for, where that is known; computed: what the rule works out;
+    saving: by currency."""
 
     rule: str
     is_group: bool = False
@@ -45,6 +49,7 @@ class RuleUse:
     asked: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(NAMES))
     used: dict[str, float] = field(default_factory=dict)
     failed: dict[str, float] = field(default_factory=dict)
+    least: dict[str, float] = field(default_factory=dict)
     enough: dict[str, int] = field(default_factory=dict)
     computed: set[str] = field(default_factory=set)
     margin: float = 1.0
@@ -130,13 +135,18 @@ def _count(rule: RuleUse, task: _Task, time: TaskTime) -> None:
 
 
 def _count_failure(rule: RuleUse, task: _Task, minutes: float) -> None:
-    """What was too little for it, if that is what it failed of."""
+    """What was too little for it, or may have been: a command that was killed for its memory may show as a plain
+    failure of the job, whose task lives on."""
     rule.failures += 1
     mem_mb, runtime = task.asked.get("mem_mb"), task.asked.get("runtime")
-    if KILLED in (task.ended.get("exit_code"), task.used.get("code")) and mem_mb:
-        _raise(rule.failed, "mem_mb", mem_mb)
+    if task.ended.get("service_fault"):
+        return
     if runtime and minutes >= 0.95 * runtime:
         _raise(rule.failed, "runtime", runtime)
+    elif mem_mb and KILLED in (task.ended.get("exit_code"), task.used.get("code")):
+        _raise(rule.failed, "mem_mb", mem_mb)
+    elif mem_mb and task.used.get("memory_bytes", math.inf) / 1e6 >= MAY_BE_MEMORY * mem_mb:
+        _raise(rule.least, "mem_mb", mem_mb)
 
 
 def _raise(numbers: dict[str, float], name: str, value: float) -> None:
@@ -150,6 +160,7 @@ def _enough(rule: RuleUse) -> dict[str, int]:
     found: dict[str, int] = {}
     if "mem_mb" in rule.used:
         wanted = rule.margin * max(rule.used["mem_mb"], rule.failed.get("mem_mb", 0.0))
+        wanted = max(wanted, rule.least.get("mem_mb", 0.0))
         found["mem_mb"] = max(LEAST_MB, math.ceil(wanted / ROUND_MB) * ROUND_MB)
     minutes = TIME_MARGIN * max(rule.used["runtime"], rule.failed.get("runtime", 0.0))
     found["runtime"] = max(LEAST_MINUTES, math.ceil(minutes))

@@ -16,11 +16,13 @@ def number(value: float) -> str:
     return f"{value:.2f}" if value >= 0.1 or value < 0.00005 else f"{value:.4f}"
 
 
-def sentences(found: Costs, journal: Path | str) -> list[str]:
-    """Two lines, or none where the run had no nodes. The first has the money, and which prices that rests on."""
+def sentences(found: Costs, journal: Path | str, advises: bool = True) -> list[str]:
+    """Two lines, or none where the run had no nodes. The first has the money, and which prices that rests on; with
+    `advises` the second says where to read on."""
     if not found.parts:
         return []
-    return [_of_money(found), _of_slots(found, journal)]
+    further = ", and --az-batch-efficiency says what to ask for" if advises else ""
+    return [_of_money(found), f"{_of_slots(found)}; the journal is {journal}{further}."]
 
 
 def _of_money(found: Costs) -> str:
@@ -49,9 +51,9 @@ def _of_money(found: Costs) -> str:
     )
 
 
-def _of_slots(found: Costs, journal: Path | str) -> str:
+def _of_slots(found: Costs) -> str:
     share, used, paid = found.efficiency, found.total("slot_hours_used"), found.total("slot_hours")
     said = "no slots were paid for" if share is None else (
         f"jobs used {share:.0%} of the task slots that were paid for ({used:.2f} of {paid:.2f} slot-hours)"
     )  # fmt: skip
-    return f"Azure Batch: {said}; the journal is {journal}, and --az-batch-efficiency says what to ask for."
+    return f"Azure Batch: {said}"

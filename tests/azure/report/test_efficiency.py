@@ -53,6 +53,14 @@ def test_never_below_what_failed():
     assert rule.enough == {"mem_mb": 1200, "runtime": 15} and rule.failures == 2
 
 
+@pytest.mark.parametrize("peak, enough", [(300, 600), (1500, 2000), (None, 2000)])
+def test_what_may_have_failed_of_its_memory_gets_no_less(peak, enough):
+    run = Written()
+    run.task("a", 0, 60, success=False, used=used(peak, code=1) if peak else None, mem_mb=2000)
+    run.task("b", 60, 120, used=used(500), mem_mb=4000)
+    assert only(run).enough["mem_mb"] == enough
+
+
 def test_nothing_is_known_of_rules_that_have_not_succeeded_or_not_been_measured():
     run = Written()
     run.task("a", 0, 60, success=False, used=used(code=1), mem_mb=1000)
@@ -109,7 +117,7 @@ def test_the_profile_is_one_for_snakemake(folder, capsys, monkeypatch):
         "set-threads": {"map": 2},
         "set-resources": {"map": {"mem_mb": 2400, "runtime": 15}, "fit": {"runtime": 15}},
     }
-    assert "    # mem_mb: 600  # the rule computes it; asked for 4000, used 500.0 MB" in text
+    assert "    # mem_mb: 600  # the rule computes it; asked for 4000, used 500 MB" in text
     parser = snakemake.cli.get_argument_parser(profiles=["profile.yaml"])
     taken = parser.parse_args([])
     assert taken.set_threads == {"map": 2} and taken.set_resources["map"]["mem_mb"] == 2400
