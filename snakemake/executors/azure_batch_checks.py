@@ -112,6 +112,6 @@ def check(workflow: Any, given: ExecutorSettings | None, logger: Any) -> Checked
 
 
 def _sizes_asked_for(workflow: Any) -> set[str]:
-    """The VM sizes that jobs which are to run name, as they name them."""
-    asked = {str(job.resources.get("az_vm_size") or "") for job in workflow.dag.needrun_jobs()}
-    return asked - {""}
+    """The VM sizes that rules of jobs which are to run name outright."""
+    given = [rule.resources.get("az_vm_size") for rule in {job.rule for job in workflow.dag.needrun_jobs()}]
+    return {str(size.value) for size in given if size is not None and not size.is_evaluable() and size.value}
