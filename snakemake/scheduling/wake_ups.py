@@ -3,6 +3,9 @@
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
+AT_MOST = 1.0
+"""Seconds of one wait. Python runs no handler for a signal that comes just before the system begins to wait."""
+
 
 class WakeUps:
     """A round looks at all that has happened, so any number of wake-ups since the last one are one.
@@ -18,7 +21,11 @@ class WakeUps:
         self._queue.put(None)
 
     def acquire(self) -> None:
-        self._queue.get()
+        waiting = True
+        while waiting:
+            with suppress(Empty):
+                self._queue.get(timeout=AT_MOST)
+                waiting = False
         with suppress(Empty):
             while True:
                 self._queue.get_nowait()

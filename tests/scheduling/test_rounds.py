@@ -55,15 +55,16 @@ from snakemake.scheduling.wake_ups import WakeUps
 
 wake_ups = WakeUps()
 signal.signal(signal.SIGALRM, lambda *_: wake_ups.release())
-for _ in range(200):
-    # Once more after a while: Python runs no handler for a signal that comes just before the system begins to wait.
-    signal.setitimer(signal.ITIMER_REAL, 1e-5, 0.1)
+for _ in range(100):
+    signal.setitimer(signal.ITIMER_REAL, 1e-5)
     wake_ups.acquire()
 """
 
 
 def test_a_signal_may_wake_whoever_is_just_about_to_wait():
-    """Its handler runs in the middle of what the thread does: with a lock in there, both would wait for ever."""
+    """Its handler runs in the middle of what the thread does: with a lock in there, both would wait for ever. And for a
+    signal that comes just before the system begins to wait, no handler runs until that wait is over.
+    """
     subprocess.run([sys.executable, "-c", SIGNALLED], check=True, timeout=120)
 
 
