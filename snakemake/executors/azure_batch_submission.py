@@ -55,15 +55,13 @@ class Submitter:
 
     def submit(self, jobs: Iterable[JobExecutorInterface]) -> None:
         """Submits the jobs: grouped by pool, in collections of up to 100 tasks."""
-        groups: dict[str, list[Submission]] = defaultdict(list)
+        submissions = []
         for job in jobs:
             try:
-                place, task = self._task(job)
-                groups[place.key].append(Submission(job, place, task))
+                submissions.append(Submission(job, *self._task(job)))
             except (SettingsError, UnknownVmSize, DoesNotFit) as e:
                 self._executor.report_job_error(AzBatchJob(job), msg=f"{e} ")
-        for members in groups.values():
-            self._submit(members)
+        self._submit_by_pool(submissions)
 
     def anew(self, job: AzBatchJob) -> tuple[PoolQueue, Task]:
         """Another task for the job, and where it goes: never among the tasks of another run, which may not write."""
@@ -100,6 +98,13 @@ class Submitter:
         place = self._checked.placement.take(wanted)
         return place, self._task_maker.task(job, wanted, place, tries)
 
+    def _submit_by_pool(self, submissions: Iterable[Submission]) -> None:
+        groups: dict[str, list[Submission]] = defaultdict(list)
+        for one in submissions:
+            groups[one.place.key].append(one)
+        for members in groups.values():
+            self._submit(members)
+
     def _submit(self, members: list[Submission]) -> None:
         """Adds the members, which have one pool, to it."""
         now = datetime.now(UTC)
@@ -131,12 +136,7 @@ class Submitter:
             return False
         placement.close(place.key, timedelta(days=1))
         self._executor.logger.warning(f"{refusal} {len(members)} jobs go to other sizes.")
-        groups: dict[str, list[Submission]] = defaultdict(list)
-        for member in members:
-            other, task = self._task(member.job)
-            groups[other.key].append(Submission(member.job, other, task))
-        for others in groups.values():
-            self._submit(others)
+        self._submit_by_pool([Submission(member.job, *self._task(member.job)) for member in members])
         return True
 
     def _queue(self, place: Place, slots: int) -> PoolQueue:

@@ -81,8 +81,8 @@ def locally(docker_engine, tools_image, tmp_path) -> dict[str, bytes]:
     lay_workflow(folder)
     docker_engine.containers.run(
         tools_image,
-        ["snakemake", "--cores", "2", "--directory", "/work", "--snakefile", "/work/Snakefile"],
-        volumes={str(folder): {"bind": "/work", "mode": "rw"}},
+        ["snakemake", "--cores", "2", "--directory", "/workflow", "--snakefile", "/workflow/Snakefile"],
+        volumes={str(folder): {"bind": "/workflow", "mode": "rw"}},
         user=f"{os.getuid()}:{os.getgid()}",
         network_mode="host",
         remove=True,

@@ -9,7 +9,7 @@ image, `Needs` tells: the processors, the generation, the driver of its GPUs.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -173,9 +173,21 @@ class OsImages:
     supported: tuple[Any, ...]
     now: datetime
     wanted: str | None
+    _chosen: dict[Needs, OsImage | NoOsImage] = field(default_factory=dict, repr=False, compare=False)
 
     def for_vm(self, vm: VmSize) -> OsImage:
-        return choose_os_image(self.supported, self.now, self.wanted, Needs.of(vm))
+        """The image for nodes of this size, looked for once for all sizes that need the same: each job is placed among
+        many sizes. Raises NoOsImage."""
+        needs = Needs.of(vm)
+        if needs not in self._chosen:
+            try:
+                self._chosen[needs] = choose_os_image(self.supported, self.now, self.wanted, needs)
+            except NoOsImage as none:
+                self._chosen[needs] = none
+        chosen = self._chosen[needs]
+        if isinstance(chosen, NoOsImage):
+            raise NoOsImage(str(chosen))
+        return chosen
 
 
 def _wanted(images: list[OsImage], wanted: str, now: datetime, needs: Needs) -> OsImage:
