@@ -67,6 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "With 'node', also one node and one small job from start to end. Needs no workflow; what it makes is deleted.",
     )
     group.add_argument(
+        "--az-batch-tail",
+        metavar="JOB",
+        help="Follow what a running job prints, as its node has it, until it ends. JOB is a rule with its wildcards "
+        "(RULE:NAME=VALUE,NAME=VALUE; RULE alone, if one job of it runs), a task's id, or an output file. Finds the "
+        "run by this working directory, or from another machine by --default-storage-prefix. The exit code is 0 if the "
+        "job succeeds; Ctrl-C ends only the looking. Needs no workflow.",
+    )
+    group.add_argument(
         "--az-batch-efficiency",
         nargs="?",
         const="profile.yaml",
@@ -142,6 +150,8 @@ def apply_arguments(args: argparse.Namespace) -> None:
         sys.exit(0)
     if args.az_batch_sweep:
         sys.exit(_sweep(args))
+    if args.az_batch_tail is not None:
+        sys.exit(_tail(args))
     if args.az_batch_check:
         from snakemake.azure.check.node import substitute
 
@@ -369,6 +379,18 @@ def _sweep(args: argparse.Namespace) -> int:
         return sweep(batch, _blob_account(args), prefixes, args.az_batch_sweep == "delete", print)
     finally:
         batch.close()
+
+
+def _tail(args: argparse.Namespace) -> int:
+    """Follows a task; the exit code."""
+    from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+
+    from snakemake.azure import settings
+    from snakemake.azure.tail.command import tail
+
+    resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
+    folder, prefix = Path(args.directory or "."), args.default_storage_prefix
+    return tail(args.az_batch_tail, resolved, folder, prefix, lambda: _blob_account(args), _point_at_azurite)
 
 
 def _blob_account(args: argparse.Namespace) -> "BlobAccount":
