@@ -33,6 +33,7 @@ from snakemake.azure.batch.recovery import LeftTask
 from snakemake.azure.batch.run import BatchRun
 from snakemake.azure.batch.run_settings import Listeners, PoolRules, TaskDefaults, Workload
 from snakemake.azure.batch.stores import Stores
+from snakemake.azure.batch.tasks import RETENTION
 from snakemake.azure.blob.fence import RunToken
 from snakemake.azure.blob.record import Record, RunLock
 from snakemake.azure.blob.stored_logs import StoredLogs, folder
@@ -52,6 +53,7 @@ from snakemake.executors.azure_batch_outcomes import (
     Verdicts,
     asked_memory,
     judge_nodes,
+    keep_node,
     send_again,
 )
 from snakemake.executors.azure_batch_submission import Submitter
@@ -120,6 +122,7 @@ class AzBatchExecutor(RemoteExecutor):
                 lambda: self.run.further_environment(),
                 checked.image,
                 JobImages.of_run(self.workflow, checked.settings),
+                timedelta(minutes=kept) if (kept := checked.settings.keep_failed) else RETENTION,
             )
             self.ahead = LookAhead(
                 lambda: self.workflow.dag,
@@ -234,6 +237,7 @@ class AzBatchExecutor(RemoteExecutor):
                 keep=timedelta(minutes=settings.keep_pool) if settings.keep_pool else None,
                 autoscale=pool_options.autoscale(settings),
                 tags=pool_options.tags(settings, Path.cwd().name),
+                keep_failed=timedelta(minutes=settings.keep_failed) if settings.keep_failed else None,
             ),
             listeners=Listeners(
                 self.logger.info,
@@ -302,6 +306,7 @@ class AzBatchExecutor(RemoteExecutor):
         if job.job.is_group():
             # Snakemake prints no message with a group's error, only with a single job's.
             self.logger.error(f"Error in group {job.job.name}: {failure.message}")
+        keep_node(self.run, ended)
         self.report_job_error(job, msg=failure.message, aux_logs=failure.logs)
 
     def _wait_thread(self) -> None:

@@ -40,6 +40,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
         "pool", "vm_size", "vcpus", "memory_mib", "slots", "own",
         "price", "spot_price", "price_kind", "spot_price_kind", "currency", "price_source",
     ),
+    # A node stays until then for a task that has failed on it.
+    "kept": ("pool", "node", "task", "rule", "until"),
     # The run has given the pool up: deleted, or kept for others.
     "pool_gone": ("pool", "how"),
     # So many nodes are wanted from now on.
