@@ -56,7 +56,7 @@ class Kept:
             f"Azure Batch: the node {self.node_id} of the pool {self.pool_id} is kept until "
             f"{self.until:%Y-%m-%d %H:%M} UTC for the task {self.task_id}, which failed there, and {others}. The "
             f"task's files: az batch task file list {task} --recursive (and task file download); the node's: az batch "
-            f"node file list --pool-id {self.pool_id} --node-id {self.node_id} --recursive. It has no port to log in by."
+            f"node file list --pool-id {self.pool_id} --node-id {self.node_id} --recursive. It has no port for SSH."
         )
 
 
