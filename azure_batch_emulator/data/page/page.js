@@ -200,12 +200,12 @@ function showTasks() {
   const wanted = $("state").value, text = $("search").value.toLowerCase();
   const found = tasks.filter((task) => (!wanted || task.how === wanted || (wanted === "running" && task.how === "preparing")) &&
     (!text || (task.id + " " + task.name + " " + task.jobId).toLowerCase().includes(text)));
-  const heads = [["task"], ["name"], ["job"], ["state"], ["exit", "number"], ["node"], ["start"], ["time", "number"]];
+  const heads = [["task"], ["state"], ["exit", "number"], ["name"], ["node"], ["start"], ["time", "number"], ["job"]];
   fill($("tasks"), heads, found.slice(0, ROWS).map((task) => line([
-    [button("as-link", task.id, () => openTask(task), task.jobId + "/" + task.id), "wide"], [task.name, "wide"], [task.jobId, "wide"],
-    [task.how + (task.failure ? " (" + task.failure + ")" : ""), task.how === "failed" ? "bad" : task.how === "succeeded" ? "good" : ""],
-    [task.code === null ? "" : String(task.code), "number"], [task.node ? short(task.node) : ""],
-    [task.start ? clock(task.start) : ""], [took(task), "number"],
+    [button("as-link", task.id, () => openTask(task), task.jobId + "/" + task.id), "wide"],
+    [task.how + (task.failure && task.failure !== "FailureExitCode" ? " (" + task.failure + ")" : ""), task.how === "failed" ? "bad" : task.how === "succeeded" ? "good" : ""],
+    [task.code === null ? "" : String(task.code), "number"], [task.name, "wide"], [task.node ? short(task.node) : ""],
+    [task.start ? clock(task.start) : ""], [took(task), "number"], [task.jobId, "wide"],
   ])));
   const all = state.jobs.reduce((sum, job) => sum + Object.values(job.counts).reduce((a, b) => a + b, 0), 0);
   $("shown").textContent = Math.min(found.length, ROWS) + " of " + (wanted || text ? found.length + " found, " : "") + all;
@@ -335,14 +335,19 @@ function drawRow(g, row, y, each, at) {
     const up = y + number * lane, tall = Math.max(1, task.slots * lane - (lane > 3 ? 1 : 0));
     g.globalAlpha = task.state === "completed" ? 1 : 0.72;
     g.fillStyle = task.how === "failed" ? color("failed") : palette[rules.get(task.rule)];
-    g.fillRect(a, up, b - a, tall);
+    g.fillRect(a, up, Math.max(1, b - a - (b - a > 4 ? 1 : 0)), tall);
     g.globalAlpha = 1;
     if (tall > 12 && b - a > 60) {
       g.save(), g.beginPath(), g.rect(a, up, b - a - 4, tall), g.clip();
-      g.fillStyle = "#fff", g.fillText(task.name || task.id, a + 5, up + tall / 2 + 4), g.restore();
+      g.fillStyle = ink(task.how === "failed" ? color("failed") : palette[rules.get(task.rule)]), g.fillText(task.name || task.id, a + 5, up + tall / 2 + 4), g.restore();
     }
     boxes.push([a, up, b, up + tall, task]);
   }
+}
+
+function ink(ground) {
+  const [r, g, b] = [1, 3, 5].map((i) => parseInt(ground.slice(i, i + 2), 16));
+  return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#10161d" : "#ffffff";
 }
 
 function showLegend() {

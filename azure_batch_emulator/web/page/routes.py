@@ -148,15 +148,20 @@ def _own_path(scope: Scope) -> str | None:
     return "" if b"text/html" in accepts.lower() else None
 
 
+def _is_here(scope: Scope) -> bool:
+    """Whether the connection does not leave the machine, by its two addresses."""
+    client, server = (tuple(scope.get(end) or ("",))[0] for end in ("client", "server"))
+    try:
+        return ip_address(client).is_loopback or client == server
+    except ValueError:
+        return False
+
+
 def _refusal(request: Request) -> str:
     """Why the request is not answered; empty where it is."""
     if not is_own(request.scope):
         return "The page is for the user who runs the emulator; other users of the machine have the API and its key.\n"
-    try:
-        here = ip_address(request.client.host).is_loopback if request.client else False
-    except ValueError:
-        here = False
-    if not here:
+    if not _is_here(request.scope):
         return "The page is for browsers on the emulator's own machine.\n"
     if (
         request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
