@@ -9,11 +9,12 @@ SHORTEST = 6
 """Of a value that is looked for in texts; a shorter one would be found within other words."""
 
 _NAME = re.compile(r"(?i)key|secret|token|passw|pwd|credential|sas|sig|auth|connection")
+# Each with what a text has that it can be found in, in lower case: most have none of it.
 _SHAPES = (
-    re.compile(r"(?i)(\bsig=)[^&\s\"'<>]+"),
-    re.compile(r"(?i)(\b(?:AccountKey|SharedAccessSignature)=)[^;\s\"'<>]+"),
-    re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]{12,}"),
-    re.compile(r"()\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
+    ("sig=", re.compile(r"(?i)(\bsig=)[^&\s\"'<>]+")),
+    ("accountkey=", re.compile(r"(?i)(\bAccountKey=)[^;\s\"'<>]+")),
+    ("bearer", re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]{12,}")),
+    ("eyj", re.compile(r"()\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")),
 )
 
 
@@ -31,6 +32,8 @@ def without(text: str, secrets: Iterable[str]) -> str:
     """The text with `***` in place of the secrets, and of whatever looks like one."""
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    for shape in _SHAPES:
-        text = shape.sub(rf"\1{HIDDEN}", text)
+    lower = text.lower()
+    for sign, shape in _SHAPES:
+        if sign in lower:
+            text = shape.sub(rf"\1{HIDDEN}", text)
     return text
