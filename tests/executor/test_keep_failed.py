@@ -97,6 +97,19 @@ def test_while_it_is_kept_its_pool_does_not_shrink_and_others_go_on_elsewhere(si
     assert f"az batch pool delete --pool-id {pool}" in site.output()
 
 
+def test_ctrl_c_ends_the_jobs_and_leaves_the_node(site):
+    write(site, "f1.txt", "g1.txt")
+    with site.running("--keep-going", "--az-batch-keep-failed", "30") as process:
+        wait_until(lambda: "is kept until" in site.output())
+        node, _, task, job = kept(site.output())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(90) == 1
+    assert node in {there.id for there in nodes(site)} and "stays until" in site.output()
+    client = site.emulator.client()
+    assert b"".join(client.download_task_file(job, task, "wd/made.txt")) == b"seen\n"
+    wait_until(lambda: not [t for t in site.tasks() if "running" in str(t.state).lower()])
+
+
 def test_a_job_with_attempts_left_keeps_none(site):
     site.write(
         {

@@ -178,6 +178,8 @@ function showPools() {
   }));
   for (const place of document.querySelectorAll(".nodes")) place.scrollTop = scrolled.get(place.dataset.pool) || 0;
   if (!state.pools.length) $("pools").append(make("p", "quiet", "No pool."));
+  const hidden = Object.entries(state.hidden).filter(([, count]) => count).map(([name, count]) => count + " more " + name);
+  if (hidden.length) $("pools").append(make("p", "quiet", "Not shown: " + hidden.join(", ") + "."));
 }
 
 function showJobs() {

@@ -45,22 +45,23 @@ class Place:
         return cls(root / directory, frozenset(secrets))
 
     @classmethod
-    def of_node(cls, engine: Engine, pool_id: str, node_id: str) -> "Place":
+    def of_node(cls, engine: Engine, pool_id: str, node_id: str, name: str = "") -> "Place":
+        """`name`: of the file that is to be shown, which may be a task's."""
+
         def look(m: Machine) -> tuple[str, set[str]]:
-            node = m.node(pool_id, node_id)
+            pool, node = m.pool(pool_id), m.node(pool_id, node_id)
             if not node.alive:
                 raise BatchError("NodeStateUnusable")
-            start = m.pool(pool_id).spec.get("startTask") or {}
-            given = [
-                item
-                for job in m.jobs_on(pool_id.lower())
-                for settings in [job.spec.get("commonEnvironmentSettings") or ()]
-                for item in settings
-            ]
-            return node.id, secret_values(start.get("environmentSettings") or (), given)
+            given = list((pool.spec.get("startTask") or {}).get("environmentSettings") or ())
+            parts = name.lower().split("/")
+            for job in m.jobs_on(pool.key):
+                given += job.spec.get("commonEnvironmentSettings") or ()
+                for task in filter(None, map(job.tasks.get, parts)):
+                    given += environment_of(job, task)
+            return node.id, secret_values(given)
 
-        name, secrets = engine.read(look)
-        root = engine.nodes.root(name)
+        found, secrets = engine.read(look)
+        root = engine.nodes.root(found)
         if root is None:
             raise BatchError("NodeStateUnusable")
         return cls(root, frozenset(secrets))

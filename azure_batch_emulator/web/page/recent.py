@@ -6,11 +6,9 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..request_log import notes
+from ..request_log import KEY, PAGE, notes
 
 MOST = 300
-OWN = "/-/page/"
-"""Where the page's own paths begin."""
 
 
 class RecentRequests:
@@ -22,7 +20,7 @@ class RecentRequests:
         self._count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(OWN):
+        if scope["type"] != "http" or scope["path"].startswith(PAGE):
             await self._app(scope, receive, send)
             return
         began, status = time.perf_counter(), None
@@ -38,7 +36,7 @@ class RecentRequests:
         finally:
             self._count += 1
             # Not the whole of what the server knows of it, and no header.
-            kept = {name: scope.get(name) for name in ("method", "raw_path", "azure_batch_emulator.request")}
+            kept = {name: scope.get(name) for name in ("method", "raw_path", KEY)}
             self._last.append((self._count, time.time(), time.perf_counter() - began, kept, status))
 
     def after(self, number: int) -> list[dict[str, Any]]:

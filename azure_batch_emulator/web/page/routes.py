@@ -22,9 +22,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ...core.machine import Machine
 from ...engine.engine import Engine
 from ...protocol.errors import BatchError
+from ..request_log import PAGE
 from ..visitors import is_own
 from .files import Place
-from .recent import OWN, RecentRequests
+from .recent import RecentRequests
 from .secrets import secret_values, without
 from .snapshot import environment_of, snapshot, task_details
 
@@ -122,7 +123,9 @@ class Page:
     def _place(self, query: Any) -> Place:
         if "task" in query:
             return Place.of_task(self._engine, query.get("job", ""), query["task"])
-        return Place.of_node(self._engine, query.get("pool", ""), query.get("node", ""))
+        return Place.of_node(
+            self._engine, query.get("pool", ""), query.get("node", ""), query.get("name", "")
+        )
 
     async def _files(self, query: Any) -> Response:
         return JSONResponse(await asyncio.to_thread(lambda: self._place(query).listed()))
@@ -140,8 +143,8 @@ def _own_path(scope: Scope) -> str | None:
     if scope["method"] not in ("GET", "HEAD"):
         return None
     path = scope["path"]
-    if path.startswith(OWN):
-        return path.removeprefix(OWN) or "?"
+    if path.startswith(PAGE):
+        return path.removeprefix(PAGE) or "?"
     if path != "/":
         return None
     accepts = next((value for name, value in scope["headers"] if name.lower() == b"accept"), b"")

@@ -130,7 +130,7 @@ class KeptNodes:
         spot = nodes[0].is_dedicated is False
         kept = Kept(queue.pool_id, verdict.node_id, queue.job_id, verdict.task_id, rule, until, spot, closed)
         self._kept.append(kept)
-        self.leases.retain(queue.pool_id, True)
+        self.leases.retain(queue.pool_id, True, self.now())
         self.journal.note(
             "kept", pool=kept.pool_id, node=kept.node_id, task=kept.task_id, rule=rule, until=until
         )
@@ -142,7 +142,7 @@ class KeptNodes:
         for kept in over:
             self._kept.remove(kept)
             if not self.of_pool(kept.pool_id):
-                self.leases.retain(kept.pool_id, False)
+                self.leases.retain(kept.pool_id, False, self.now())
             if kept.closed and not any(k.node_id == kept.node_id for k in self._kept):
                 try:
                     self.batch.enable_node(kept.pool_id, kept.node_id)

@@ -127,12 +127,14 @@ class PoolLeases:
                 pool.wanted = size
                 pool.again = pool.again or again
 
-    def retain(self, pool_id: str, retain: bool) -> None:
-        """Whether nodes that the pool gives up stay, from now on, until they need not keep directories of tasks."""
+    def retain(self, pool_id: str, retain: bool, now: datetime) -> None:
+        """Whether nodes that the pool gives up stay, from now on, until they need not keep directories of tasks. It is
+        not asked for at once: the run may be about to end, and the service takes one formula in 30 seconds."""
         with self._lock:
             pool, option = self._pools.get(pool_id), RETAINED if retain else COMPLETED
             if pool is not None and pool.option != option:
                 pool.option, pool.again = option, True
+                pool.not_before = max(pool.not_before or now, now + SOON)
 
     def size(self, pool_id: str) -> Size | None:
         """The size that is wanted; None for a pool that has no lease, or a rule by which the service sizes it."""

@@ -8,6 +8,7 @@ import pytest
 import requests
 from azure.batch import models
 from support.emulator import running_emulator, wait_until
+from support.neighbours import as_nobody, needs_root
 
 from azure_batch_emulator import DEV_KEY
 
@@ -137,9 +138,15 @@ def test_no_secret_shows(page):
         models.EnvironmentSetting(name="URL", value=SAS),
     ]
     make_job(client, "j-secret", "secret", common_environment_settings=settings)
+    own = [models.EnvironmentSetting(name="DB_PASSWORD", value="of-the-task-alone")]
     client.create_task(
         "j-secret",
-        task("prints", shell(f"echo '{SAS}' $MY_TOKEN {DEV_KEY}; echo {TOKEN} >&2"), display_name=SAS),
+        task(
+            "prints",
+            shell(f"echo '{SAS}' $MY_TOKEN $DB_PASSWORD {DEV_KEY}; echo {TOKEN} >&2"),
+            display_name=SAS,
+            environment_settings=own,
+        ),
     )
     completed(client, "j-secret", "prints")
     place = {"job": "j-secret", "task": "prints"}
@@ -160,7 +167,11 @@ def test_no_secret_shows(page):
     ]
     assert "MY_TOKEN" in texts[1] and "sig=***" in texts[2] and "***" in texts[4]
     for text in texts:
-        assert not [s for s in (TOKEN, DEV_KEY, json.dumps(DEV_KEY)[1:-1], "c2lnbmF0dXJl") if s in text]
+        assert not [
+            s
+            for s in (TOKEN, "of-the-task-alone", DEV_KEY, json.dumps(DEV_KEY)[1:-1], "c2lnbmF0dXJl")
+            if s in text
+        ]
 
 
 def test_only_browsers_of_this_machine_and_no_other_site(page):
@@ -177,6 +188,15 @@ def test_only_browsers_of_this_machine_and_no_other_site(page):
         assert answer.status_code in (403, 421) and "changes" not in answer.text
         assert "access-control-allow-origin" not in answer.headers
     assert requests.get(f"{page.url}/-/page/state", headers={"Sec-Fetch-Site": "same-origin"}, timeout=10).ok
+
+
+def visit(url):
+    return [requests.get(url + path, headers=HTML, timeout=10).status_code for path in ("/", "/-/page/state")]
+
+
+@needs_root
+def test_another_user_of_the_machine_sees_nothing(page):
+    assert as_nobody(visit, page.url) == [403, 403] and visit(page.url) == [200, 200]
 
 
 @pytest.mark.parametrize(
