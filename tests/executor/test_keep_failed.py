@@ -43,24 +43,38 @@ def kept(output):
     return found.groups()
 
 
-def test_the_node_stays_after_the_run_and_goes_by_itself(fast):
-    write(fast, "f1.txt", "g1.txt")
-    fast.let_go()
-    result = fast.run("--keep-going", "--az-batch-keep-failed", "60")
+def test_the_node_stays_after_the_run_and_others_leave_it_alone(site):
+    write(site, "f1.txt")
+    site.let_go()
+    result = site.run("--az-batch-keep-failed", "60")
     assert result.code == 1 and "Traceback" not in result.output
     node, pool, task, job = kept(result.output)
+    assert [(there.id, str(there.state.value)) for there in nodes(site)] == [(node, "offline")]
+    client = site.emulator.client()
+    assert b"".join(client.download_task_file(job, task, "wd/made.txt")) == b"seen\n"
+    assert sorted(site.left()) == [f"job {job}", f"pool {pool}"]
+    swept = site.run(command=[*site.sweep(), "delete"])
+    assert "the node of a failed task is kept: not touched" in swept.output, swept.output
+    write(site, "g1.txt")
+    again = site.run()  # in a pool of its own
+    assert again.code == 0 and f"deleted the pool {pool}," not in again.output, again.output
+    assert node in {there.id for there in nodes(site)}
+    assert client.get_pool(pool).auto_scale_formula.count("retaineddata") == 1
+
+
+def test_it_goes_by_itself_and_the_next_run_deletes_what_is_left(fast):
+    write(fast, "f1.txt", "g1.txt")
+    fast.let_go()
+    result = fast.run("--keep-going", "--az-batch-keep-failed", "40")
+    assert result.code == 1
+    node, pool, _, _ = kept(result.output)
     client = fast.emulator.client()
     # The service makes the pool smaller, and takes of two nodes the one that runs no tasks; it stays all the same.
-    wait_until(lambda: client.get_pool(pool).target_dedicated_nodes == 1)
-    assert [str(there.state.value) for there in nodes(fast) if there.id == node] == ["offline"]
-    assert b"".join(client.download_task_file(job, task, "wd/made.txt")) == b"seen\n"
-    swept = fast.run(command=[*fast.sweep(), "delete"])
-    assert "the node of a failed task is kept: not touched" in swept.output and nodes(fast), swept.output
-    assert not [name for name in fast.left() if not name.startswith(("pool", "job"))], "nothing else is left"
-    # Another run here leaves it alone, and has a pool of its own.
-    again = fast.run("--forceall", "g1.txt")
-    assert again.code == 0 and f"deleted the pool {pool}," not in again.output, again.output
-    assert nodes(fast), "its time is not over"
+    wait_until(
+        lambda: (
+            client.get_pool(pool).target_dedicated_nodes == 1 and node in {there.id for there in nodes(fast)}
+        )
+    )
     wait_until(lambda: not nodes(fast), timeout=180)
     last = fast.run("--forceall", "g1.txt")
     assert last.code == 0 and f"deleted the pool {pool}, which the run" in last.output, last.output
