@@ -33,7 +33,6 @@ from snakemake.azure.batch.recovery import LeftTask
 from snakemake.azure.batch.run import BatchRun
 from snakemake.azure.batch.run_settings import Listeners, PoolRules, TaskDefaults, Workload
 from snakemake.azure.batch.stores import Stores
-from snakemake.azure.batch.tasks import RETENTION
 from snakemake.azure.blob.fence import RunToken
 from snakemake.azure.blob.record import Record, RunLock
 from snakemake.azure.blob.stored_logs import StoredLogs, folder
@@ -122,7 +121,7 @@ class AzBatchExecutor(RemoteExecutor):
                 lambda: self.run.further_environment(),
                 checked.image,
                 JobImages.of_run(self.workflow, checked.settings),
-                timedelta(minutes=kept) if (kept := checked.settings.keep_failed) else RETENTION,
+                timedelta(minutes=kept) if (kept := checked.settings.keep_failed) else None,
             )
             self.ahead = LookAhead(
                 lambda: self.workflow.dag,

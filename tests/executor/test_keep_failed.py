@@ -12,7 +12,7 @@ rule all:
     input: {wanted}
 rule fails:
     output: "f{{i}}.txt"
-    shell: "echo seen > made.txt; exit 3"
+    shell: "echo seen > made.txt; touch $TMPDIR/half-done; exit 3"
 rule goes:
     output: touch("g{{i}}.txt")
     threads: 4
@@ -52,6 +52,10 @@ def test_the_node_stays_after_the_run_and_others_leave_it_alone(site):
     assert [(there.id, str(there.state.value)) for there in nodes(site)] == [(node, "offline")]
     client = site.emulator.client()
     assert b"".join(client.download_task_file(job, task, "wd/made.txt")) == b"seen\n"
+    names = [file.name for file in client.list_task_files(job, task, recursive=True)]
+    assert any(name.startswith("wd/.snakemake/scratch/") and name.endswith("half-done") for name in names), (
+        names
+    )
     assert sorted(site.left()) == [f"job {job}", f"pool {pool}"]
     swept = site.run(command=[*site.sweep(), "delete"])
     assert "the node of a failed task is kept: not touched" in swept.output, swept.output
