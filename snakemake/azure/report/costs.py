@@ -124,10 +124,12 @@ class Part:
 
 @dataclass
 class Costs:
-    """Of a run so far: by pool and whether its nodes are Spot nodes, and by rule."""
+    """Of a run so far: by pool and whether its nodes are Spot nodes, and by rule; `shares` are those of rules with Spot
+    nodes and currencies apart."""
 
     parts: dict[tuple[str, bool], Part] = field(default_factory=dict)
     rules: dict[str, Part] = field(default_factory=dict)
+    shares: dict[tuple[str, bool, str], Part] = field(default_factory=dict)
     pools: dict[str, Pool] = field(default_factory=dict)
     tasks: list[TaskTime] = field(default_factory=list)
     nodes: list[NodeTime] = field(default_factory=list)
@@ -311,12 +313,14 @@ class _Reader:
         spot = next((n.spot for n in there if n.holds(task.started)), bool(there and there[-1].spot))
         hours = task.hours / pool.slots
         part, rule = self._part(task.pool, spot), self.found.rules.setdefault(task.rule, Part())
-        for each in (part, rule):
+        share = self.found.shares.setdefault((task.rule, spot, pool.currency), Part())
+        for each in (part, rule, share):
             each.tasks += 1
             each.jobs += hours
             each.staging += hours * task.staging
             each.slot_hours_used += task.hours
         self._pay(rule, pool, spot, hours)
+        self._pay(share, pool, spot, hours)
         if not pool.own:
             part.slot_hours += task.hours
             self._pay(part, pool, spot, hours)
