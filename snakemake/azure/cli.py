@@ -140,6 +140,8 @@ def apply_arguments(args: argparse.Namespace) -> None:
 
         write_efficiency(Path(args.directory or "."), Path(args.az_batch_efficiency), print)
         sys.exit(0)
+    if _given(getattr(args, "az_batch_report", None)):
+        _prepare_report(args)
     if args.az_batch_sweep:
         sys.exit(_sweep(args))
     if args.az_batch_check:
@@ -320,6 +322,18 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     last_run.place = last_run.Place(account, blobs, prefix, image)
     parsing.watch()
     fetched_sources.watch()
+
+
+def _prepare_report(args: argparse.Namespace) -> None:
+    """Of a run, the report is written at its end, wherever the working directory is by then; else it is all that is
+    done."""
+    if args.az_batch or args.executor == EXECUTOR or _given(getattr(args, "az_batch_config", None)):
+        args.az_batch_report = Path(args.az_batch_report).absolute()
+        return
+    from snakemake.azure.report.report_command import write_newest
+
+    write_newest(Path(args.directory or "."), Path(args.az_batch_report), print)
+    sys.exit(0)
 
 
 def _check(args: argparse.Namespace) -> int:

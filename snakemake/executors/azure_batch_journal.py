@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from snakemake_interface_common.exceptions import WorkflowError
+
 from snakemake.azure import retry
 from snakemake.azure.batch.pools import PoolPlan
 from snakemake.azure.batch.recovery import LeftTask
@@ -23,6 +25,8 @@ class RunJournal:
 
     def __init__(self, home: Path, checked: Checked, logger: Any) -> None:
         self._home, self._checked, self._logger = home, checked, logger
+        report = checked.settings.report
+        self._report = report.absolute() if report else None
         self._file = JournalFile(home / f"{checked.run_id}.jsonl")
         self._pools: set[str] = set()
         self._has_begun = False
@@ -41,6 +45,7 @@ class RunJournal:
             run=checked.run_id,
             account=checked.batch.account.endpoint,
             prefix=checked.source_prefix,
+            workflow=Path.cwd().name,
             version=__version__,
             lease_minutes=checked.settings.lease,
         )
@@ -99,3 +104,16 @@ class RunJournal:
         with self.journal.guarded():
             for sentence in sentences(costs(read(self._file.path)), HOME / self._file.path.name):
                 self._logger.info(sentence)
+        self._write_report()
+
+    def _write_report(self) -> None:
+        if self._report is None:
+            return
+        from snakemake.azure.report.report_command import write_one
+
+        try:
+            write_one(self._file.path, self._home.parent.parent, self._report)
+        except WorkflowError as e:
+            self._logger.warning(f"Azure Batch: {e}")
+        else:
+            self._logger.info(f"Azure Batch: the report is {self._report}.")

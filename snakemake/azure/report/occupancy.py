@@ -1,4 +1,4 @@
-"""Task slots over time: those that tasks took, those that were paid for, and those that were asked for; by a journal."""
+"""Task slots over time, by a journal: those that tasks took, that were paid for, and that were asked for."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

@@ -15,7 +15,14 @@ from itertools import pairwise
 from snakemake.azure.report.costs import READY, UNPAID, Costs, NodeTime, TaskTime
 from snakemake.azure.report.journal import Event, time
 
-STARTING, IDLE, RUNNING, LEAVING, BAD, GONE = "starting", "idle", "running", "leaving", "unusable", "preempted"
+STARTING, IDLE, RUNNING, LEAVING, BAD, GONE = (
+    "starting",
+    "idle",
+    "running",
+    "leaving",
+    "unusable",
+    "preempted",
+)
 
 STATES: Mapping[str, str] = {
     "creating": STARTING, "starting": STARTING, "waitingforstarttask": STARTING, "rebooting": STARTING,

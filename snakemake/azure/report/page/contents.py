@@ -13,7 +13,7 @@ from snakemake.azure.report.journal import Event
 from snakemake.azure.report.occupancy import occupancy
 from snakemake.azure.report.page import tables
 from snakemake.azure.report.page.drawing import drawing
-from snakemake.azure.report.page.words import count, instant, lasting, money, share
+from snakemake.azure.report.page.words import count, hours, instant, lasting, money, share
 from snakemake.azure.report.timeline import timeline
 
 MOST_FAILURES = 100
@@ -54,12 +54,14 @@ def contents(found: Found, logs: Logs, journal: str, now: datetime) -> dict[str,
     told = efficiency(found.events)
     colors = tables.colors(found.costs)
     failures = found.jobs.failures
+    rows, steps = timeline(found.events, found.costs), occupancy(found.events, found.costs)
     return {
         "title": found.facts.workflow or (found.facts.runs[0] if found.facts.runs else journal),
         "status": _status(found),
         "facts": _facts(found),
         "tiles": _tiles(found),
         "prices": _prices(found.costs),
+        "source": _source(found.costs),
         "parts": tables.parts(found.costs),
         "rules": tables.rules(found, colors),
         "pools": tables.pools(found.costs),
@@ -68,7 +70,8 @@ def contents(found: Found, logs: Logs, journal: str, now: datetime) -> dict[str,
         "more_failures": len(failures) - min(len(failures), MOST_FAILURES),
         "retries": found.jobs.retries,
         "legend": tables.legend(found.costs, colors),
-        "drawing": drawing(found, timeline(found.events, found.costs), occupancy(found.events, found.costs), colors),
+        "keys": tables.keys(rows),
+        "drawing": drawing(found, rows, steps, colors),
         "journal": journal,
         "made": instant(now),
     }
@@ -101,7 +104,12 @@ def _facts(found: Found) -> list[tuple[str, str]]:
         ("Snakemake", told.version or "–"),
     ]
     for begin, end in told.silences:
-        rows.append(("No client", f"{instant(begin)} to {instant(end)} UTC ({lasting((end - begin).total_seconds())})"))
+        rows.append(
+            (
+                "No client",
+                f"{instant(begin)} to {instant(end)} UTC ({lasting((end - begin).total_seconds())})",
+            )
+        )
     for outage in told.outages:
         lasted = "without a noted end" if outage.seconds is None else lasting(outage.seconds)
         rows.append(("Outage", f"{outage.service}, {instant(outage.began)} UTC, {lasted}: {outage.why}"))
@@ -113,24 +121,25 @@ def _facts(found: Found) -> list[tuple[str, str]]:
 def _tiles(found: Found) -> list[dict[str, str]]:
     """The numbers that people look for first."""
     spent, done = found.costs, found.jobs
-    hours = spent.total("hours")
+    whole = spent.total("hours")
     spot = sum(part.hours for (_, is_spot), part in spent.parts.items() if is_spot)
     nodes = sum(part.nodes for part in spent.parts.values())
     return [
         {
             "name": "Cost of nodes",
-            "value": money(spent.money(), hours, spent.total("unpriced")),
+            "value": money(spent.money(), whole, spent.total("unpriced")),
             "note": "estimated in part" if spent.total("estimated") >= 0.005 else "at the prices below",
         },
         {
             "name": "Node-hours",
-            "value": f"{hours:,.2f}",
-            "note": count(nodes, "node") + (f", {share(spot, hours)} of the time Spot" if spot else ", dedicated"),
+            "value": hours(whole),
+            "note": count(nodes, "node")
+            + (f", {share(spot, whole)} of the time Spot" if spot else ", dedicated"),
         },
         {
             "name": "Slots used",
             "value": "–" if spent.efficiency is None else f"{spent.efficiency:.0%}",
-            "note": f"of {spent.total('slot_hours'):,.1f} slot-hours paid for",
+            "note": f"of {hours(spent.total('slot_hours'))} slot-hours paid for",
         },
         {
             "name": "Jobs done",
@@ -144,14 +153,20 @@ def _prices(spent: Costs) -> str:
     """Which prices the money rests on; to be said wherever money is."""
     if not spent.money():
         return "No price of these nodes is known." if spent.parts else "No nodes were paid for."
-    unnamed = " The price list names no currency." if "" in spent.money() else ""
     unsure = [
-        f"{spent.total(of):.2f} of {spent.total('hours'):.2f} node-hours have {what}."
+        f"{hours(spent.total(of))} of {hours(spent.total('hours'))} node-hours have {what}."
         for of, what in (("unpriced", "no known price and are left out"), ("estimated", "an estimated price"))
-        if spent.total(of) >= 0.005
+        if spent.total(of) >= 0.0001
     ]
-    source = " and ".join(spent.sources) or "prices of unknown origin"
-    return " ".join([f"By {source}.{unnamed}", *unsure, "Nodes only, without disks, traffic and storage."])
+    return " ".join([_source(spent), *unsure, "Nodes only, without disks, traffic and storage."])
+
+
+def _source(spent: Costs) -> str:
+    """Where the prices are from, with their date; nothing where there are none."""
+    if not spent.money():
+        return ""
+    unnamed = "; the price list names no currency" if "" in spent.money() else ""
+    return f"Money by {' and '.join(spent.sources) or 'prices of unknown origin'}{unnamed}."
 
 
 def _failure(attempt: Attempt, logs: Mapping[str, str]) -> dict[str, Any]:

@@ -17,7 +17,21 @@ if TYPE_CHECKING:
     from snakemake.azure.report.page.contents import Found
 
 BANDS = ("x0", "x1", "y0", "y1", "node", "state")
-TASKS = ("x0", "x1", "y0", "y1", "node", "rule", "color", "failed", "task", "slots", "wildcards", "attempt", "code")
+TASKS = (
+    "x0",
+    "x1",
+    "y0",
+    "y1",
+    "node",
+    "rule",
+    "color",
+    "failed",
+    "task",
+    "slots",
+    "wildcards",
+    "attempt",
+    "code",
+)
 STEPS = ("at", "used", "paid", "asked")
 MARGIN = 0.06
 """Of a row, above and below what is in it."""
@@ -28,29 +42,28 @@ NAMED = 0.9
 SHARE_NAMED = 1 / 28
 
 
-def drawing(found: "Found", rows: Sequence[Row], steps: Sequence[Step], colors: Mapping[str, int]) -> dict[str, Any]:
+def drawing(
+    found: "Found", rows: Sequence[Row], steps: Sequence[Step], colors: Mapping[str, int]
+) -> dict[str, Any]:
     """colors: by rule, in the order of the legend."""
     placed = _placed(rows, found.costs)
     order = {rule: i for i, rule in enumerate(colors)}
     times = [t for row in rows for band in row.bands for t in (band.begin, band.end)]
     times += [step.at for step in steps]
+    bands: list[list[Any]] = []
+    tasks: list[list[Any]] = []
+    for i, (row, y) in enumerate(placed.rows):
+        bands += _bands(i, row, y)
+        tasks += _tasks(i, row, y, found, order, colors)
     return {
         "domain": [_ms(min(times)), _ms(max(times))] if times else [],
         "height": placed.height,
         "slots": max((row.slots for row in rows), default=1),
         "rules": list(colors),
-        "nodes": [
-            {"label": label(row), "name": row.node, "pool": row.pool, "spot": row.spot, "y": y + 0.5, "high": 1}
-            for row, y in placed.rows
-        ],
+        "nodes": [_node(row, y) for row, y in placed.rows],
         "pools": placed.pools,
-        "bands": {"columns": BANDS, "rows": [each for i, (row, y) in enumerate(placed.rows) for each in _bands(i, row, y)]},
-        "tasks": {
-            "columns": TASKS,
-            "rows": [
-                each for i, (row, y) in enumerate(placed.rows) for each in _tasks(i, row, y, found, order, colors)
-            ],
-        },
+        "bands": {"columns": BANDS, "rows": bands},
+        "tasks": {"columns": TASKS, "rows": tasks},
         "steps": {"columns": STEPS, "rows": [[_ms(step.at), *step[1:]] for step in steps]},
         "spans": _spans(found),
     }
@@ -77,6 +90,10 @@ def _placed(rows: Sequence[Row], spent: Costs) -> _Placed:
         placed.rows.append((row, placed.height))
         placed.height += 1
     return placed
+
+
+def _node(row: Row, y: float) -> dict[str, Any]:
+    return {"label": label(row), "name": row.node, "spot": row.spot, "y": y + 0.5}
 
 
 def label(row: Row) -> str:

@@ -1,20 +1,30 @@
 """The tables of a report: money by part, by rule and by pool, and what was asked for beside what was used."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from snakemake.azure.report.costs import Costs, Part
 from snakemake.azure.report.efficiency import Efficiency, RuleUse
-from snakemake.azure.report.page.words import UNKNOWN, lasting, megabytes, money, share
+from snakemake.azure.report.page.words import UNKNOWN, hours, lasting, megabytes, money, share
 from snakemake.azure.report.summary import amount, number
+from snakemake.azure.report.timeline import BAD, GONE, IDLE, LEAVING, RUNNING, STARTING, Row
 
 if TYPE_CHECKING:
     from snakemake.azure.report.page.contents import Found
 
 COLORS = 12
 """Rules that have a color of their own; all others share one."""
+
+STATES_IN_WORDS = {
+    STARTING: "node starts",
+    IDLE: "idle",
+    RUNNING: "running tasks",
+    LEAVING: "leaving",
+    BAD: "unusable",
+    GONE: "preempted",
+}
 
 NO_RULE = "(no rule is noted)"
 
@@ -32,6 +42,15 @@ def legend(spent: Costs, colors: Mapping[str, int]) -> list[dict[str, Any]]:
     ]
 
 
+def keys(rows: Iterable[Row]) -> list[tuple[str, str]]:
+    """The states of nodes that there are, by the names of their colors."""
+    there = {(band.state, row.spot) for row in rows for band in row.bands}
+    found = [
+        (state, words) for state, words in STATES_IN_WORDS.items() if {(state, False), (state, True)} & there
+    ]
+    return [*found, *([("running-spot", "Spot node")] if any(spot for _, spot in there) else [])]
+
+
 # -- by part ----------------------------------------------------------------------------------------------------------
 
 
@@ -46,17 +65,17 @@ def parts(spent: Costs) -> list[dict[str, Any]]:
             ("start", "nodes that start", lambda part: part.start_up),
             ("idle", "idle nodes", lambda part: part.idle),
         ):
-            hours = sum(of(part) for _, part in mine)
-            if hours > 0:
+            time = sum(of(part) for _, part in mine)
+            if time > 0:
                 rows.append(
                     {
                         "key": key,
                         "spot": spot,
                         "name": name + (" (Spot)" if spot else ""),
-                        "hours": f"{hours:.2f}",
-                        "money": money(_paid(spent, mine, spot, of), hours),
-                        "share": share(hours, spent.total("hours")),
-                        "of": hours / spent.total("hours") if spent.total("hours") else 0.0,
+                        "hours": hours(time),
+                        "money": money(_paid(spent, mine, spot, of), time),
+                        "share": share(time, spent.total("hours")),
+                        "of": time / spent.total("hours") if spent.total("hours") else 0.0,
                     }
                 )
     return rows
@@ -96,7 +115,7 @@ def rules(found: "Found", colors: Mapping[str, int]) -> dict[str, Any]:
                 "failed": failed[rule],
                 "median": lasting(median(lengths[rule])),
                 "longest": lasting(max(lengths[rule])),
-                "hours": f"{part.hours:.2f}",
+                "hours": hours(part.hours),
                 "staging": share(part.staging, part.hours),
                 "dedicated": _share(spent, rule, False),
                 "spot": _share(spent, rule, True),
@@ -105,10 +124,15 @@ def rules(found: "Found", colors: Mapping[str, int]) -> dict[str, Any]:
             }
         )
     rest = [
-        {"name": name, "hours": f"{spent.total(of):.2f}", "money": money(spent.money(of), spent.total(of))}
+        {"name": name, "hours": hours(spent.total(of)), "money": money(spent.money(of), spent.total(of))}
         for of, name in (("start_up", "nodes that start"), ("idle", "idle nodes"))
     ]
-    return {"rows": rows, "rest": rest, "total": _total(spent), "has_spot": any(spot for _, spot, _ in spent.shares)}
+    return {
+        "rows": rows,
+        "rest": rest,
+        "total": _total(spent),
+        "has_spot": any(spot for _, spot, _ in spent.shares),
+    }
 
 
 def _share(spent: Costs, rule: str, spot: bool) -> str:
@@ -125,13 +149,12 @@ def _sum(parts: list[tuple[str, Part]]) -> str:
     for currency, part in parts:
         if part.unpriced < part.hours or part.money:
             sums[currency] += part.money
-    hours, unpriced = sum(part.hours for _, part in parts), sum(part.unpriced for _, part in parts)
-    return money(sums, hours, unpriced)
+    return money(sums, sum(part.hours for _, part in parts), sum(part.unpriced for _, part in parts))
 
 
 def _total(spent: Costs) -> dict[str, str]:
-    hours = spent.total("hours")
-    return {"hours": f"{hours:.2f}", "money": money(spent.money(), hours, spent.total("unpriced"))}
+    whole = spent.total("hours")
+    return {"hours": hours(whole), "money": money(spent.money(), whole, spent.total("unpriced"))}
 
 
 # -- by pool ----------------------------------------------------------------------------------------------------------
@@ -151,7 +174,7 @@ def pools(spent: Costs) -> list[dict[str, Any]]:
                 "spot": spot,
                 "nodes": part.nodes,
                 "slots": pool.slots,
-                "hours": f"{part.hours:.2f}",
+                "hours": hours(part.hours),
                 "start": share(part.start_up, part.hours),
                 "jobs": share(part.jobs, part.hours),
                 "staging": share(part.staging, part.hours),
@@ -194,8 +217,9 @@ def _cell(rule: RuleUse, name: str, words: Any) -> dict[str, Any]:
     """One resource: how much of what was asked for was used, as a bar and in words, and what would be enough."""
     wanted, used, enough = rule.asked.get(name), rule.used.get(name), rule.settings().get(name)
     return {
-        "asked": "not asked for" if wanted is None else f"{wanted:,.0f}",
-        "used": "not measured" if used is None else words(used),
+        "said": " / ".join(
+            (words(used) if used is not None else "–", "–" if wanted is None else f"{wanted:,.0f}")
+        ),
         "enough": "" if enough is None else f"{enough:,}",
         "of": min(1.0, used / wanted) if wanted and used is not None else None,
         "over": bool(wanted and used is not None and used > wanted),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from snakemake.azure.report.summary import amount
+from snakemake.azure.report.summary import amount, number
 
 UNKNOWN = "price not known"
 
@@ -15,7 +15,11 @@ def lasting(seconds: float | None) -> str:
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    for size, unit, smaller, its_unit in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+    for size, unit, smaller, its_unit in (
+        (86_400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
         if whole >= size:
             rest = whole % size // smaller
             return f"{whole // size} {unit}" + (f" {rest} {its_unit}" if rest else "")
@@ -37,6 +41,10 @@ def money(sums: Mapping[str, float], hours: float, unpriced: float = 0.0) -> str
 
 def count(number: int, word: str, plural: str = "") -> str:
     return f"{number:,} {word if number == 1 else plural or word + 's'}"
+
+
+def hours(value: float) -> str:
+    return f"{value:,.2f}" if value >= 100 else number(value)
 
 
 def share(part: float, whole: float) -> str:

@@ -1,0 +1,76 @@
+"""`snakemake --az-batch-report FILE`: the report of the newest run in a working directory, or of the one that ends."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from snakemake.azure.report import logs
+from snakemake.azure.report.journal import HOME, Event, journals, read
+from snakemake.azure.report.page.contents import Found, contents, shown_failures
+from snakemake.azure.report.page.html import html
+from snakemake.azure.report.target import OPTION, check_target
+
+
+def write_newest(folder: Path, target: Path, say: Callable[[str], None]) -> None:
+    """Writes the report of the newest run below the working directory `folder`.
+
+    Raises
+    ------
+    WorkflowError: there is no journal, or it can't be read; or the file can't be written, or is somebody else's.
+    """
+    check_target(target)
+    for path in journals(folder / HOME):
+        events = _read(path)
+        if any(event.event == "run" for event in events):
+            write(events, path, folder, target)
+            say(f"Wrote {target}, the report of the run in {path}.")
+            return
+    raise WorkflowError(
+        f"No run on Azure Batch has left a journal in {folder / HOME}: run {OPTION} in the working directory of one, "
+        "or give that as --directory."
+    )
+
+
+def write_one(journal: Path, folder: Path, target: Path) -> None:
+    """The same of this journal."""
+    write(_read(journal), journal, folder, target)
+
+
+def _read(path: Path) -> list[Event]:
+    try:
+        return read(path)
+    except OSError as e:
+        raise WorkflowError(f"Cannot read the journal {path}: {e.strerror}.") from None
+
+
+def write(events: list[Event], journal: Path, folder: Path, target: Path) -> None:
+    """The report of these events; what is there until it is whole stays as it is."""
+    found = Found.of(events)
+    shown = logs.ends(
+        folder / logs.HOME, found.facts.runs, [attempt.task for attempt in shown_failures(found)]
+    )
+    page = html(contents(found, shown, journal.name, datetime.now(UTC)))
+    try:
+        _replace(target, page.encode("utf-8", "backslashreplace"))
+    except OSError as e:
+        raise WorkflowError(f"Cannot write the report {target}: {e.strerror}.") from None
+
+
+def _replace(target: Path, data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(
+        dir=target.absolute().parent, prefix=f".{target.name}.", delete=False
+    ) as file:
+        try:
+            file.write(data)
+            file.close()
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(file.name).chmod(0o666 & ~umask)
+            Path(file.name).replace(target)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
