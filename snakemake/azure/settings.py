@@ -149,8 +149,8 @@ class ExecutorSettings(PoolSettings):
     )
     report: Path | None = option(
         "Write a report of the run to this HTML file at its end, also when it fails: which task ran where and "
-        "when, what it cost, what failed, and what was asked for against what was used. The file needs no network. Without "
-        "--az-batch, the report of the newest run in this directory, also of one that died; nothing else is done then.",
+        "when, what it cost, what failed, and what was asked for against what was used. The file needs no network. "
+        "Without --az-batch, the report of the newest run in this directory, also of one that died, and nothing else.",
         env_var=False,  # which would make each run without --az-batch a report
         metavar="FILE",
         type=Path,
