@@ -9,8 +9,9 @@ from pathlib import Path
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.report import logs
+from snakemake.azure.report.found import Found
 from snakemake.azure.report.journal import HOME, Event, journals, read
-from snakemake.azure.report.page.contents import Found, contents, shown_failures
+from snakemake.azure.report.page.contents import contents, shown_failures
 from snakemake.azure.report.page.html import html
 from snakemake.azure.report.target import OPTION, check_target
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
-from snakemake.azure.report.costs import READY, UNPAID, Costs, NodeTime, TaskTime
+from snakemake.azure.report.costs import READY, Costs, NodeTime, TaskTime
 from snakemake.azure.report.journal import Event, time
 
 STARTING, IDLE, RUNNING, LEAVING, BAD, GONE = (
@@ -44,7 +44,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Bar:
-    """A task, and the first of its lanes; `slots` are in it, unless its node has fewer."""
+    """A task, or a part of one whose lanes are apart: the first of the lanes, and how many there are."""
 
     task: TaskTime
     lane: int
@@ -88,23 +88,35 @@ def timeline(events: Iterable[Event], found: Costs) -> list[Row]:
 
 
 def _bars(tasks: Iterable[TaskTime], slots: int) -> list[Bar]:
-    """Each task in the first neighbouring lanes that are free; where there are none, in those that are free first."""
+    """Each task in the first neighbouring lanes that are free; where they are apart, it has a bar in each of them."""
     free: list[datetime | None] = [None] * slots
     bars = []
     for task in sorted(tasks, key=lambda task: (task.started, task.ended, task.task)):
-        width = max(1, min(task.slots, slots))
-        lane = _first_free(free, width, task.started)
-        free[lane : lane + width] = [task.ended] * width
-        bars.append(Bar(task, lane, width))
+        for lane, width in _lanes(free, max(1, min(task.slots, slots)), task.started):
+            free[lane : lane + width] = [task.ended] * width
+            bars.append(Bar(task, lane, width))
     return bars
 
 
-def _first_free(free: Sequence[datetime | None], width: int, at: datetime) -> int:
-    def busy_until(lane: int) -> datetime:
-        return max((end for end in free[lane : lane + width] if end), default=at)
+def _lanes(free: Sequence[datetime | None], width: int, at: datetime) -> list[tuple[int, int]]:
+    """Lanes with how many follow each other; `free` says until when each is taken."""
 
-    lanes = range(len(free) - width + 1)
-    return next((lane for lane in lanes if busy_until(lane) <= at), min(lanes, key=busy_until))
+    def is_free(lane: int) -> bool:
+        end = free[lane]
+        return end is None or end <= at
+
+    for lane in range(len(free) - width + 1):
+        if all(map(is_free, range(lane, lane + width))):
+            return [(lane, width)]
+    # By clocks that differ a little there may be fewer than it takes.
+    chosen = sorted(range(len(free)), key=lambda lane: (not is_free(lane), free[lane] or at, lane))[:width]
+    found: list[tuple[int, int]] = []
+    for lane in sorted(chosen):
+        if found and sum(found[-1]) == lane:
+            found[-1] = (found[-1][0], found[-1][1] + 1)
+        else:
+            found.append((lane, 1))
+    return found
 
 
 # -- states -----------------------------------------------------------------------------------------------------------
@@ -169,6 +181,3 @@ def _taken_away(there: Sequence[NodeTime]) -> Iterable[Band]:
     for before, after in pairwise(sorted(there, key=lambda node: node.begin)):
         if before.end and after.begin > before.end:
             yield Band(GONE, before.end, after.begin)
-
-
-assert {state for state, shown in STATES.items() if shown == GONE} == UNPAID

@@ -1,15 +1,13 @@
 """All that a report says, as plain values for its template: texts are texts, and not HTML."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from snakemake.azure.report.attempts import Attempt, Jobs, jobs
-from snakemake.azure.report.costs import Costs, costs
+from snakemake.azure.report.attempts import Attempt
+from snakemake.azure.report.costs import Costs
 from snakemake.azure.report.efficiency import efficiency
-from snakemake.azure.report.facts import Facts, facts
-from snakemake.azure.report.journal import Event
+from snakemake.azure.report.found import Found
 from snakemake.azure.report.occupancy import occupancy
 from snakemake.azure.report.page import tables
 from snakemake.azure.report.page.drawing import drawing
@@ -28,20 +26,6 @@ HOW = {
 
 Logs = Mapping[str, Mapping[str, str]]
 """The ends of logs by task, and by what they are."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the core finds in a journal."""
-
-    events: Sequence[Event]
-    facts: Facts
-    jobs: Jobs
-    costs: Costs
-
-    @classmethod
-    def of(cls, events: Sequence[Event]) -> "Found":
-        return cls(events, facts(events), jobs(events), costs(events))
 
 
 def shown_failures(found: Found) -> list[Attempt]:
@@ -68,7 +52,7 @@ def contents(found: Found, logs: Logs, journal: str, now: datetime) -> dict[str,
         "asked": tables.asked(told, colors),
         "failures": [_failure(each, logs.get(each.task, {})) for each in failures[:MOST_FAILURES]],
         "more_failures": len(failures) - min(len(failures), MOST_FAILURES),
-        "retries": found.jobs.retries,
+        "failed": f"{count(len(failures), 'task')} failed, and {count(found.jobs.retries, 'task')} tried again",
         "legend": tables.legend(found.costs, colors),
         "keys": tables.keys(rows),
         "drawing": drawing(found, rows, steps, colors),

@@ -7,14 +7,12 @@ room for its name.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from snakemake.azure.report.costs import Costs
+from snakemake.azure.report.found import Found
 from snakemake.azure.report.occupancy import Step
 from snakemake.azure.report.timeline import Row
-
-if TYPE_CHECKING:
-    from snakemake.azure.report.page.contents import Found
 
 BANDS = ("x0", "x1", "y0", "y1", "node", "state")
 TASKS = (
@@ -43,7 +41,7 @@ SHARE_NAMED = 1 / 28
 
 
 def drawing(
-    found: "Found", rows: Sequence[Row], steps: Sequence[Step], colors: Mapping[str, int]
+    found: Found, rows: Sequence[Row], steps: Sequence[Step], colors: Mapping[str, int]
 ) -> dict[str, Any]:
     """colors: by rule, in the order of the legend."""
     placed = _placed(rows, found.costs)
@@ -109,7 +107,7 @@ def _bands(i: int, row: Row, y: float) -> list[list[Any]]:
 
 
 def _tasks(
-    i: int, row: Row, y: float, found: "Found", order: Mapping[str, int], colors: Mapping[str, int]
+    i: int, row: Row, y: float, found: Found, order: Mapping[str, int], colors: Mapping[str, int]
 ) -> list[list[Any]]:
     lane = (1 - 2 * MARGIN) / row.slots
     cells = []
@@ -128,7 +126,7 @@ def _tasks(
     return cells
 
 
-def _spans(found: "Found") -> list[dict[str, Any]]:
+def _spans(found: Found) -> list[dict[str, Any]]:
     """When no client was there, and when a service did not answer."""
     spans = [{"x0": _ms(b), "x1": _ms(e), "label": "No client was there"} for b, e in found.facts.silences]
     for outage in found.facts.outages:

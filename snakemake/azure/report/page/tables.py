@@ -3,16 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from snakemake.azure.report.costs import Costs, Part
 from snakemake.azure.report.efficiency import Efficiency, RuleUse
-from snakemake.azure.report.page.words import UNKNOWN, hours, lasting, megabytes, money, share
+from snakemake.azure.report.found import Found
+from snakemake.azure.report.page.words import UNKNOWN, hours, lasting, megabytes, money, places, share
 from snakemake.azure.report.summary import amount, number
 from snakemake.azure.report.timeline import BAD, GONE, IDLE, LEAVING, RUNNING, STARTING, Row
-
-if TYPE_CHECKING:
-    from snakemake.azure.report.page.contents import Found
 
 COLORS = 12
 """Rules that have a color of their own; all others share one."""
@@ -73,7 +71,7 @@ def parts(spent: Costs) -> list[dict[str, Any]]:
                         "spot": spot,
                         "name": name + (" (Spot)" if spot else ""),
                         "hours": hours(time),
-                        "money": money(_paid(spent, mine, spot, of), time),
+                        "money": money(_paid(spent, mine, spot, of), time, places=places(spent.money())),
                         "share": share(time, spent.total("hours")),
                         "of": time / spent.total("hours") if spent.total("hours") else 0.0,
                     }
@@ -93,7 +91,7 @@ def _paid(spent: Costs, parts: Any, spot: bool, of: Any) -> dict[str, float]:
 # -- by rule ----------------------------------------------------------------------------------------------------------
 
 
-def rules(found: "Found", colors: Mapping[str, int]) -> dict[str, Any]:
+def rules(found: Found, colors: Mapping[str, int]) -> dict[str, Any]:
     """By rule, dearest first, and what no rule has had; `total` is the whole."""
     spent = found.costs
     lengths: defaultdict[str, list[float]] = defaultdict(list)
@@ -123,8 +121,13 @@ def rules(found: "Found", colors: Mapping[str, int]) -> dict[str, Any]:
                 "of": part.hours / most if most else 0.0,
             }
         )
+    figures = places(spent.money())
     rest = [
-        {"name": name, "hours": hours(spent.total(of)), "money": money(spent.money(of), spent.total(of))}
+        {
+            "name": name,
+            "hours": hours(spent.total(of)),
+            "money": money(spent.money(of), spent.total(of), places=figures),
+        }
         for of, name in (("start_up", "nodes that start"), ("idle", "idle nodes"))
     ]
     return {
@@ -137,24 +140,30 @@ def rules(found: "Found", colors: Mapping[str, int]) -> dict[str, Any]:
 
 def _share(spent: Costs, rule: str, spot: bool) -> str:
     mine = [(key[2], part) for key, part in spent.shares.items() if key[:2] == (rule, spot)]
-    return _sum(mine)
+    return _sum(spent, mine)
 
 
 def _money_of_rule(spent: Costs, rule: str) -> str:
-    return _sum([(currency, part) for (name, _, currency), part in spent.shares.items() if name == rule])
+    return _sum(
+        spent, [(currency, part) for (name, _, currency), part in spent.shares.items() if name == rule]
+    )
 
 
-def _sum(parts: list[tuple[str, Part]]) -> str:
+def _sum(spent: Costs, parts: list[tuple[str, Part]]) -> str:
     sums: dict[str, float] = defaultdict(float)
     for currency, part in parts:
         if part.unpriced < part.hours or part.money:
             sums[currency] += part.money
-    return money(sums, sum(part.hours for _, part in parts), sum(part.unpriced for _, part in parts))
+    time, unpriced = sum(part.hours for _, part in parts), sum(part.unpriced for _, part in parts)
+    return money(sums, time, unpriced, places(spent.money()))
 
 
 def _total(spent: Costs) -> dict[str, str]:
     whole = spent.total("hours")
-    return {"hours": hours(whole), "money": money(spent.money(), whole, spent.total("unpriced"))}
+    return {
+        "hours": hours(whole),
+        "money": money(spent.money(), whole, spent.total("unpriced"), places(spent.money())),
+    }
 
 
 # -- by pool ----------------------------------------------------------------------------------------------------------
@@ -180,7 +189,7 @@ def pools(spent: Costs) -> list[dict[str, Any]]:
                 "staging": share(part.staging, part.hours),
                 "idle": share(part.idle, part.hours),
                 "price": UNKNOWN if price is None else f"{price:.4g} {pool.currency}".rstrip() + kind,
-                "money": _sum([(pool.currency, part)]),
+                "money": _sum(spent, [(pool.currency, part)]),
             }
         )
     return rows

@@ -30,17 +30,26 @@ def instant(at: datetime | None) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at else "–"
 
 
-def money(sums: Mapping[str, float], hours: float, unpriced: float = 0.0) -> str:
-    """What hours of nodes have cost, by currency; says so where that is not known, or not of all of them."""
+def money(sums: Mapping[str, float], hours: float, unpriced: float = 0.0, places: int | None = None) -> str:
+    """What hours of nodes have cost, by currency; says so where that is not known, or not of all of them. places: of
+    numbers that stand below each other, and make up a sum."""
     if not hours:
         return "–"
     if unpriced >= hours * 0.9995 or not sums:
         return UNKNOWN
-    return amount(sums) + (f" and {unpriced:.2f} h without a price" if unpriced >= 0.005 else "")
+    said = amount(sums) if places is None else _with_places(sums, places)
+    return said + (f" and {unpriced:.2f} h without a price" if unpriced >= 0.005 else "")
 
 
-def count(number: int, word: str, plural: str = "") -> str:
-    return f"{number:,} {word if number == 1 else plural or word + 's'}"
+def _with_places(sums: Mapping[str, float], places: int) -> str:
+    return " and ".join(
+        f"{value:,.{places}f} {currency}".rstrip() for currency, value in sorted(sums.items())
+    )
+
+
+def places(sums: Mapping[str, float]) -> int:
+    """For the numbers that make up these sums: cents, or hundredths of them where it is little."""
+    return 2 if max(sums.values(), default=0.0) >= 10 else 4
 
 
 def hours(value: float) -> str:
