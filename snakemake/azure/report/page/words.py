@@ -52,6 +52,10 @@ def places(sums: Mapping[str, float]) -> int:
     return 2 if max(sums.values(), default=0.0) >= 10 else 4
 
 
+def count(number: int, word: str, plural: str = "") -> str:
+    return f"{number:,} {word if number == 1 else plural or word + 's'}"
+
+
 def hours(value: float) -> str:
     return f"{value:,.2f}" if value >= 100 else number(value)
 
