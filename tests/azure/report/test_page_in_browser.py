@@ -1,0 +1,193 @@
+"""The page of a run of 10,000 tasks as a browser shows it, without a network."""
+
+import base64
+import json
+from datetime import UTC, datetime
+
+import pytest
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.print_page_options import PrintOptions
+
+from snakemake.azure.report.found import Found
+from snakemake.azure.report.page.contents import contents
+from snakemake.azure.report.page.html import html
+
+from .journals import Written
+from .large_journals import large
+from .test_page import EVIL
+
+TASKS = 10_000
+
+PIXELS = """
+const canvas = document.querySelector("#" + arguments[0] + " canvas");
+const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+const found = new Map();
+for (let i = 0; i < data.length; i += 4) {
+  const color = data.slice(i, i + 3).join();
+  found.set(color, (found.get(color) || 0) + 1);
+}
+return Object.fromEntries(found);
+"""
+
+
+def write(path, events):
+    path.write_text(html(contents(Found.of(events), {}, path.name, datetime.now(UTC))))
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("report") / "report.html", large(TASKS))
+
+
+@pytest.fixture
+def page(browser, report):
+    browser.open(report)
+    return browser
+
+
+def colors(page, chart):
+    """How many pixels of a drawing have which color."""
+    return page.run(PIXELS, chart)
+
+
+def rgb(page, name):
+    """A color of the style, as pixels have it."""
+    value = page.run(
+        "return getComputedStyle(document.documentElement).getPropertyValue(arguments[0])", f"--{name}"
+    )
+    text = value.strip().lstrip("#")
+    return ",".join(str(int(text[i : i + 2], 16)) for i in (0, 2, 4))
+
+
+def domain(page):
+    return [float(t) for t in page.run("return document.getElementById('timeline').dataset.domain").split()]
+
+
+def length(page):
+    begin, end = domain(page)
+    return end - begin
+
+
+def click(page, deed):
+    before = domain(page)
+    page.run("document.querySelector(`[data-do=${arguments[0]}]`).click()", deed)
+    page.wait(
+        "return document.getElementById('timeline').dataset.domain !== arguments[0]",
+        " ".join(f"{t:.15g}" for t in before),
+    )
+
+
+def test_all_tasks_are_drawn_without_a_network(page):
+    assert int(page.run("return document.documentElement.dataset.drawn")) >= TASKS
+    found = colors(page, "timeline")
+    for name in ("c0", "c1", "c2", "failed"):
+        assert found.get(rgb(page, name), 0) > 20, name
+    assert colors(page, "slots")[rgb(page, "used")] > 10_000
+    sent = [json.loads(request)["message"]["params"]["request"]["url"] for request in page.requests()]
+    assert sent and all(url.startswith("file:") for url in sent), sent
+    assert page.errors() == []
+
+
+def test_zooming_and_moving(page):
+    whole = domain(page)
+    click(page, "in")
+    assert length(page) == pytest.approx((whole[1] - whole[0]) / 2, rel=0.01)
+    middle = domain(page)
+    click(page, "right")
+    assert domain(page)[0] > middle[0] and length(page) == pytest.approx(middle[1] - middle[0], rel=0.01)
+    box = page.driver.find_element(By.ID, "timeline")
+    moved = domain(page)
+    ActionChains(page.driver).move_to_element(box).click_and_hold().move_by_offset(150, 0).release().perform()
+    page.wait(
+        "return document.getElementById('timeline').dataset.domain.split(' ')[0] < arguments[0]", moved[0]
+    )
+    where = box.rect
+    before = length(page)
+    page.run("arguments[0].scrollIntoView({block: 'center'})", box)
+    place = page.run("const r = arguments[0].getBoundingClientRect(); return [r.x, r.y]", box)
+    page.cdp(
+        "Input.dispatchMouseEvent", type="mouseWheel", x=place[0] + where["width"] / 2, y=place[1] + 60,
+        deltaX=0, deltaY=-300, modifiers=2,
+    )  # fmt: skip
+    page.wait(
+        "const [a, b] = document.getElementById('timeline').dataset.domain.split(' '); return b - a < arguments[0] * 0.9",
+        before,
+    )
+    click(page, "fit")
+    assert domain(page) == whole
+
+
+def test_what_is_pointed_at_is_told(page):
+    box = page.driver.find_element(By.ID, "timeline")
+    for _ in range(3):
+        click(page, "in")
+    for y in range(-100, 100, 20):
+        ActionChains(page.driver).move_to_element_with_offset(box, 0, y).perform()
+        text = page.run("return document.getElementById('tip').innerText")
+        if "sample=" in text:
+            break
+    for word in ("wildcards", "task", "from", "lasted", "exit code", "slots", "node", "tvmps_"):
+        assert word in text
+    chart = page.driver.find_element(By.ID, "slots")
+    ActionChains(page.driver).move_to_element(chart).perform()
+    assert "paid for" in page.run("return document.getElementById('tip').innerText")
+
+
+def test_a_rule_stands_out_when_it_is_chosen(page):
+    blue = rgb(page, "c0")
+    before = colors(page, "timeline")[blue]
+    page.run("document.querySelector('[data-rule=\"1\"]').click()")
+    assert (
+        page.run("return document.querySelector('[data-rule=\"1\"]').getAttribute('aria-pressed')") == "true"
+    )
+    page.wait(f"const count = () => {{ {PIXELS} }}; return (count('timeline')[arguments[1]] || 0) < arguments[2]", "timeline", blue, before / 10)  # fmt: skip
+
+
+def test_dark_and_light(page):
+    light = page.run("return getComputedStyle(document.body).backgroundColor"), rgb(page, "c0")
+    page.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    dark = page.run("return getComputedStyle(document.body).backgroundColor"), rgb(page, "c0")
+    assert light[0] != dark[0] and light[1] != dark[1]
+    page.wait(
+        f"const count = () => {{ {PIXELS} }}; return count('timeline')[arguments[1]] > 1000",
+        "timeline",
+        dark[1],
+    )
+
+
+def test_on_a_phone_nothing_is_wider_than_it(page):
+    page.cdp("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=2, mobile=True)
+    page.wait("return document.getElementById('timeline').querySelector('canvas').clientWidth <= 390")
+    assert page.run("return document.documentElement.scrollWidth") <= 390
+
+
+def test_on_paper(page):
+    page.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    printed = PrintOptions()
+    printed.background = True
+    assert base64.b64decode(page.driver.print_page(printed)).startswith(b"%PDF-")
+    page.run("window.dispatchEvent(new Event('beforeprint'))")
+    assert rgb(page, "paper") == "255,255,255", "in light colors also where the screen is dark"
+    page.run("window.dispatchEvent(new Event('afterprint'))")
+    assert rgb(page, "paper") != "255,255,255"
+
+
+def test_no_text_of_a_journal_runs_or_shows_as_html(browser, tmp_path):
+    run = Written(pool=EVIL)
+    run.note(1, "run", run="one", workflow=EVIL, lease_minutes=30)
+    run.node(0)
+    run.note(30, "submitted", task=EVIL, rule=EVIL, pool="p", slots=1, wildcards={EVIL: EVIL}, threads=1)
+    run.note(
+        60, "ended", task=EVIL, pool="p", node="n", started=run.at(1), ended=run.at(60), success=False,
+        exit_code=1, why=EVIL, ran=True, service_fault=False,
+    )  # fmt: skip
+    browser.open(write(tmp_path / "evil.html", run.events))
+    chart = browser.driver.find_element(By.ID, "timeline")
+    ActionChains(browser.driver).move_to_element(chart).perform()
+    assert browser.run("return document.querySelectorAll('img').length") == 0
+    assert EVIL.replace("\u2028", "") in browser.run(
+        "return document.querySelector('h1').textContent"
+    ).replace("\u2028", "")
+    assert browser.errors() == [], "an alert, or what the policy has refused"
