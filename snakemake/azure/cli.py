@@ -328,7 +328,7 @@ def _prepare_report(args: argparse.Namespace) -> None:
     """Of a run, the report is written at its end, wherever the working directory is by then; else it is all that is
     done."""
     if args.az_batch or args.executor == EXECUTOR or _given(getattr(args, "az_batch_config", None)):
-        args.az_batch_report = Path(args.az_batch_report).absolute()
+        args.az_batch_report = Path(args.az_batch_report).resolve()
         return
     from snakemake.azure.report.report_command import write_newest
 
