@@ -139,6 +139,8 @@ def apply_arguments(args: argparse.Namespace) -> None:
         from snakemake.azure.report.command import write_efficiency
 
         write_efficiency(Path(args.directory or "."), Path(args.az_batch_efficiency), print)
+        if _given(getattr(args, "az_batch_report", None)):
+            _write_report(args)
         sys.exit(0)
     if _given(getattr(args, "az_batch_report", None)):
         _prepare_report(args)
@@ -330,10 +332,14 @@ def _prepare_report(args: argparse.Namespace) -> None:
     if args.az_batch or args.executor == EXECUTOR or _given(getattr(args, "az_batch_config", None)):
         args.az_batch_report = Path(args.az_batch_report).resolve()
         return
+    _write_report(args)
+    sys.exit(0)
+
+
+def _write_report(args: argparse.Namespace) -> None:
     from snakemake.azure.report.report_command import write_newest
 
     write_newest(Path(args.directory or "."), Path(args.az_batch_report), print)
-    sys.exit(0)
 
 
 def _check(args: argparse.Namespace) -> int:

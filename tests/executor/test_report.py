@@ -58,8 +58,9 @@ def test_a_run_writes_its_report_at_its_end(site):
     assert "prices.yaml, as of 20" in html and "names no currency" in html
     assert "tried again, with success" in html and 'class="status good"' in html
 
-    again = site.run(command=COMMAND)
+    again = site.run(command=[*COMMAND, "--az-batch-efficiency"])
     assert again.code == 0 and "Wrote report.html" in again.output, again.output
+    assert "Wrote profile.yaml" in again.output
     made = re.compile(r"Made [\d: -]+ UTC")
     assert made.sub("", page(site)) == made.sub("", html)
 

@@ -163,6 +163,36 @@ def test_on_a_phone_nothing_is_wider_than_it(page):
     assert page.run("return document.documentElement.scrollWidth") <= 390
 
 
+def touch(page, kind, *places):
+    points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
+    page.cdp("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+
+
+def test_fingers(page):
+    page.cdp("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=2, mobile=True)
+    page.cdp("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=2)
+    try:
+        page.run("document.getElementById('timeline').scrollIntoView({block: 'center'})")
+        left, top, width, height = page.run(
+            "const r = document.getElementById('timeline').getBoundingClientRect(); return [r.x, r.y, r.width, r.height]"
+        )
+        x, y, before = left + width / 2, top + height / 2, length(page)
+        touch(page, "touchStart", (x, y))
+        touch(page, "touchEnd")
+        page.wait("return document.getElementById('tip').innerText.includes('node')")
+        touch(page, "touchStart", (x - 20, y), (x + 20, y))
+        for apart in (30, 45, 60):
+            touch(page, "touchMove", (x - apart, y), (x + apart, y))
+        touch(page, "touchEnd")
+        page.wait(
+            "const [a, b] = document.getElementById('timeline').dataset.domain.split(' '); return b - a < arguments[0]",
+            before * 0.6,
+        )
+        assert length(page) == pytest.approx(before / 3, rel=0.1)
+    finally:
+        page.cdp("Emulation.setTouchEmulationEnabled", enabled=False)
+
+
 def test_on_paper(page):
     page.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     printed = PrintOptions()

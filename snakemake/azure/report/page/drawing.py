@@ -83,8 +83,8 @@ def _placed(rows: Sequence[Row], spent: Costs) -> _Placed:
         if row.pool != pool_id:
             pool_id, pool = row.pool, spent.pool(row.pool)
             label = " · ".join(filter(None, (pool_id, pool.vm_size, f"{pool.slots} slots")))
-            placed.pools.append({"y": placed.height, "label": label})
             placed.height += room
+            placed.pools.append({"y": placed.height, "label": label})
         placed.rows.append((row, placed.height))
         placed.height += 1
     return placed

@@ -205,6 +205,7 @@
   function hide() { tip.hidden = true; }
   time.tooltip((_, event, item, value) => (value && !held.size ? show(event, value) : hide()));
   box.addEventListener("pointerleave", hide);
+  window.addEventListener("scroll", hide, { passive: true });
   below.addEventListener("pointerleave", hide);
   below.addEventListener("pointermove", (event) => {
     const x = event.clientX - below.getBoundingClientRect().left - slots.padding().left;
