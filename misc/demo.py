@@ -124,6 +124,8 @@ def costs_and_report(workdir: Path) -> None:
     journal = journals(workdir / HOME)[0]
     for sentence in sentences(costs(read(journal)), journal.relative_to(ROOT)):
         say(f"  {sentence}")
+    if not REPORT.is_file():
+        raise SystemExit("The run has written no report.")
     say(f"  The report: {REPORT.relative_to(ROOT)} (open it in a browser)")
 
 

@@ -35,7 +35,7 @@ def shown_failures(found: Found) -> list[Attempt]:
 
 def contents(found: Found, logs: Logs, journal: str, now: datetime) -> dict[str, Any]:
     """`journal`: the name of its file; `now`: when the report is made."""
-    told = efficiency(found.events)
+    told = efficiency(found.events, found.costs)
     colors = tables.colors(found.costs)
     failures = found.jobs.failures
     rows, steps = timeline(found.events, found.costs), occupancy(found.events, found.costs)
