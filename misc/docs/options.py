@@ -33,6 +33,7 @@ executor; those that matter most here:
 | `--az-batch-check [node]` | instead of a run: try what a run will need, with `node` one job from start to end as well ([azure.md](azure.md#try-it-first)) |
 | `--az-batch-efficiency [FILE]` | instead of a run: what the newest run's rules asked for and used, and a profile for the next run ([azure.md](azure.md#what-tasks-have-used)) |
 | `--az-batch-report FILE` | without `--az-batch`, instead of a run: the report of the newest run; with it, that of the run ([azure.md](azure.md#the-report)) |
+| `--az-batch-journal FILE` | of which run both of them are, if not the newest |
 | `--use-conda` | with an image whose base has conda; an environment is made once for each node, and kept in storage |
 """
 

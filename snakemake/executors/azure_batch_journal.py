@@ -12,6 +12,7 @@ from snakemake.azure.batch.pools import PoolPlan
 from snakemake.azure.batch.recovery import LeftTask
 from snakemake.azure.batch.vm_sizes import VmSize, vm_size
 from snakemake.azure.blob.record import Record
+from snakemake.azure.report.choice import read_journal
 from snakemake.azure.report.costs import costs
 from snakemake.azure.report.journal import HOME, Journal, JournalFile, of_runs, read
 from snakemake.azure.report.summary import sentences
@@ -109,10 +110,10 @@ class RunJournal:
     def _write_report(self) -> None:
         if self._report is None:
             return
-        from snakemake.azure.report.report_command import write_one
+        from snakemake.azure.report.report_command import write
 
         try:
-            write_one(self._file.path, self._home.parent.parent, self._report)
+            write(read_journal(self._file.path), self._file.path, self._report)
         except WorkflowError as e:
             self._logger.warning(f"Azure Batch: {e}")
         else:

@@ -13,7 +13,12 @@ from snakemake.azure.settings import ExecutorSettings
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 OPTIONS = {f"--az-batch-{f.name.replace('_', '-')}" for f in fields(ExecutorSettings)}
-COMMANDS = {"--az-batch-sweep", "--az-batch-check", "--az-batch-efficiency"}  # of the parser's own
+COMMANDS = {
+    "--az-batch-sweep",
+    "--az-batch-check",
+    "--az-batch-efficiency",
+    "--az-batch-journal",
+}  # of the parser's own
 
 
 def name(page: Path) -> str:

@@ -2,57 +2,45 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.report import logs
+from snakemake.azure.report.choice import choose
 from snakemake.azure.report.found import Found
-from snakemake.azure.report.journal import HOME, Event, journals, read
+from snakemake.azure.report.journal import HOME, Event
 from snakemake.azure.report.page.contents import contents, shown_failures
 from snakemake.azure.report.page.html import html
 from snakemake.azure.report.target import OPTION, check_target
 
 
-def write_newest(folder: Path, target: Path, say: Callable[[str], None]) -> None:
-    """Writes the report of the newest run below the working directory `folder`.
+def write_report(place: Path, target: Path, say: Callable[[str], None]) -> None:
+    """Writes the report of a run. place: as of `choose`.
 
     Raises
     ------
     WorkflowError: there is no journal, or it can't be read; or the file can't be written, or is somebody else's.
     """
     check_target(target)
-    for path in journals(folder / HOME):
-        events = _read(path)
-        if any(event.event == "run" for event in events):
-            write(events, path, folder, target)
-            say(f"Wrote {target}, the report of the run in {path}.")
-            return
-    raise WorkflowError(
-        f"No run on Azure Batch has left a journal in {folder / HOME}: run {OPTION} in the working directory of one, "
-        "or give that as --directory."
-    )
+    path, events = choose(place, "run", OPTION)
+    write(events, path, target)
+    say(f"Wrote {target}, the report of the run in {path}.")
 
 
-def write_one(journal: Path, folder: Path, target: Path) -> None:
-    """The same of this journal."""
-    write(_read(journal), journal, folder, target)
+def write(events: Sequence[Event], journal: Path, target: Path) -> None:
+    """The report of these events; what is there until it is whole stays as it is.
 
-
-def _read(path: Path) -> list[Event]:
-    try:
-        return read(path)
-    except OSError as e:
-        raise WorkflowError(f"Cannot read the journal {path}: {e.strerror}.") from None
-
-
-def write(events: list[Event], journal: Path, folder: Path, target: Path) -> None:
-    """The report of these events; what is there until it is whole stays as it is."""
+    Raises
+    ------
+    WorkflowError: the file can't be written.
+    """
     found = Found.of(events)
+    workdir = journal.absolute().parents[len(HOME.parts)]
     shown = logs.ends(
-        folder / logs.HOME, found.facts.runs, [attempt.task for attempt in shown_failures(found)]
+        workdir / logs.HOME, found.facts.runs, [attempt.task for attempt in shown_failures(found)]
     )
     page = html(contents(found, shown, journal.name, datetime.now(UTC)))
     try:

@@ -14,7 +14,7 @@ from snakemake.azure.report.journal import HOME, JournalFile
 from snakemake.azure.report.page.contents import MOST_FAILURES, contents
 from snakemake.azure.report.page.html import html
 from snakemake.azure.report.page.words import instant, lasting, money
-from snakemake.azure.report.report_command import write_newest
+from snakemake.azure.report.report_command import write_report
 
 from .journals import Written
 
@@ -149,6 +149,14 @@ def test_the_page_needs_no_network_and_allows_its_own_scripts_alone():
     assert "url(" not in text.split("</style>")[0]
 
 
+def test_what_looks_like_a_credential_is_blotted_out():
+    run = Written()
+    secret = "sv=2024&sig=c2VjcmV0c2VjcmV0"
+    run.note(1, "run", run="one", prefix=secret, lease_minutes=30)
+    run.task("a-1", 10, 20, rule="map", success=False, why=secret, wildcards={"url": secret})
+    assert "c2VjcmV0" not in page(run)
+
+
 def test_of_many_failures_the_first_are_shown_and_the_others_counted():
     run = Written()
     for i in range(MOST_FAILURES + 5):
@@ -215,10 +223,16 @@ def test_the_newest_journal_with_a_run_is_taken(tmp_path):
     for line in run.lines:
         file.append(line)
     heard = []
-    write_newest(tmp_path, tmp_path / "r.html", heard.append)
+    write_report(tmp_path, tmp_path / "r.html", heard.append)
     assert "one.jsonl" in heard[0] and "0.22 USD" in (tmp_path / "r.html").read_text()
-    write_newest(tmp_path, tmp_path / "r.html", heard.append)  # one of ours is replaced
-    assert [path.name for path in tmp_path.glob("*") if path.is_file()] == ["r.html"]
+    write_report(tmp_path, tmp_path / "r.html", heard.append)  # one of ours is replaced
+    write_report(tmp_path / HOME / "one.jsonl", tmp_path / "r.html", heard.append)
+    assert heard[0] == heard[1] == heard[2]
+    (tmp_path / "prices.yaml").write_text("a: 1\n")
+    with pytest.raises(WorkflowError, match="prices.yaml is no journal of a run"):
+        write_report(tmp_path / "prices.yaml", tmp_path / "r.html", heard.append)
+    with pytest.raises(WorkflowError, match="Cannot read the journal .*none"):
+        write_report(tmp_path / "none", tmp_path / "r.html", heard.append)
     (tmp_path / "mine.html").write_text("<!doctype html>")
     with pytest.raises(WorkflowError, match="was not written by"):
-        write_newest(tmp_path, tmp_path / "mine.html", heard.append)
+        write_report(tmp_path, tmp_path / "mine.html", heard.append)

@@ -201,6 +201,27 @@ def test_on_paper(page):
     assert rgb(page, "paper") != "255,255,255"
 
 
+def test_a_failed_task_leads_to_what_it_said(browser, tmp_path):
+    run = Written()
+    run.node(0)
+    for i in range(20):
+        run.task(f"ok-{i}", 10 + i, 100 + i, slots=1)
+    run.task("bad-1", 200, 400, slots=4, success=False, why="It broke.", wildcards={"s": "a"})
+    run.task("bad-2", 210, 410, slots=4, node="m", wildcards={"s": "a"})
+    run.gone(500)
+    browser.open(write(tmp_path / "failed.html", run.events))
+    chart, details = (
+        browser.driver.find_element(By.ID, "timeline"),
+        "return document.querySelector('details').open",
+    )
+    assert browser.run(details) is False
+    for y in range(-60, 60, 6):
+        ActionChains(browser.driver).move_to_element_with_offset(chart, 100, y).click().perform()
+        if browser.run(details):
+            break
+    assert browser.run(details) is True
+
+
 def test_no_text_of_a_journal_runs_or_shows_as_html(browser, tmp_path):
     run = Written(pool=EVIL)
     run.note(1, "run", run="one", workflow=EVIL, lease_minutes=30)

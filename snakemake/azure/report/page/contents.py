@@ -13,6 +13,7 @@ from snakemake.azure.report.page import tables
 from snakemake.azure.report.page.drawing import drawing
 from snakemake.azure.report.page.words import count, hours, instant, lasting, money, share
 from snakemake.azure.report.timeline import timeline
+from snakemake.azure.secrets import without_secrets
 
 MOST_FAILURES = 100
 """Failures that are listed, with the ends of their logs; of more, the number is said."""
@@ -34,31 +35,44 @@ def shown_failures(found: Found) -> list[Attempt]:
 
 
 def contents(found: Found, logs: Logs, journal: str, now: datetime) -> dict[str, Any]:
-    """`journal`: the name of its file; `now`: when the report is made."""
+    """`journal`: the name of its file; `now`: when the report is made. What looks like a credential is blotted out."""
     told = efficiency(found.events, found.costs)
     colors = tables.colors(found.costs)
     failures = found.jobs.failures
     rows, steps = timeline(found.events, found.costs), occupancy(found.events, found.costs)
-    return {
-        "title": found.facts.workflow or (found.facts.runs[0] if found.facts.runs else journal),
-        "status": _status(found),
-        "facts": _facts(found),
-        "tiles": _tiles(found),
-        "prices": _prices(found.costs),
-        "source": _source(found.costs),
-        "parts": tables.parts(found.costs),
-        "rules": tables.rules(found, colors),
-        "pools": tables.pools(found.costs),
-        "asked": tables.asked(told, colors),
-        "failures": [_failure(each, logs.get(each.task, {})) for each in failures[:MOST_FAILURES]],
-        "more_failures": len(failures) - min(len(failures), MOST_FAILURES),
-        "failed": f"{count(len(failures), 'task')} failed, and {count(found.jobs.retries, 'task')} tried again",
-        "legend": tables.legend(found.costs, colors),
-        "keys": tables.keys(rows),
-        "drawing": drawing(found, rows, steps, colors),
-        "journal": journal,
-        "made": instant(now),
-    }
+    return _blotted(
+        {
+            "title": found.facts.workflow or (found.facts.runs[0] if found.facts.runs else journal),
+            "status": _status(found),
+            "facts": _facts(found),
+            "tiles": _tiles(found),
+            "prices": _prices(found.costs),
+            "source": _source(found.costs),
+            "parts": tables.parts(found.costs),
+            "rules": tables.rules(found, colors),
+            "pools": tables.pools(found.costs),
+            "asked": tables.asked(told, colors),
+            "failures": [_failure(each, logs.get(each.task, {})) for each in failures[:MOST_FAILURES]],
+            "more_failures": len(failures) - min(len(failures), MOST_FAILURES),
+            "failed": f"{count(len(failures), 'task')} failed, and {count(found.jobs.retries, 'task')} tried again",
+            "legend": tables.legend(found.costs, colors),
+            "keys": tables.keys(rows),
+            "drawing": drawing(found, rows, steps, colors),
+            "journal": journal,
+            "made": instant(now),
+        }
+    )
+
+
+def _blotted(value: Any) -> Any:
+    """With each text in it as everybody may read it."""
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, Mapping):
+        return {_blotted(name): _blotted(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_blotted(each) for each in value]
+    return value
 
 
 def _status(found: Found) -> dict[str, str]:
@@ -128,7 +142,8 @@ def _tiles(found: Found) -> list[dict[str, str]]:
         {
             "name": "Jobs done",
             "value": f"{done.succeeded:,}",
-            "note": f"of {done.jobs:,}; {done.failed:,} failed, {count(done.retries, 'retry', 'retries')}",
+            "note": f"of {done.jobs:,}; {done.failed:,} failed, {count(done.retries, 'retry', 'retries')}"
+            + (f", {done.open:,} without an end yet" if done.open else ""),
         },
     ]
 

@@ -132,8 +132,10 @@
   box.addEventListener("dblclick", (event) => zoom(0.35, at(event)));
 
   const held = new Map();
+  let pressed = { x: 0, y: 0 };
   box.addEventListener("pointerdown", (event) => {
     held.set(event.pointerId, event);
+    pressed = { x: event.clientX, y: event.clientY };
     box.setPointerCapture(event.pointerId);
     box.classList.add("dragging");
   });
@@ -203,7 +205,19 @@
     tip.style.top = Math.max(6, top) + "px";
   }
   function hide() { tip.hidden = true; }
-  time.tooltip((_, event, item, value) => (value && !held.size ? show(event, value) : hide()));
+  let pointed = null;
+  time.tooltip((_, event, item, value) => {
+    pointed = value;
+    if (value && !held.size) show(event, value); else hide();
+  });
+  // A click on a task that failed leads to what it said.
+  box.addEventListener("click", (event) => {
+    if (!pointed || !pointed.failed || Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > 4) return;
+    const details = [...document.querySelectorAll("details")].find((each) => each.dataset.task === pointed.task);
+    if (!details) return;
+    details.open = true;
+    details.scrollIntoView({ block: "center" });
+  });
   box.addEventListener("pointerleave", hide);
   window.addEventListener("scroll", hide, { passive: true });
   below.addEventListener("pointerleave", hide);
