@@ -43,6 +43,12 @@ class Size:
     dedicated: int
     spot: int = 0
 
+    def __str__(self) -> str:
+        if not self.spot:
+            return f"{self.dedicated} nodes"
+        spot = f"{self.spot} Spot nodes"
+        return f"{self.dedicated} nodes and {spot}" if self.dedicated else spot
+
 
 def held_until(text: str | None) -> datetime | None:
     """When the lease ends that a pool's formula has; None where it has none."""
@@ -252,9 +258,7 @@ class Renewals:
                 if renewal.changes:
                     size = renewal.size
                     self._journal.note("size", pool=renewal.pool_id, dedicated=size.dedicated, spot=size.spot)
-                    self._say(
-                        f"Azure Batch: resizing the pool {renewal.pool_id} to {renewal.size.dedicated} nodes."
-                    )
+                    self._say(f"Azure Batch: resizing the pool {renewal.pool_id} to {size}.")
 
     def _extend_jobs(self) -> None:
         now = self._now()
