@@ -22,6 +22,8 @@ LOOKS_APART = timedelta(minutes=2)
 """Between looks of a run that goes on."""
 
 DEFAULT_LEASE = timedelta(minutes=30)
+SECOND = timedelta(seconds=1)
+"""What the service's clock tells to its clients, the time of an event, is cut to; times of tasks are finer."""
 
 
 @dataclass(frozen=True)
@@ -253,10 +255,19 @@ class _Reader:
             self._starts[task.pool, task.node].append(task.started)
         for node in found.nodes:
             self._times[node.pool, node.node].append(node)
+        for task in found.tasks:
+            self._hold(task)
+        for node in found.nodes:
             self._add_node(node)
         for task in found.tasks:
             self._add_task(task)
         return found
+
+    def _hold(self, task: TaskTime) -> None:
+        """A node was there until its last task ended, also where it went in the same second."""
+        for node in self._times[task.pool, task.node]:
+            if node.end and node.holds(task.started) and node.end < task.ended <= node.end + SECOND:
+                node.end = task.ended
 
     def _task(self, ended: Mapping) -> TaskTime | None:
         asked, used = self._submitted.get(ended["task"], {}), self._used.get(ended["task"], {})

@@ -132,10 +132,10 @@
   box.addEventListener("dblclick", (event) => zoom(0.35, at(event)));
 
   const held = new Map();
-  let pressed = { x: 0, y: 0 };
+  let pressed = { x: 0, y: 0, on: null }, pointed = null;
   box.addEventListener("pointerdown", (event) => {
     held.set(event.pointerId, event);
-    pressed = { x: event.clientX, y: event.clientY };
+    pressed = { x: event.clientX, y: event.clientY, on: pointed };
     box.setPointerCapture(event.pointerId);
     box.classList.add("dragging");
   });
@@ -205,15 +205,15 @@
     tip.style.top = Math.max(6, top) + "px";
   }
   function hide() { tip.hidden = true; }
-  let pointed = null;
   time.tooltip((_, event, item, value) => {
     pointed = value;
     if (value && !held.size) show(event, value); else hide();
   });
   // A click on a task that failed leads to what it said.
   box.addEventListener("click", (event) => {
-    if (!pointed || !pointed.failed || Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > 4) return;
-    const details = [...document.querySelectorAll("details")].find((each) => each.dataset.task === pointed.task);
+    const task = pressed.on;
+    if (!task || !task.failed || Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > 4) return;
+    const details = [...document.querySelectorAll("details")].find((each) => each.dataset.task === task.task);
     if (!details) return;
     details.open = true;
     details.scrollIntoView({ block: "center" });
