@@ -23,7 +23,7 @@ LOOKS_APART = timedelta(minutes=2)
 
 DEFAULT_LEASE = timedelta(minutes=30)
 SECOND = timedelta(seconds=1)
-"""What the service's clock tells to its clients, the time of an event, is cut to; times of tasks are finer."""
+"""To which a client knows the service's clock, by which events have their times; those of tasks are finer."""
 
 
 @dataclass(frozen=True)
