@@ -4,6 +4,7 @@ Where there is none, the test is skipped and says so; with AZBATCH_REQUIRE_BROWS
 `misc/setup/browser` installs it on Debian.
 """
 
+import base64
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,8 +12,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.support.wait import WebDriverWait
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -26,8 +25,25 @@ def missing(what: str) -> NoReturn:
 class Browser:
     """What tests ask of a page."""
 
-    def __init__(self, driver: webdriver.Chrome) -> None:
+    def __init__(self, driver: Any) -> None:
         self.driver = driver
+
+    def element(self, id: str) -> Any:
+        return self.driver.find_element("id", id)
+
+    def mouse(self) -> Any:
+        """What a mouse does, step by step: `mouse().move_to_element(e).click().perform()`."""
+        from selenium.webdriver import ActionChains
+
+        return ActionChains(self.driver)
+
+    def printed(self) -> bytes:
+        """The page on paper, as PDF."""
+        from selenium.webdriver.common.print_page_options import PrintOptions
+
+        options = PrintOptions()
+        options.background = True
+        return base64.b64decode(self.driver.print_page(options))
 
     def open(self, path: Path) -> None:
         """The page of a file, once its script has run."""
@@ -42,6 +58,8 @@ class Browser:
 
     def wait(self, script: str, *args: Any) -> Any:
         """Until the script returns something that is true."""
+        from selenium.webdriver.support.wait import WebDriverWait
+
         return WebDriverWait(self.driver, 60, 0.05).until(lambda _: self.run(script, *args))
 
     def cdp(self, command: str, **values: Any) -> Any:
@@ -59,6 +77,10 @@ class Browser:
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    try:
+        from selenium import webdriver
+    except ImportError:
+        missing("selenium is not installed")
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     driver = shutil.which("chromedriver")
     if not program or not driver:

@@ -1,13 +1,9 @@
 """The page of a run of 10,000 tasks as a browser shows it, without a network."""
 
-import base64
 import json
 from datetime import UTC, datetime
 
 import pytest
-from selenium.webdriver import ActionChains
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.print_page_options import PrintOptions
 
 from snakemake.azure.report.found import Found
 from snakemake.azure.report.page.contents import contents
@@ -94,9 +90,9 @@ def test_zooming_and_moving(page):
     middle = domain(page)
     click(page, "right")
     assert domain(page)[0] > middle[0] and length(page) == pytest.approx(middle[1] - middle[0], rel=0.01)
-    box = page.driver.find_element(By.ID, "timeline")
+    box = page.element("timeline")
     moved = domain(page)
-    ActionChains(page.driver).move_to_element(box).click_and_hold().move_by_offset(150, 0).release().perform()
+    page.mouse().move_to_element(box).click_and_hold().move_by_offset(150, 0).release().perform()
     page.wait(
         "return document.getElementById('timeline').dataset.domain.split(' ')[0] < arguments[0]", moved[0]
     )
@@ -117,18 +113,18 @@ def test_zooming_and_moving(page):
 
 
 def test_what_is_pointed_at_is_told(page):
-    box = page.driver.find_element(By.ID, "timeline")
+    box = page.element("timeline")
     for _ in range(3):
         click(page, "in")
     for y in range(-100, 100, 20):
-        ActionChains(page.driver).move_to_element_with_offset(box, 0, y).perform()
+        page.mouse().move_to_element_with_offset(box, 0, y).perform()
         text = page.run("return document.getElementById('tip').innerText")
         if "sample=" in text:
             break
     for word in ("wildcards", "task", "from", "lasted", "exit code", "slots", "node", "tvmps_"):
         assert word in text
-    chart = page.driver.find_element(By.ID, "slots")
-    ActionChains(page.driver).move_to_element(chart).perform()
+    chart = page.element("slots")
+    page.mouse().move_to_element(chart).perform()
     assert "paid for" in page.run("return document.getElementById('tip').innerText")
 
 
@@ -192,9 +188,7 @@ def test_fingers(page):
 
 def test_on_paper(page):
     page.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
-    printed = PrintOptions()
-    printed.background = True
-    assert base64.b64decode(page.driver.print_page(printed)).startswith(b"%PDF-")
+    assert page.printed().startswith(b"%PDF-")
     page.run("window.dispatchEvent(new Event('beforeprint'))")
     assert rgb(page, "paper") == "255,255,255", "in light colors also where the screen is dark"
     page.run("window.dispatchEvent(new Event('afterprint'))")
@@ -211,12 +205,12 @@ def test_a_failed_task_leads_to_what_it_said(browser, tmp_path):
     run.gone(500)
     browser.open(write(tmp_path / "failed.html", run.events))
     chart, details = (
-        browser.driver.find_element(By.ID, "timeline"),
+        browser.element("timeline"),
         "return document.querySelector('details').open",
     )
     assert browser.run(details) is False
     for y in range(-60, 60, 6):
-        ActionChains(browser.driver).move_to_element_with_offset(chart, 100, y).click().perform()
+        browser.mouse().move_to_element_with_offset(chart, 100, y).click().perform()
         if browser.run(details):
             break
     assert browser.run(details) is True
@@ -232,8 +226,8 @@ def test_no_text_of_a_journal_runs_or_shows_as_html(browser, tmp_path):
         exit_code=1, why=EVIL, ran=True, service_fault=False,
     )  # fmt: skip
     browser.open(write(tmp_path / "evil.html", run.events))
-    chart = browser.driver.find_element(By.ID, "timeline")
-    ActionChains(browser.driver).move_to_element(chart).perform()
+    chart = browser.element("timeline")
+    browser.mouse().move_to_element(chart).perform()
     assert browser.run("return document.querySelectorAll('img').length") == 0
     assert EVIL.replace("\u2028", "") in browser.run(
         "return document.querySelector('h1').textContent"
