@@ -37,6 +37,7 @@ from snakemake.azure.blob.fence import RunToken
 from snakemake.azure.blob.record import Record, RunLock
 from snakemake.azure.blob.stored_logs import StoredLogs, folder
 from snakemake.azure.report import journal
+from snakemake.azure.report.logs import HOME as LOGS
 from snakemake.azure.run_record import RunRecord
 from snakemake.azure.settings import ExecutorSettings
 from snakemake.azure.sources import BlobSources
@@ -72,9 +73,6 @@ common_settings = CommonSettings(
     # This executor packs, uploads and deploys the sources by itself, once per node.
     can_transfer_local_files=True,
 )
-
-LOGS = Path(".snakemake") / "azure_batch_logs"
-"""Where the logs of failed tasks are kept, below the working directory."""
 
 POLLED_TOGETHER = 500
 """Open tasks, for each so many of which a second passes between two polls, up to two seconds: what has ended by then is
