@@ -267,6 +267,7 @@ function showTimeline() {
   if (!some) return;
   if (view.kind === "all") { view.from = first; view.to = last + Math.max(1000, (last - first) * 0.02); }
   else if (view.kind !== "free") { view.to = last + 1000; view.from = view.to - (view.kind === "hour" ? 3600000 : 300000); }
+  document.documentElement.dataset.drawn = "yes";
   $("span").textContent = clock(view.from) + " to " + clock(Math.min(view.to, last)) + ", " + rows.length + (rows.length === 1 ? " node" : " nodes");
   draw();
 }

@@ -1,31 +1,11 @@
-"""The emulator's page in a headless Chromium, where there is one with selenium (`apt-get install chromium-driver`)."""
-
-import shutil
+"""The emulator's page in a headless Chromium."""
 
 import pytest
-from support.emulator import running_emulator, wait_until
+from support.emulator import running_emulator
 
 from ..helpers import completed, make_job, make_pool, shell, task
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
 WILD = "<script>window.hit = 1</script><img src=x onerror='window.hit = 1'>"
-pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs a Chromium with its chromedriver")
-
-
-@pytest.fixture(scope="module")
-def driver():
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    started = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    try:
-        yield started
-    finally:
-        started.quit()
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +21,6 @@ def emulator():
         yield running
 
 
-def text(driver, selector):
-    return driver.execute_script("return document.querySelector(arguments[0]).innerText", selector)
-
-
-def sizes(driver, width, dark):
-    driver.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
-    )
-    feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-
-
 COLORS = """
 const canvas = document.getElementById("canvas"), found = new Set();
 const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -62,32 +29,53 @@ return found.size;
 """
 
 
-def test_it_shows_what_there_is_and_nothing_of_that_is_html(driver, emulator):
-    driver.get(emulator.url)
-    wait_until(lambda: "wild" in text(driver, "#tasks"), 30)
-    assert WILD in text(driver, "#tasks") and "1" in text(driver, "#tiles .bad b")
-    assert len(driver.find_elements("css selector", "#pools .node")) == 2
+def has(browser, id, text):
+    browser.wait("return document.getElementById(arguments[0]).innerText.includes(arguments[1])", id, text)
+
+
+def test_it_shows_what_there_is_and_nothing_of_that_is_html(browser, emulator):
+    browser.open(emulator.url)
+    has(browser, "tasks", WILD)
+    has(browser, "requests", "create_task")
+    assert browser.run("return document.querySelectorAll('#pools .node').length") == 2
+    assert browser.run("return document.querySelector('#tiles .bad b').innerText") == "1"
     for name, shown in (("wild", "window.hit"), ("bad", "broken")):
-        button = next(b for b in driver.find_elements("css selector", "#tasks .as-link") if b.text == name)
-        driver.execute_script("arguments[0].click()", button)
-        wait_until(lambda shown=shown: shown in text(driver, "#text"), 30)
-        driver.execute_script("document.getElementById('close').click()")
-    assert driver.execute_script("return window.hit") is None
-    assert "create_task" in text(driver, "#requests") and "live" in text(driver, "#live")
-    entries = driver.get_log("performance")
-    asked = [e["message"] for e in entries if '"Network.requestWillBeSent"' in e["message"]]
-    assert asked and not [m for m in asked if emulator.url not in m and '"url":"data:' not in m]
-    assert not [entry["message"] for entry in driver.get_log("browser")]
+        link = next(
+            b for b in browser.driver.find_elements("css selector", "#tasks .as-link") if b.text == name
+        )
+        browser.run("arguments[0].click()", link)
+        has(browser, "text", shown)
+        browser.element("close").click()
+    assert browser.run("return window.hit") is None and browser.errors() == []
+    asked = browser.requests()
+    assert asked and not [one for one in asked if emulator.url not in one and '"url":"data:' not in one]
+
+
+def test_a_click_on_a_task_in_the_timeline_opens_it_and_dragging_moves_it(browser, emulator):
+    browser.open(emulator.url)
+    canvas = browser.element("canvas")
+    x, y = browser.run("return [(boxes[0][0] + boxes[0][2]) / 2, (boxes[0][1] + boxes[0][3]) / 2]")
+    edge = browser.run(
+        "const r = document.getElementById('canvas').getBoundingClientRect(); return [r.width / 2, r.height / 2]"
+    )
+    browser.mouse().move_to_element_with_offset(canvas, int(x - edge[0]), int(y - edge[1])).click().perform()
+    assert browser.run("return document.getElementById('details').open")
+    browser.element("close").click()
+    before = browser.run("return view.from")
+    browser.mouse().move_to_element(canvas).click_and_hold().move_by_offset(80, 0).release().perform()
+    assert browser.run("return view.from") < before and browser.errors() == []
 
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_it_fits_the_window_in_light_and_dark(driver, emulator, width, dark):
-    sizes(driver, width, dark)
-    driver.get(emulator.url)
-    wait_until(lambda: "wild" in text(driver, "#tasks"), 30)
-    # Nodes, tasks of two rules and of a failure, grid and names.
-    wait_until(lambda: driver.execute_script(COLORS) > 5, 30)
-    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
-    ground = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+def test_it_fits_the_window_in_light_and_dark(browser, emulator, width, dark):
+    browser.open(emulator.url)
+    narrow = width < 600
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": narrow}
+    browser.cdp("Emulation.setDeviceMetricsOverride", **size)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    browser.cdp("Emulation.setEmulatedMedia", features=[scheme])
+    browser.wait("return document.documentElement.scrollWidth <= arguments[0]", width)
+    browser.wait(f"return (() => {{{COLORS}}})() > 5")  # nodes, tasks, a failure, grid and names
+    ground = browser.run("return getComputedStyle(document.body).backgroundColor")
     assert ground == ("rgb(16, 22, 29)" if dark else "rgb(246, 247, 249)")
