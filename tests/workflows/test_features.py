@@ -85,7 +85,7 @@ def test_same_results(runs, way, feature):
     found = made(runs, way, feature)
     assert found == expected, story(runs.first[way].output, feature)
     again = [rule for rule in runs.second[way].ran if owner(rule) == feature]
-    assert not again, f"run again: {again}"
+    assert not again, f"run again: {again}, after\n{story(runs.first[way].output, feature)}"
 
 
 @pytest.mark.parametrize("way", WAYS)
