@@ -61,6 +61,13 @@ class ExecutorSettings(PoolSettings):
         metavar="FILE",
         type=Path,
     )
+    max_cost: float | None = option(
+        "What all nodes of the run may cost, in the currency of the prices: no more nodes are asked for than what is "
+        "left of it still pays for. When it is reached, running jobs come to their end, no other begins, and the run "
+        "ends with exit code 1. The pools' lease holds it, too, when the client is gone.",
+        metavar="AMOUNT",
+        type=float,
+    )
     nodes: int | None = option(
         f"The most nodes that a pool may have (default: {DEFAULT_NODES}); a pool has as many as the work needs, up "
         "to this number, and none while there is none.",

@@ -42,6 +42,7 @@ def validate(settings: ExecutorSettings) -> None:
         raise SettingsError(
             "--az-batch-autoscale lets the service ask for dedicated nodes alone: leave it out, or --az-batch-spot."
         )
+    _check_max_cost(settings)
     if settings.prices:
         read_file(settings.prices)
     check_bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
@@ -70,3 +71,20 @@ def validate(settings: ExecutorSettings) -> None:
             "PUBLISHER:OFFER:SKU:VERSION."
         )
     pool_settings.validate(settings)
+
+
+def _check_max_cost(settings: ExecutorSettings) -> None:
+    most = settings.max_cost
+    if most is None:
+        return
+    if not (math.isfinite(most) and most > 0):
+        raise SettingsError(f"--az-batch-max-cost {most:g} is no amount: give a number above 0.")
+    for name, given, why in (
+        ("pool-id", settings.pool_id, "that pool is not the run's to size"),
+        ("autoscale", settings.autoscale, "there the service sizes the pools"),
+        ("keep-pool", settings.keep_pool, "nodes that are kept after the run cost more"),
+    ):
+        if given:
+            raise SettingsError(
+                f"--az-batch-max-cost cannot be held with --az-batch-{name}, as {why}: leave one of them out."
+            )

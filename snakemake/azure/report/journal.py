@@ -62,6 +62,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
         "task", "node", "code", "ended", "cpu_seconds", "memory_bytes", "memory_of", "disk_bytes",
         "received_bytes", "sent_bytes", "start_seconds", "stage_in_seconds", "job_seconds", "stage_out_seconds",
     ),
+    # What nodes may cost, of --az-batch-max-cost, is reached: nothing more begins.
+    "max_cost_reached": ("amount", "spent", "currency"),
     # A service does not answer, and answers again after so many seconds.
     "outage": ("service", "why", "seconds"),
     "outage_over": ("service", "seconds"),
@@ -122,10 +124,16 @@ class Journal:
         warn: Callable[[str], None] = _nobody,
     ) -> None:
         self._append, self._now, self._warn = append, now, warn
+        self._listeners: list[Callable[[Event], None]] = []
         self._is_silent = append is _nothing
         self._pools: dict[str, _Pool] = {}
         self._warned = False
         self._lock = threading.RLock()
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Calls it with each event that is noted from now on, in the thread that notes it and one at a time; also where
+        the line can't be written. Times in it are datetimes."""
+        self._listeners.append(listener)
 
     def note(self, event: str, **values: Any) -> None:
         """Adds a line. Times are datetimes, and None is null; what `EVENTS` does not name is a mistake."""
@@ -165,10 +173,17 @@ class Journal:
         """Whether the last look has shown some, on their way out or not."""
         return bool((pool := self._pools.get(pool_id)) and pool.nodes)
 
+    def looked(self, pool_id: str) -> datetime | None:
+        """When a look was told of last."""
+        return pool.looked if (pool := self._pools.get(pool_id)) else None
+
     def go_on(self, events: Iterable[Event]) -> None:
-        """After these, of a run that is taken over: what there is still, the next looks tell anew."""
+        """After these, of a run that is taken over: what there is still, the next looks tell anew. Listeners hear
+        them."""
         last: datetime | None = None
         for event in events:
+            for listener in self._listeners:
+                listener(event)
             last = event.at
             pool_id = event.values.get("pool", "")
             if event.event == "node":
@@ -185,10 +200,16 @@ class Journal:
             raise ValueError(f"no value of {event}: {', '.join(sorted(unknown))}")
         if self._is_silent:
             return
-        line = {"at": at or self._now(), "event": event, **values}
-        text = json.dumps(line, separators=(",", ":"), default=_plain)
+        told = Event(at or self._now(), event, values)
         with self._lock:
-            self._append(text.encode("utf-8", "surrogatepass") + b"\n")
+            for listener in self._listeners:
+                with self.guarded():
+                    listener(told)
+            with self.guarded():
+                text = json.dumps(
+                    {"at": told.at, "event": event, **values}, separators=(",", ":"), default=_plain
+                )
+                self._append(text.encode("utf-8", "surrogatepass") + b"\n")
 
     def guarded(self) -> "_Guard":
         """A block in which nothing that goes wrong ends more than the block."""
@@ -274,7 +295,9 @@ def read(path: Path) -> list[Event]:
 
 
 def time(value: object) -> datetime | None:
-    """A time among the values of an event."""
+    """A time among the values of an event, of a journal's line or as it was noted."""
+    if isinstance(value, datetime):
+        return value
     return datetime.fromisoformat(value) if isinstance(value, str) else None
 
 

@@ -13,6 +13,7 @@ from snakemake.azure.report.journal import Event, time
 
 UNPAID = {"preempted", "deallocated"}
 READY = {"idle", "running"}
+LEAVING = {"leavingpool", "deallocating"}
 LOOKS_APART = timedelta(minutes=2)
 """Between looks of a run that goes on."""
 
@@ -69,6 +70,7 @@ class NodeTime:
     ready: datetime | None = None
     end: datetime | None = None
     allocated: datetime | None = None
+    state: str = ""
 
     def holds(self, at: datetime) -> bool:
         return self.begin <= at and (self.end is None or at <= self.end)
@@ -122,7 +124,7 @@ class NodeTimes:
                 begin = max(since or at, end)
             node = self.open[key] = NodeTime(*key, bool(values.get("spot")), begin, at, allocated=allocated)
             self.nodes.append(node)
-        node.confirmed = at
+        node.confirmed, node.state = at, state or ""
         if state in READY and node.ready is None:
             node.ready = max(node.begin, since or at)
 
