@@ -110,11 +110,11 @@ class MaxCost:
         scheduler = self._workflow.scheduler
         if any(job.is_local for job in list(scheduler.running if scheduler else ())):
             return
-        jobs = list(self._workflow.dag.needrun_jobs())
-        left = sum(not self._workflow.dag.finished(job) for job in jobs)
+        dag = self._workflow.dag
+        left = sum(not dag.finished(job) for job in dag.needrun_jobs())
         raise MaxCostReached(
             f"Azure Batch: --az-batch-max-cost {self._amount} is reached: the nodes have cost about {self._spent()}; "
-            f"{left} of {len(jobs)} jobs are left to do. Run again with another amount to go on with them."
+            f"{left} of {len(dag)} jobs are left to do. Run again with another amount to go on with them."
         )
 
     def _tell(self, running: int) -> None:
