@@ -26,6 +26,8 @@ def split_arguments(text: str) -> list[str]:
 )  # most are the same for all jobs, and reading them is half of what a job's order takes
 def _value(token: str) -> str:
     if re.fullmatch(_LITERAL, token, re.DOTALL):
+        if "\\" not in token:
+            return token[1:-1]
         try:
             return ast.literal_eval(token)
         except (ValueError, SyntaxError):
