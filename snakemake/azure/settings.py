@@ -154,6 +154,13 @@ class ExecutorSettings(PoolSettings):
         default="delete",
         metavar="delete|detach",
     )
+    progress: str = option(
+        "How the run shows how far it is: 'live' at the bottom of the terminal, 'lines' in a line a minute of the log, "
+        "'none', or 'auto', which is live where the log goes to a terminal that no logger plugin has, and lines "
+        "elsewhere; with --quiet progress or all, none.",
+        default="auto",
+        metavar="auto|live|lines|none",
+    )
     config: Path | None = option(
         "YAML file with the keys BATCH_ACCOUNT_NAME, BATCH_ACCOUNT_KEY, BATCH_ACCOUNT_URL, "
         "BATCH_POOL_NODE_COUNT and BATCH_POOL_VM_SIZE, as in the first Azure Batch fork of Snakemake, and with any of "

@@ -39,6 +39,7 @@ from snakemake.azure.blob.record import Record, RunLock
 from snakemake.azure.blob.stored_logs import StoredLogs, folder
 from snakemake.azure.report import journal
 from snakemake.azure.report.meter import Meter
+from snakemake.azure.report.progress import Activity
 from snakemake.azure.run_record import RunRecord
 from snakemake.azure.settings import ExecutorSettings
 from snakemake.azure.sources import BlobSources
@@ -57,6 +58,7 @@ from snakemake.executors.azure_batch_outcomes import (
     judge_nodes,
     send_again,
 )
+from snakemake.executors.azure_batch_progress import Progress
 from snakemake.executors.azure_batch_submission import Submitter
 from snakemake.executors.azure_batch_takeover import Takeover
 from snakemake.executors.azure_batch_tasks import AzBatchJob, TaskMaker
@@ -145,6 +147,7 @@ class AzBatchExecutor(RemoteExecutor):
                 checked.batch.clock.now,
                 self.logger.warning,
             )
+            self.progress = self._new_progress()
             self.leases = PoolLeases(timedelta(minutes=checked.settings.lease), budget)
             lock = RunLock(checked.blob_account, checked.source_prefix, self.logger.info)
             self.record = RunRecord(lock, checked.run_id, checked.batch.account.endpoint)
@@ -157,6 +160,7 @@ class AzBatchExecutor(RemoteExecutor):
                 lambda: self._run,
                 self._lose,
                 self.journal,
+                self.progress.stop,
             )
             before = self.lifecycle.begin()
             if before is not None and before.runs:
@@ -166,6 +170,12 @@ class AzBatchExecutor(RemoteExecutor):
             self.wait = False
             self._wake.set()
             raise
+
+    def _new_progress(self) -> Progress:
+        settings, journal, now = self.checked.settings, self.journal.journal, self.checked.batch.clock.now
+        activity = Activity(settings.max_cost)
+        journal.listen(activity.take)
+        return Progress(self.workflow, settings.progress, self.meter, activity, now, self.logger)
 
     def _take_over(self, before: Record) -> None:
         checked = self.checked
@@ -203,6 +213,7 @@ class AzBatchExecutor(RemoteExecutor):
             return
         self.submitter.submit(job for job in jobs if not self._goes_on(job))
         self._poll_pause = 0.0
+        self.progress.start()
 
     def run_job(self, job: JobExecutorInterface) -> None:
         self.run_jobs([job])

@@ -10,6 +10,7 @@ from snakemake.azure.options import check_bounds
 from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint
 
 ON_EXIT = ("delete", "detach")
+PROGRESS = ("auto", "live", "lines", "none")
 
 # https://learn.microsoft.com/azure/batch/batch-quota-limit
 MAX_TASK_RETRIES = 100
@@ -59,6 +60,11 @@ def validate(settings: ExecutorSettings) -> None:
     if settings.on_exit not in ON_EXIT:
         raise SettingsError(
             f"--az-batch-on-exit {settings.on_exit} is none of the choices: give {' or '.join(ON_EXIT)}."
+        )
+    if settings.progress not in PROGRESS:
+        raise SettingsError(
+            f"--az-batch-progress {settings.progress} is none of the choices: give {', '.join(PROGRESS[:-1])} or "
+            f"{PROGRESS[-1]}."
         )
     if settings.pool_id is not None and not ids.is_valid(settings.pool_id):
         raise SettingsError(

@@ -40,6 +40,9 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
         "pool", "vm_size", "vcpus", "memory_mib", "slots", "own",
         "price", "spot_price", "price_kind", "spot_price_kind", "currency", "price_source",
     ),
+    # The pool has fewer nodes than it was asked for, for a reason that may pass: `why` in a word or two; "" when it has
+    # got them.
+    "pool_short": ("pool", "why"),
     # The run has given the pool up: deleted, or kept for others.
     "pool_gone": ("pool", "how"),
     # So many nodes are wanted from now on.

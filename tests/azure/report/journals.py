@@ -24,7 +24,7 @@ class Written:
     def at(self, seconds):
         return START + timedelta(seconds=seconds)
 
-    def note(self, seconds, event, **values):
+    def note(self, seconds, event, /, **values):
         self.now = self.at(seconds)
         self.journal.note(event, **values)
 
