@@ -90,7 +90,8 @@ ROOMS = {
         "azure/report",
         "azure/batch", "azure/image", "azure/node", "azure/blob",
         # what every room may need
-        "azure/report/journal", "azure/settings", "azure/pool_settings", "azure/options", "azure/login", "azure/retry", "azure/signals",
+        "azure/report/journal", "azure/settings", "azure/pool_settings", "azure/named_pools", "azure/options", "azure/login", "azure/retry",
+        "azure/signals",
         "azure/secrets", "azure/stale_locks", "azure/process", "azure/wire", "azure",
     ),
 }  # fmt: skip

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from snakemake.azure import pool_settings
-from snakemake.azure.options import SettingsError, option
+from snakemake.azure import named_pools, pool_settings
+from snakemake.azure.options import SettingsError, list_option, option
 from snakemake.azure.pool_settings import PoolSettings
 from snakemake.azure.secrets import shown
 from snakemake.azure.wire import is_loopback
@@ -53,6 +53,11 @@ class ExecutorSettings(PoolSettings):
         "others with the resource az_vm_size.",
         metavar="SIZE[,SIZE...]",
         type=str,
+    )
+    pools: list | None = list_option(
+        "The pools, by their VM sizes, in place of --az-batch-vm-size: SIZE, or SIZE,nodes=N,slots-per-node=N for one "
+        "that has other numbers than --az-batch-nodes and --az-batch-slots-per-node say.",
+        metavar="SIZE[,nodes=N][,slots-per-node=N]",
     )
     prices: Path | None = option(
         "YAML or JSON file with prices of an hour of a node, such as 'Standard_D4ds_v5: 0.226' or 'Standard_D4ds_v5: "
@@ -253,6 +258,9 @@ def _option_of_file(path: Path, place: int, key: str, value: Any) -> dict[str, A
         value = ",".join(map(str, value))
     if found.name == "spot" and isinstance(value, bool):
         value = DEFAULT_SPOT_TRIES if value else 0
+    if found.name == "pools":
+        given = value if isinstance(value, list) else [value]
+        return {"pools": [named_pools.entry(each) if isinstance(each, dict) else str(each) for each in given]}
     if found.metadata.get("nargs") == "+":
         if isinstance(value, dict):
             value = [f"{name}={text}" for name, text in value.items()]
@@ -286,10 +294,14 @@ def resolve(settings: ExecutorSettings, environ: Mapping[str, str] = os.environ)
     legacy = read_legacy_config(settings.config) if settings.config else LegacyConfig()
     settings = replace(settings, **_not_given(settings, legacy.options))
     _check_pool_options(settings)
+    if settings.pools and settings.vm_size:
+        raise SettingsError(
+            "--az-batch-pools names the VM sizes already: leave it out, or --az-batch-vm-size."
+        )
     return replace(
         settings,
         account_url=settings.account_url or environ.get("AZ_BATCH_ACCOUNT_URL") or legacy.account_url,
-        vm_size=settings.vm_size or legacy.vm_size or DEFAULT_VM_SIZE,
+        vm_size=settings.vm_size or named_pools.sizes(settings.pools) or legacy.vm_size or DEFAULT_VM_SIZE,
         nodes=next(n for n in (settings.nodes, legacy.node_count, DEFAULT_NODES) if n is not None),
     )
 
@@ -305,7 +317,7 @@ def _check_pool_options(settings: ExecutorSettings) -> None:
         return
     of_new_pools = [
         name
-        for name in ("vm_size", "nodes", "slots_per_node", "os_image", "spot")
+        for name in ("vm_size", "pools", "nodes", "slots_per_node", "os_image", "spot")
         if getattr(settings, name) is not None
     ]
     for name in [*of_new_pools, *pool_settings.given(settings)]:

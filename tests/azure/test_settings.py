@@ -86,6 +86,27 @@ def test_order_is_option_environment_file_default(tmp_path):
     assert (account.name, account.key) == ("acct", KEY)
 
 
+def test_pools_of_a_file(tmp_path):
+    config = legacy(
+        tmp_path,
+        "pools:\n- vm-size: Standard_D8ds_v5\n  nodes: 20\n  slots-per-node: 4\n- vm-size: Standard_E32ds_v5\n"
+        "- Standard_D4ds_v5,nodes=2\n",
+    )
+    settings = resolve(ExecutorSettings(config=config), {})
+    assert settings.vm_size == "Standard_D8ds_v5,Standard_E32ds_v5,Standard_D4ds_v5"
+    assert settings.pools == [
+        "Standard_D8ds_v5,nodes=20,slots-per-node=4",
+        "Standard_E32ds_v5",
+        "Standard_D4ds_v5,nodes=2",
+    ]
+
+
+@pytest.mark.parametrize("other", ["vm_size", "pool_id"])
+def test_pools_go_with_no_other_size(other):
+    with pytest.raises(SettingsError, match="--az-batch-pools"):
+        resolve(ExecutorSettings(pools=["Standard_D4ds_v5"], **{other: "Standard_D8ds_v5"}), {})
+
+
 @pytest.mark.parametrize(
     "text, says",
     [
@@ -128,6 +149,14 @@ def test_settings_and_account_print_no_key(tmp_path):
         ({"slots_per_node": 17, "vm_size": "Standard_D4ds_v5"}, "--az-batch-slots-per-node"),
         ({"slots_per_node": 129}, "--az-batch-slots-per-node"),
         ({"vm_size": "auto,Standard_D4ds_v5"}, "--az-batch-vm-size"),
+        ({"pools": ["Standard_Q4s_v3,nodes=2"]}, "Set --az-batch-pools"),
+        ({"pools": ["auto,nodes=2"]}, "does not begin with the name of a VM size"),
+        ({"pools": ["nodes=2"]}, "does not begin with the name of a VM size"),
+        ({"pools": ["Standard_D4ds_v5,nodes=0"]}, "--az-batch-pools Standard_D4ds_v5,nodes 0 .* at least 1"),
+        ({"pools": ["Standard_D4ds_v5,nodes=many"]}, "nodes=many"),
+        ({"pools": ["Standard_D4ds_v5,spot=2"]}, "after the size come nodes=N and slots-per-node=N"),
+        ({"pools": ["Standard_D4ds_v5,slots-per-node=17"]}, "Batch allows on Standard_D4ds_v5"),
+        ({"pools": ["Standard_D4ds_v5", "standard_d4ds_v5,nodes=2"]}, "more than once"),
         ({"task_retries": -2}, "--az-batch-task-retries"),
         ({"node_timeout": 0}, "--az-batch-node-timeout"),
         ({"sas_hours": 0}, "--az-batch-sas-hours"),

@@ -34,7 +34,6 @@ VALUE = re.compile(
 
 # Errors that nobody is told of as they are: what they say comes with another sentence, or is for who writes a plugin.
 UNSEEN = {
-    "GAP Set --az-batch-vm-size.",
     "GAP bytes of GAP arrived",
     "A task on Azure Batch keeps no records in a database; the main process does.",
     "Forms are not sent to storage accounts.",

@@ -1,6 +1,7 @@
 """Options of pools: what reaches the Batch service of each, whether it works there, and what is refused before."""
 
 import json
+import re
 
 import pytest
 from support.emulator import wait_until
@@ -117,6 +118,26 @@ def test_options_stand_in_a_profile_in_the_config_file_and_in_the_environment(si
     assert {item.name for item in pool.metadata} & {"project", "ignored"} == {"project"}
     assert task.user_identity.auto_user.elevation_level == "admin", "of the file"
     assert task.container_settings.container_run_options == "--rm --shm-size 2g"
+
+
+def test_a_list_of_pools_each_with_its_nodes_and_slots(site):
+    snakefile = (
+        "rule all:\n    input: expand('small{n}.txt', n=range(3)), 'large.txt'\n"
+        "rule small:\n    output: 'small{n}.txt'\n    resources: az_vm_size='Standard_D2ds_v5'\n    shell: 'echo $AZ_BATCH_POOL_ID > {output}'\n"
+        "rule large:\n    output: 'large.txt'\n    threads: 8\n    shell: 'echo $AZ_BATCH_POOL_ID > {output}'\n"
+    )
+    config = "pools:\n  - {vm-size: Standard_D2ds_v5, nodes: 1, slots-per-node: 1}\n  - vm-size: Standard_D8ds_v5\n"
+    site.write({"Snakefile": snakefile, "azbatch.yaml": config})
+    result = site.run(az_batch_config="azbatch.yaml")
+    assert result.code == 0, result.last_error()
+    small = {site.read(f"small{n}.txt") for n in range(3)}
+    assert len(small) == 1 and site.read("large.txt") not in small
+    assert "(Standard_D2ds_v5, 1 task slots per node" in result.output
+    assert "(Standard_D8ds_v5, 8 task slots per node" in result.output
+    pool = small.pop().strip()
+    sizes = re.findall(rf"resizing the pool {pool} to (\d+) nodes", result.output)
+    assert set(sizes) <= {"0", "1"}, "one node, though three jobs wait"
+    site.assert_clean()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
+from snakemake.azure import named_pools
 from snakemake.azure.batch import size_lists, vm_sizes
 from snakemake.azure.batch.ids import derived_id
 from snakemake.azure.batch.os_images import NoOsImage, OsImages
@@ -23,6 +25,7 @@ from snakemake.azure.batch.prices import Prices, built_in
 from snakemake.azure.batch.quotas import Quotas
 from snakemake.azure.batch.sizing import NodePrices
 from snakemake.azure.batch.vm_sizes import DoesNotFit, Share, VmSize
+from snakemake.azure.named_pools import NamedPool
 from snakemake.azure.settings import DEFAULT_NODES, ExecutorSettings, SettingsError
 
 LITTLE_MORE = 1.25
@@ -262,19 +265,26 @@ class Placement:
         """Of the job's share of a node, an hour."""
         return self.prices.of(place.vm, place.spot) * place.slots / place.slots_per_node
 
+    @cached_property
+    def _named(self) -> dict[str, NamedPool]:
+        """What --az-batch-pools says, by the size's name."""
+        return {pool.vm_size.lower(): pool for pool in named_pools.read(self.settings.pools)}
+
     def _slots_per_node(self, vm: VmSize) -> int:
-        wanted = self.settings.slots_per_node
+        named = self._named.get(vm.name.lower())
+        wanted = (named and named.slots_per_node) or self.settings.slots_per_node
         return vm_sizes.task_slots(vm) if wanted is None else min(wanted, vm_sizes.most_slots(vm))
 
     def pool_plan(self, place: Place, run_id: str, number: int, image: str) -> PoolPlan:
         """The plan of the run's pool for such places, its `number`-th one."""
         assert self.os_images is not None
         os_image = None if self.existing else self.os_images.for_vm(place.vm)
+        named = self._named.get(place.vm.name.lower())
         return PoolPlan(
             id=derived_id(run_id, "pool", str(number)),
             vm_size=place.vm.name,
             slots=place.slots_per_node,
-            max_nodes=self.settings.nodes or DEFAULT_NODES,
+            max_nodes=(named and named.nodes) or self.settings.nodes or DEFAULT_NODES,
             image=image,
             os_image=os_image,
             metadata=(("snakemake-run", run_id),),

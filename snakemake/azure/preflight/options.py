@@ -2,7 +2,7 @@
 
 import math
 
-from snakemake.azure import pool_settings
+from snakemake.azure import named_pools, pool_settings
 from snakemake.azure.batch import ids, size_lists, vm_sizes
 from snakemake.azure.batch.lease import LEAST, MOST
 from snakemake.azure.batch.prices import read_file
@@ -32,11 +32,16 @@ def validate(settings: ExecutorSettings) -> None:
     try:
         sizes = size_lists.sizes(settings.vm_size or size_lists.AUTO) or size_lists.auto()
     except vm_sizes.UnknownVmSize as e:
-        raise SettingsError(f"{e} Set --az-batch-vm-size.") from None
+        option = named_pools.OPTION if settings.pools else "--az-batch-vm-size"
+        raise SettingsError(f"{e} Set {option}.") from None
     largest = max(sizes, key=vm_sizes.most_slots)
     most = vm_sizes.most_slots(largest)
     check_bounds(settings.slots_per_node, 1, most, "slots-per-node", f"Batch allows on {largest.name}")
     check_bounds(settings.nodes, 1, None, "nodes", "give")
+    for pool in named_pools.read(settings.pools):
+        size = vm_sizes.vm_size(pool.vm_size)
+        name = f"pools {size.name},slots-per-node"
+        check_bounds(pool.slots_per_node, 1, vm_sizes.most_slots(size), name, f"Batch allows on {size.name}")
     check_bounds(settings.spot, 0, MAX_TASK_RETRIES, "spot", "give")
     check_bounds(settings.spot_wait, 0, None, "spot-wait", "give")
     if settings.spot and settings.autoscale is not None:
