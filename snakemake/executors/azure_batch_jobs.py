@@ -68,6 +68,11 @@ def check_dag(workflow: Any, given: ExecutorSettings | None, warn: Callable[[str
     _tell_of_rules(jobs, warn)
 
 
+def is_here(workflow: Any, job: Any) -> bool:
+    """Whether the job runs on this machine."""
+    return _is_local_rule(workflow, job.rule) or _has_local_file(job)
+
+
 def _is_local_rule(workflow: Any, rule: Any) -> bool:
     """As Snakemake has it for runs on other machines; in a dry run it says that all jobs are local."""
     is_one = rule.name in workflow._localrules or rule.norun or rule.is_template_engine
