@@ -11,6 +11,7 @@ from misc.bench import (
     copies,
     dryrun,
     emulator,
+    estimates,
     lines,
     measuring,
     overhead,
@@ -32,6 +33,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "emulator": lambda _: emulator.run(),
     "scale": lambda o: scale.run(o.jobs, o.latency / 1000),
     "sizing": lambda _: sizing.run(),
+    "estimates": lambda _: estimates.run(),
     "takeover": lambda o: takeover.run(o.tasks),
 }
 

@@ -59,7 +59,7 @@ class Forecast:
     seconds: float
 
 
-@dataclass
+@dataclass(eq=False)
 class _Node:
     pool: "_Pool"
     paid_from: float
@@ -68,7 +68,7 @@ class _Node:
     is_ready: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class _Pool:
     spec: Pool
     need: Need = field(default_factory=Need)
