@@ -29,7 +29,7 @@ def tell(workflow: Any, given: ExecutorSettings | None, say: Callable[[str], Non
         known = history(Path.cwd() / HOME)
         jobs, places = _Planner(workflow, settings).plan()
         if places:
-            for sentence in sentences(estimate(jobs, places, known), known):
+            for sentence in sentences(estimate(jobs, places, known), known, settings.max_cost):
                 say(sentence)
     except Exception as e:  # noqa: BLE001
         say(f"Azure Batch: no estimate could be made ({type(e).__name__}: {e}).")

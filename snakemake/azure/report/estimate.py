@@ -5,7 +5,7 @@ there were. Where not, `runtime` is the most that it may take, so it takes from 
 neither is known are left out, and named.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -139,11 +139,19 @@ def _pool(place: Place, known: History) -> forecast.Pool:
 # -- words ------------------------------------------------------------------------------------------------------------
 
 
-def sentences(found: Estimate, known: History) -> list[str]:
-    """What is said of it; the first has the figures, the others what they rest on."""
+def sentences(found: Estimate, known: History, at_most: float | None = None) -> list[str]:
+    """What is said of it; the first has the figures, the others what they rest on. at_most: what the nodes may cost."""
     if not (found.by["journals"] or found.by["runtime"]):
         return _of_unknown(found)
-    return [_of_figures(found), _of_basis(found, known), *_of_unknown(found)]
+    return [_of_figures(found), _of_basis(found, known), *_of_unknown(found), *_of_most(found, at_most)]
+
+
+def _of_most(found: Estimate, at_most: float | None) -> list[str]:
+    money = found.money()
+    if at_most is None or money.most <= at_most:
+        return []
+    verb = "would" if money.least > at_most else "might"
+    return [f"Azure Batch: --az-batch-max-cost {at_most:g} {verb} be reached before the end."]
 
 
 def _of_figures(found: Estimate) -> str:
@@ -151,14 +159,14 @@ def _of_figures(found: Estimate) -> str:
     jobs = found.by["journals"] + found.by["runtime"]
     currency = " and ".join(sorted({p.currency for p in found.places.values() if p.currency}))
     needs = [
-        f"{found.jobs_of[key]} jobs on {_span(found.least.pools[key].most, need.most)} nodes of "
+        f"{_jobs(found.jobs_of[key])} on {_span(found.least.pools[key].most, need.most)} nodes of "
         f"{found.places[key].vm_size}{' (Spot)' if found.places[key].spot else ''} with {found.places[key].slots} slots"
         for key, need in found.most.pools.items()
         if key in found.least.pools
     ]
     time = Span(found.least.seconds, found.most.seconds + LEAVES)
     return (
-        f"Azure Batch, an estimate for {jobs} jobs: {number(hours.least)} to {number(hours.most)} node-hours, "
+        f"Azure Batch: an estimate for {_jobs(jobs)}: {number(hours.least)} to {number(hours.most)} node-hours, "
         + f"{number(money.least)} to {number(money.most)} {currency}".rstrip()
         + f", in {time}; {', '.join(needs)}."
     )
@@ -170,29 +178,24 @@ def _span(least: int, most: int) -> str:
 
 def _of_basis(found: Estimate, known: History) -> str:
     basis = []
-    if found.by["journals"]:
+    if count := found.by["journals"]:
         runs = (
             "the journal of an earlier run"
             if known.runs == 1
             else f"the journals of {known.runs} earlier runs"
         )
-        basis.append(f"{found.by['journals']} jobs are known by {runs} (the newest of {known.newest})")
-    if found.by["runtime"]:
-        basis.append(f"{found.by['runtime']} by their runtime alone, of which a job takes a quarter or all")
-    sources: dict[str, list[bool]] = defaultdict(list)
-    for key in found.most.pools:
-        sources[found.places[key].source].append(found.places[key].is_listed)
-    prices = " and ".join(
-        f"{'' if all(listed) else 'estimates, and '}{source}"
-        for source, listed in sorted(sources.items())
-        if source
-    )
-    here = (
-        f" {found.by['here']} jobs run on this machine, and their time is not in it."
-        if found.by["here"]
-        else ""
-    )
-    return f"It rests on this: {' and '.join(basis)}; prices are {prices or 'not known'}.{here}"
+        basis.append(f"{runs}, the newest of {known.newest} ({_jobs(count)})")
+    if count := found.by["runtime"]:
+        basis.append(f"the runtime alone, of which a job takes a quarter to all ({_jobs(count)})")
+    places = [found.places[key] for key in found.most.pools]
+    basis += sorted({place.source for place in places if place.is_listed and place.source})
+    basis += sorted({f"an estimated price of {place.vm_size}" for place in places if not place.is_listed})
+    here = f"; {_jobs(count)} on this machine are not in it" if (count := found.by["here"]) else ""
+    return f"Azure Batch: the estimate goes by {' and by '.join(basis)}{here}."
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job{'' if count == 1 else 's'}"
 
 
 def _of_unknown(found: Estimate) -> list[str]:
@@ -205,6 +208,6 @@ def _of_unknown(found: Estimate) -> list[str]:
         else "there is no estimate"
     )
     return [
-        f"Azure Batch: nobody knows how long {found.by['unknown']} jobs of {names} take, so {rest}: a first run, or "
-        "their resource runtime, would tell."
+        f"Azure Batch: nobody knows how long {_jobs(found.by['unknown'])} of {names} would take, so {rest}: a first "
+        "run, or their resource runtime, would tell."
     ]
