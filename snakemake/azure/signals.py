@@ -6,7 +6,9 @@ come to the clean-up, since it waits for an answer or for a solver. Therefore a 
 well, by the bytes that Python's own handler writes to a socket (`signal.set_wakeup_fd`). It sets `stopping`, upon
 which no request waits any longer (`snakemake.azure.retry`), and does what is in `unfinished`. When the main thread gets
 there, it finds that done, or waits until it is. Where that stands still in a step of an event loop, in a request whose
-answer doesn't come, it is interrupted once more: asyncio only asks the loop to end.
+answer doesn't come, it is interrupted once more: asyncio only asks the loop to end. And a signal that comes just before
+the main thread begins to wait for something ends no wait, so that its handler would run some day, or never: a second
+signal without a meaning, `NUDGE`, ends that wait.
 """
 
 import os
@@ -30,6 +32,9 @@ STANDSTILL = 1.0
 """Seconds without a step that count as standing still."""
 
 FREED_WITHIN = 10.0
+
+NUDGE = getattr(signal, "SIGURG", None)
+"""Nobody minds it: what it interrupts goes on, once the handlers of earlier signals have run."""
 
 MAIN = threading.main_thread().ident or 0
 
@@ -56,6 +61,8 @@ def listen() -> None:
     for number in SIGNALS:
         if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, as_interrupt)
+    if NUDGE is not None and signal.getsignal(NUDGE) is signal.SIG_DFL:
+        signal.signal(NUDGE, lambda number, frame: None)
     heard, said = socket.socketpair()
     said.setblocking(False)
     signal.set_wakeup_fd(said.fileno(), warn_on_full_buffer=False)
@@ -82,10 +89,16 @@ def _free_main_thread() -> None:
     for _ in range(int(FREED_WITHIN / STANDSTILL)):
         before = _step_of_a_loop()
         time.sleep(STANDSTILL)
+        _nudge()
         if before is not None and before == _step_of_a_loop():
             # A real signal, which ends what the system waits for.
             is_heard = callable(signal.getsignal(signal.SIGINT))
             signal.pthread_kill(MAIN, signal.SIGINT if is_heard else signal.SIGTERM)
+
+
+def _nudge() -> None:
+    if NUDGE is not None and callable(signal.getsignal(NUDGE)):
+        signal.pthread_kill(MAIN, NUDGE)
 
 
 def _step_of_a_loop() -> tuple[int, int] | None:

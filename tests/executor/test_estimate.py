@@ -35,7 +35,9 @@ def options(site, runtime=""):
 
 def estimates(result):
     assert result.code == 0, result.output
-    return [line for line in result.output.splitlines() if "estimate" in line or "max-cost" in line]
+    return [
+        line for line in result.output.splitlines() if re.match("Azure Batch: (an|the|nobody|--az)", line)
+    ]
 
 
 def test_it_knows_nothing_then_a_runtime_then_an_earlier_run(site):

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -100,6 +101,9 @@ class BatchAccount:
         be repeated."""
         from azure.batch import BatchClient
 
+        # What it can't read of an error's answer, such as that to a file of a node that is gone, it logs with a
+        # traceback. The error itself is raised, and told by who asked.
+        logging.getLogger("azure.batch").setLevel(logging.ERROR)
         return BatchClient(
             self.endpoint,
             self.credential(),

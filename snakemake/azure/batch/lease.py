@@ -299,9 +299,7 @@ class Renewals:
                 if renewal.changes:
                     size = renewal.size
                     self._journal.note("size", pool=renewal.pool_id, dedicated=size.dedicated, spot=size.spot)
-                    self._say(
-                        f"Azure Batch: resizing the pool {renewal.pool_id} to {renewal.size.dedicated} nodes."
-                    )
+                    self._say(f"Azure Batch: resizing the pool {renewal.pool_id} to {size}.")
 
     def _extend_jobs(self) -> None:
         now = self._now()

@@ -176,7 +176,7 @@ class Placement:
         candidates = self.candidates(demand)
         found: list[Place] = []
         refused: list[DoesNotFit | SettingsError] = []
-        for vm in candidates:
+        for vm in map(self._equipped, candidates):
             try:
                 place = _place_on(demand, vm, self._slots_per_node(vm), key_of(vm, demand.spot))
                 found.append(replace(place, spot=demand.spot))
@@ -207,6 +207,11 @@ class Placement:
                 f"{self.prices.source}: give it in a file of --az-batch-prices."
             )
         return known
+
+    def _equipped(self, vm: VmSize) -> VmSize:
+        """The size with the disk that tasks work on: the pools' data disk, where they have one."""
+        disk = self.definition.data_disk
+        return replace(vm, temp_disk_gib=float(disk)) if disk else vm
 
     def _list_of(self, demand: Demand) -> str:
         return demand.vm_size or self.settings.vm_size or size_lists.AUTO

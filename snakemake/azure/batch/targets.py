@@ -18,6 +18,12 @@ class Size:
     dedicated: int
     spot: int = 0
 
+    def __str__(self) -> str:
+        if not self.spot:
+            return f"{self.dedicated} nodes"
+        spot = f"{self.spot} Spot nodes"
+        return f"{self.dedicated} nodes and {spot}" if self.dedicated else spot
+
 
 @dataclass(frozen=True)
 class NodePrices:

@@ -91,6 +91,10 @@ class DoesNotFit(WorkflowError):
         smaller = "lower what the rule asks for, or "
         if resource == "threads":
             smaller = f"let it use fewer with --max-threads {available}, or "
+        if resource == "disk_mib":
+            smaller = (
+                "lower what the rule asks for, give the nodes a larger disk with --az-batch-data-disk, or "
+            )
         super().__init__(
             f"A job needs {needed} {_UNITS.get(resource, resource)}, but {node} has {available}: {smaller}choose a "
             "larger size with --az-batch-vm-size or the rule's az_vm_size."
@@ -99,7 +103,7 @@ class DoesNotFit(WorkflowError):
 
 _UNITS = {
     "mem_mib": "MiB of memory (mem_mb)",
-    "disk_mib": "MiB of temporary disk (disk_mb)",
+    "disk_mib": "MiB of the tasks' disk (disk_mb)",
     GPU: "GPUs (gpu)",
 }
 

@@ -156,10 +156,11 @@ def test_deleting_what_is_gone_is_no_error(batch, job, plan):
     wait_until(lambda: batch.delete_pool(plan.id) is False)
 
 
-def test_files_that_are_not_there(batch, job):
+def test_files_that_are_not_there(batch, job, caplog):
     batch.add_tasks(job, tasks("t"))
     assert batch.task_file(job, "t", "stderr.txt") is None
     assert batch.task_file(job, "never", "stderr.txt") is None
+    assert not caplog.text, "nobody sees the SDK's tracebacks"
 
 
 def test_only_completed_tasks_since(batch, job):

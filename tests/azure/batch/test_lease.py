@@ -155,6 +155,11 @@ def test_the_thread_asks_again_after_errors_and_says_what_changes(leases, runnin
     assert run.said == ["Azure Batch: resizing the pool pool to 3 nodes."]
 
 
+def test_a_size_is_said_with_its_spot_nodes():
+    sizes = [Size(3), Size(0, 2), Size(1, 2), Size(0)]
+    assert list(map(str, sizes)) == ["3 nodes", "2 Spot nodes", "1 nodes and 2 Spot nodes", "0 nodes"]
+
+
 def test_a_pool_that_is_gone_is_forgotten(leases, running):
     service = Service("gone")
     run = running(service, leases)

@@ -7,6 +7,7 @@ import pytest
 
 from snakemake.azure.batch.os_images import OsImages
 from snakemake.azure.batch.placement import CLOSED_FOR, Demand, Placement
+from snakemake.azure.batch.pool_definition import PLAIN
 from snakemake.azure.batch.prices import Prices, built_in
 from snakemake.azure.batch.quotas import Quotas
 from snakemake.azure.batch.size_lists import auto, sizes
@@ -85,10 +86,19 @@ def test_disks_count():
     scene = Scene("Standard_D4ads_v5,Standard_D16ads_v5")
     assert where(scene.take(disk_mib=100 * 1024)) == ("D4ads_v5", 3, 4)
     assert where(scene.take(disk_mib=400 * 1024)) == ("D16ads_v5", 11, 16)
-    with pytest.raises(DoesNotFit, match=r"1048576 MiB of temporary disk \(disk_mb\)"):
+    with pytest.raises(DoesNotFit, match=r"1048576 MiB of the tasks' disk .*--az-batch-data-disk"):
         scene.take(disk_mib=1024 * 1024)
     assert where(scene.take(disk_mib=1024 * 1024, disk_is_guess=True)) == ("D4ads_v5", 4, 4)
     assert where(Scene("Standard_D4s_v5").take(disk_mib=10**9))[1] == 1, "on the OS disk"
+
+
+def test_data_disks_are_the_tasks_disks():
+    scene = Scene("Standard_D4s_v5,Standard_D4ads_v5")
+    scene.placement.definition = replace(PLAIN, data_disk=1024)
+    assert scene.take(disk_mib=512 * 1024).slots == 2
+    assert scene.take(disk_mib=1024 * 1024).slots == 4
+    with pytest.raises(DoesNotFit, match="has 1048576"):
+        scene.take(disk_mib=1025 * 1024)
 
 
 def test_gpus_land_on_gpu_sizes():
