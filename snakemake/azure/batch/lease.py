@@ -37,6 +37,7 @@ INTERVALS = (timedelta(minutes=5), timedelta(minutes=5, seconds=1))
 SOON = timedelta(seconds=10)
 """After which a renewal that failed is tried again."""
 
+BEGIN = datetime.min.replace(tzinfo=UTC)
 EARLIER = timedelta(seconds=20)
 """By so much at least a lease that was given ends too late, before it is drawn in."""
 
@@ -79,11 +80,11 @@ class Renewal:
 
 @dataclass
 class _Pool:
-    """A size that is `wanted`, and what the service was `given` at the time `renewed`, which holds `until`."""
+    """A size that is `wanted`, and the one that the service was `given` at the time `since`, which holds `until`."""
 
     wanted: Size
     given: Size
-    renewed: datetime
+    since: datetime
     until: datetime
     prices: NodePrices
     asked: datetime | None = None
@@ -123,13 +124,13 @@ class PoolLeases:
                 pool.given = allowed.sizes[pool_id]
             return Renewal(pool_id, pool.given, pool.until, INTERVALS[0], False)
 
-    def take_over(self, pool_id: str, size: Size, rule: str = "", vm_size: str = "") -> None:
+    def take_over(
+        self, pool_id: str, size: Size, rule: str = "", vm_size: str = "", now: datetime = BEGIN
+    ) -> None:
         """A pool that another run made; its formula is due at once. Whether that run asked just before is not known."""
         with self._lock:
-            begin = datetime.min.replace(tzinfo=UTC)
-            self._pools[pool_id] = _Pool(
-                size, size, begin, begin, self._prices(vm_size), again=True, rule=rule
-            )
+            prices = self._prices(vm_size)
+            self._pools[pool_id] = _Pool(size, size, now, BEGIN, prices, again=True, rule=rule)
 
     def _prices(self, vm_size: str) -> NodePrices:
         return self.budget.prices(vm_size) if self.budget else NodePrices()
@@ -140,7 +141,7 @@ class PoolLeases:
             return Allowed({pool_id: pool.wanted for pool_id, pool in self._pools.items()})
         return self.budget.allow(
             {
-                pool_id: Asked(pool.wanted, pool.given, pool.renewed, pool.prices)
+                pool_id: Asked(pool.wanted, pool.given, pool.since, pool.prices)
                 for pool_id, pool in self._pools.items()
             },
             now,
@@ -203,8 +204,9 @@ class PoolLeases:
         """The service took it."""
         with self._lock:
             if pool := self._pools.get(renewal.pool_id):
-                pool.given, pool.renewed, pool.asked = renewal.size, now, now
-                pool.until = renewal.until
+                if renewal.size != pool.given:
+                    pool.since = now
+                pool.given, pool.until, pool.asked = renewal.size, renewal.until, now
                 pool.again, pool.not_before = False, None
                 pool.turn += 1
 
