@@ -19,6 +19,7 @@ from misc.bench import (
     sizing,
     takeover,
     transfers,
+    watching,
 )
 
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
@@ -34,6 +35,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "scale": lambda o: scale.run(o.jobs, o.latency / 1000),
     "sizing": lambda _: sizing.run(),
     "estimates": lambda _: estimates.run(),
+    "watching": lambda o: watching.run(min(o.jobs)),
     "takeover": lambda o: takeover.run(o.tasks),
 }
 

@@ -98,7 +98,7 @@ class Progress:
             due -= TICK
             with suppress(RuntimeError):  # the scheduler's thread has changed what is looked at
                 if due <= 0 or shown is None:
-                    shown, due = _renderable(self._view()), LIVE_EVERY
+                    shown, due = renderable(self._view()), LIVE_EVERY
             try:
                 if shown is not None:
                     area.draw(shown)
@@ -171,7 +171,7 @@ def _rules(dag: Any) -> Iterator[tuple[str, RuleJobs]]:
         yield name, RuleJobs(number, frozenset(after[name]) - {name})
 
 
-def _renderable(view: View) -> "RenderableType":
+def renderable(view: View) -> "RenderableType":
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table

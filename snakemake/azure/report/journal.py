@@ -75,6 +75,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Names of events, and of their values."""
 
+_NAMES = {event: frozenset(names) for event, names in EVENTS.items()}
+
 
 class Node(Protocol):
     """A node as a list of them has it (`azure.batch.models.BatchNode`)."""
@@ -199,7 +201,7 @@ class Journal:
             pool.looked = last or pool.looked
 
     def _note(self, event: str, values: Mapping[str, Any], at: datetime | None = None) -> None:
-        if unknown := values.keys() - set(EVENTS[event]):
+        if unknown := values.keys() - _NAMES[event]:
             raise ValueError(f"no value of {event}: {', '.join(sorted(unknown))}")
         if self._is_silent:
             return
@@ -209,9 +211,7 @@ class Journal:
                 with self.guarded():
                     listener(told)
             with self.guarded():
-                text = json.dumps(
-                    {"at": told.at, "event": event, **values}, separators=(",", ":"), default=_plain
-                )
+                text = _encode({"at": told.at, "event": event, **values})
                 self._append(text.encode("utf-8", "surrogatepass") + b"\n")
 
     def guarded(self) -> "_Guard":
@@ -255,6 +255,10 @@ def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return str(value)
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
+"""Made once: `json.dumps` with options makes one each time."""
 
 
 def sentence(text: str) -> str:
