@@ -45,6 +45,25 @@ def test_without_a_size_each_job_finds_one(site):
     site.assert_clean()
 
 
+@pytest.mark.parametrize(
+    "size, resources, image",
+    [
+        ("Standard_D4pds_v5", "", "ubuntu-hpc 2404-arm64"),
+        ("Standard_D4ds_v5,Standard_NC4as_T4_v3", "resources: gpu=1", "ubuntu-hpc 2404"),
+    ],
+    ids=["arm", "gpu"],
+)
+def test_a_run_on_nodes_of_another_kind_has_their_os_image(site, size, resources, image):
+    site.write(
+        {"Snakefile": f'rule a:\n    output: "a"\n    {resources}\n    shell: "echo done > {{output}}"\n'}
+    )
+    done = site.run(az_batch_vm_size=size)
+    assert done.code == 0 and site.read("a") == "done\n", done.last_error()
+    found = re.search(r"created the pool \S+ \((\S+), 4 task slots .*?nodes, ([^,]+), image", done.output)
+    assert found and found.groups() == (size.rpartition(",")[2], image)
+    site.assert_clean()
+
+
 def test_prices_of_a_file_decide(site):
     site.write(
         {
