@@ -60,6 +60,8 @@ class _Planner:
 
     def _planned(self, unit: Any, after: Iterable[int]) -> PlannedJob:
         name = unit.name
+        if not unit.is_group() and unit.rule.norun:
+            return PlannedJob("", None, after=tuple(after))
         if name not in self._rules:
             self._rules[name] = self._of_rule(unit)
         place, slots, runtime = self._rules[name]

@@ -45,7 +45,7 @@ class Place:
 @dataclass(frozen=True)
 class PlannedJob:
     """A job that is to run: the key of its place, None for one that runs here; runtime: seconds that it may take at the
-    most, None for as long as it wants; after: numbers of jobs."""
+    most, None for as long as it wants; after: numbers of jobs. One without a rule's name does nothing."""
 
     rule: str
     place: str | None
@@ -90,7 +90,7 @@ def estimate(
     of: Counter[str] = Counter()
     for job in jobs:
         if job.place is None or job.place not in places:
-            by["here"] += 1
+            by["here"] += bool(job.rule)
             span = None
         elif took := known.rules.get(job.rule):
             by["journals"] += 1
