@@ -14,7 +14,7 @@ IMAGE ?= snakemake-azbatch:$(shell $(BIN)/python -c 'import snakemake; print(sna
 
 help:
 	@echo "make demo           run the example workflow on the local Batch emulator"
-	@echo "make test           run the tests (those that need a Docker engine or FUSE are skipped where there is none)"
+	@echo "make test           run the tests (those that need a Docker engine, FUSE or Chromium are skipped where there is none)"
 	@echo "make test-runs      whole runs of the command line, with all that may go wrong in one"
 	@echo "make test-workflows run a workflow of each of Snakemake's features, with local files, in blob storage and on Batch"
 	@echo "make fuzz           run the tests that try examples with TIMES=20 times as many, other ones each time"

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
 EXAMPLE = ROOT / "examples" / "variants"
 BIN = Path(sys.executable).parent
+REPORT = DEMO / "report.html"
 CONTAINER, PREFIX = "snakemake", "variants"
 
 
@@ -114,6 +115,20 @@ def wait_until_clean(batch, service, seconds: float = 20) -> list[str]:
     return left
 
 
+def costs_and_report(workdir: Path) -> None:
+    """What the run says of itself at its end, once more."""
+    from snakemake.azure.report.costs import costs
+    from snakemake.azure.report.journal import HOME, journals, read
+    from snakemake.azure.report.summary import sentences
+
+    journal = journals(workdir / HOME)[0]
+    for sentence in sentences(costs(read(journal)), journal.relative_to(ROOT)):
+        say(f"  {sentence}")
+    if not REPORT.is_file():
+        raise SystemExit("The run has written no report.")
+    say(f"  The report: {REPORT.relative_to(ROOT)} (open it in a browser)")
+
+
 def main() -> None:
     started = time.monotonic()
     shutil.rmtree(DEMO, ignore_errors=True)
@@ -148,6 +163,7 @@ def main() -> None:
         command = ["snakemake", "--az-batch", "--az-batch-account-url", account_url, "--jobs", "4"]
         command += ["--az-batch-vm-size", "Standard_D2ds_v5", "--az-batch-nodes", "2"]
         command += ["--seconds-between-status-checks", "1"]
+        command += ["--az-batch-report", os.path.relpath(REPORT, workdir)]
         command += [
             "--default-storage-provider",
             "azblob",
@@ -174,6 +190,9 @@ def main() -> None:
         if left := wait_until_clean(batch, service):
             raise SystemExit("Left behind: " + ", ".join(left))
         say("  No pool, no Batch job and no source archive is left; the emulator and Azurite stop now.")
+
+        title("What it cost, and what there is to see")
+        costs_and_report(workdir)
     say(f"\nDone in {time.monotonic() - started:.0f} s. Results: {(DEMO / 'results').relative_to(ROOT)}/")
 
 

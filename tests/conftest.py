@@ -6,5 +6,6 @@ pytest_plugins = [
     "support.docker_engine",
     "support.container_runs",
     "support.mounting",
+    "support.browser",
     "support.signals",
 ]

@@ -15,9 +15,10 @@ def ended_well(client: Client) -> list[str]:
 
 
 def no_traceback(*clients: Client) -> list[str]:
-    return [
-        f"a traceback in {c.log.name}" for c in clients if "Traceback (most recent call last)" in c.text()
-    ]
+    """The trial's directory goes with it, so the traceback is told whole."""
+    begin = "Traceback (most recent call last)"
+    found = ((c.log.name, c.text().partition(begin)) for c in clients)
+    return [f"a traceback in {name}:\n{begin}{rest[:5000]}" for name, (_, has, rest) in found if has]
 
 
 def right_outputs(scene: Scene, workflow: Workflow) -> list[str]:

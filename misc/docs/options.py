@@ -32,6 +32,8 @@ executor; those that matter most here:
 | `--az-batch-download [TARGET ...]` | instead of a run: fetch the results |
 | `--az-batch-check [node]` | instead of a run: try what a run will need, with `node` one job from start to end as well ([azure.md](azure.md#try-it-first)) |
 | `--az-batch-efficiency [FILE]` | instead of a run: what the newest run's rules asked for and used, and a profile for the next run ([azure.md](azure.md#what-tasks-have-used)) |
+| `--az-batch-report FILE` | without `--az-batch`, instead of a run: the report of the newest run; with it, that of the run ([azure.md](azure.md#the-report)) |
+| `--az-batch-journal FILE` | of which run both of them are, if not the newest |
 | `--use-conda` | with an image whose base has conda; an environment is made once for each node, and kept in storage |
 """
 
@@ -56,7 +58,7 @@ RULES = """\
 | `AZ_BLOB_ACCOUNT_URL` | the storage account's URL, with or without a SAS |
 | `AZ_BLOB_ACCOUNT_KEY`, `AZ_BLOB_CONNECTION_STRING` | its key, or URL and key in one ([all ways](storage.md)) |
 | `AZ_BATCH_REGISTRY_USER`, `AZ_BATCH_REGISTRY_PASSWORD` | the login for a private registry ([pools.md](pools.md#a-private-registry)) |
-| `SNAKEMAKE_AZ_BATCH_...` | any option of the executor, such as `SNAKEMAKE_AZ_BATCH_OS_DISK` |
+| `SNAKEMAKE_AZ_BATCH_...` | any option of the executor but `--az-batch-report`, such as `SNAKEMAKE_AZ_BATCH_OS_DISK` |
 
 ## Options of the first fork
 

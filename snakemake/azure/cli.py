@@ -77,6 +77,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "asks nobody.",
     )
     group.add_argument(
+        "--az-batch-journal",
+        metavar="FILE",
+        type=Path,
+        help="The run that --az-batch-efficiency, and --az-batch-report without --az-batch, are about, by its journal "
+        "(.snakemake/azure_batch/RUN.jsonl); if not given, the newest run in this directory.",
+    )
+    group.add_argument(
         "--default-remote-provider",
         metavar="AzBlob",
         choices=["AzBlob"],
@@ -138,8 +145,13 @@ def apply_arguments(args: argparse.Namespace) -> None:
     if args.az_batch_efficiency:
         from snakemake.azure.report.command import write_efficiency
 
-        write_efficiency(Path(args.directory or "."), Path(args.az_batch_efficiency), print)
+        place = args.az_batch_journal or Path(args.directory or ".")
+        write_efficiency(place, Path(args.az_batch_efficiency), print)
+        if _given(getattr(args, "az_batch_report", None)):
+            _write_report(args)
         sys.exit(0)
+    if _given(getattr(args, "az_batch_report", None)):
+        _prepare_report(args)
     if args.az_batch_sweep:
         sys.exit(_sweep(args))
     if args.az_batch_check:
@@ -320,6 +332,22 @@ def _prepare_az_batch(args: argparse.Namespace) -> None:
     last_run.place = last_run.Place(account, blobs, prefix, image)
     parsing.watch()
     fetched_sources.watch()
+
+
+def _prepare_report(args: argparse.Namespace) -> None:
+    """Of a run, the report is written at its end, wherever the working directory is by then; else it is all that is
+    done."""
+    if args.az_batch or args.executor == EXECUTOR or _given(getattr(args, "az_batch_config", None)):
+        args.az_batch_report = Path(args.az_batch_report).resolve()
+        return
+    _write_report(args)
+    sys.exit(0)
+
+
+def _write_report(args: argparse.Namespace) -> None:
+    from snakemake.azure.report.report_command import write_report
+
+    write_report(args.az_batch_journal or Path(args.directory or "."), Path(args.az_batch_report), print)
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -166,6 +166,14 @@ class ExecutorSettings(PoolSettings):
         default="auto",
         metavar="auto|live|lines|none",
     )
+    report: Path | None = option(
+        "Write a report of the run to this HTML file at its end, also when it fails: which task ran where and "
+        "when, what it cost, what failed, and what was asked for against what was used. The file needs no network. "
+        "Without --az-batch, the report of the newest run in this directory, also of one that died, and nothing else.",
+        env_var=False,  # which would make each run without --az-batch a report
+        metavar="FILE",
+        type=Path,
+    )
     config: Path | None = option(
         "YAML file with the keys BATCH_ACCOUNT_NAME, BATCH_ACCOUNT_KEY, BATCH_ACCOUNT_URL, "
         "BATCH_POOL_NODE_COUNT and BATCH_POOL_VM_SIZE, as in the first Azure Batch fork of Snakemake, and with any of "

@@ -38,6 +38,7 @@ from snakemake.azure.blob.fence import RunToken
 from snakemake.azure.blob.record import Record, RunLock
 from snakemake.azure.blob.stored_logs import StoredLogs, folder
 from snakemake.azure.report import journal
+from snakemake.azure.report.logs import HOME as LOGS
 from snakemake.azure.report.meter import Meter
 from snakemake.azure.report.progress import Activity
 from snakemake.azure.run_record import RunRecord
@@ -76,9 +77,6 @@ common_settings = CommonSettings(
     # This executor packs, uploads and deploys the sources by itself, once per node.
     can_transfer_local_files=True,
 )
-
-LOGS = Path(".snakemake") / "azure_batch_logs"
-"""Where the logs of failed tasks are kept, below the working directory."""
 
 POLLED_TOGETHER = 500
 """Open tasks, for each so many of which a second passes between two polls, up to two seconds: what has ended by then is

@@ -5,11 +5,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from snakemake_interface_common.exceptions import WorkflowError
+
 from snakemake.azure import retry
 from snakemake.azure.batch.pools import PoolPlan
 from snakemake.azure.batch.recovery import LeftTask
 from snakemake.azure.batch.vm_sizes import VmSize, vm_size
 from snakemake.azure.blob.record import Record
+from snakemake.azure.report.choice import read_journal
 from snakemake.azure.report.costs import costs
 from snakemake.azure.report.journal import HOME, Journal, JournalFile, of_runs, read
 from snakemake.azure.report.summary import sentences
@@ -23,6 +26,8 @@ class RunJournal:
 
     def __init__(self, home: Path, checked: Checked, logger: Any) -> None:
         self._home, self._checked, self._logger = home, checked, logger
+        report = checked.settings.report
+        self._report = report.absolute() if report else None
         self._file = JournalFile(home / f"{checked.run_id}.jsonl")
         self._pools: set[str] = set()
         self._has_begun = False
@@ -46,6 +51,7 @@ class RunJournal:
             run=checked.run_id,
             account=checked.batch.account.endpoint,
             prefix=checked.source_prefix,
+            workflow=Path.cwd().name,
             version=__version__,
             lease_minutes=checked.settings.lease,
         )
@@ -104,3 +110,16 @@ class RunJournal:
         with self.journal.guarded():
             for sentence in sentences(costs(read(self._file.path)), HOME / self._file.path.name):
                 self._logger.info(sentence)
+        self._write_report()
+
+    def _write_report(self) -> None:
+        if self._report is None:
+            return
+        from snakemake.azure.report.report_command import write
+
+        try:
+            write(read_journal(self._file.path), self._file.path, self._report)
+        except WorkflowError as e:
+            self._logger.warning(f"Azure Batch: {e}")
+        else:
+            self._logger.info(f"Azure Batch: the report is {self._report}.")

@@ -170,7 +170,10 @@ class Failure:
         `memory` says what the job has asked for."""
         logs = task_logs.fetch(run, ended.queue, ended.verdict.task_id, home) if ended.verdict.ran else {}
         shown = logs_are_shown and "stderr.txt" in logs
-        rule = "" if logs_are_shown else rule_logs(ended.job.job, ended.job.submitted)
+        rule = rule_logs(ended.job.job, ended.job.submitted)
+        if rule:
+            task_logs.keep(run, ended.verdict.task_id, home, rule)
+        rule = "" if logs_are_shown else rule
         again = ""
         if ended.service_fault and ended.job.resent:
             again = f"It was sent again {ended.job.resent} times (--az-batch-infra-retries). "

@@ -13,7 +13,12 @@ from snakemake.azure.settings import ExecutorSettings
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 OPTIONS = {f"--az-batch-{f.name.replace('_', '-')}" for f in fields(ExecutorSettings)}
-COMMANDS = {"--az-batch-sweep", "--az-batch-check", "--az-batch-efficiency"}  # of the parser's own
+COMMANDS = {
+    "--az-batch-sweep",
+    "--az-batch-check",
+    "--az-batch-efficiency",
+    "--az-batch-journal",
+}  # of the parser's own
 
 
 def name(page: Path) -> str:
@@ -56,3 +61,9 @@ def test_every_option_is_explained():
     page = "".join((ROOT / "docs" / f"{of}.md").read_text(encoding="utf-8") for of in ("azure", "pools"))
     page = page.replace("`", " ")
     assert {o for o in OPTIONS | COMMANDS if not re.search(rf"(?<!\S){o}(?![\w-])", page)} == set()
+
+
+def test_the_picture_of_a_report_is_small():
+    """misc/docs/picture.py makes it, of the demo's report."""
+    picture = ROOT / "docs" / "report.png"
+    assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size < 300_000

@@ -27,8 +27,9 @@ SETTLING = 30.0
 
 APPEARING_KINDS = (POOL, JOB, SOURCES)
 
-# What is deleted first: what costs, then what could still use it.
-_ORDER = {TOKEN: 0, POOL: 1, JOB: 2}
+# What is deleted first: what costs, then what could still use it, and what tasks that end just now write by, so that
+# nothing comes after the deletion of their logs.
+_ORDER = {TOKEN: 0, POOL: 1, JOB: 2, POLICY: 3}
 
 
 @dataclass
@@ -137,7 +138,7 @@ class Resources:
 
     def _place(self, item: Resource) -> tuple[int, int]:
         """What costs first, and what was made last."""
-        return _ORDER.get(item.what, 3), -self._all.index(item)
+        return _ORDER.get(item.what, len(_ORDER)), -self._all.index(item)
 
     def _warn_of_the_rest(self, failed: Mapping[str, WorkflowError]) -> None:
         """The next run in this directory deletes what is still there."""

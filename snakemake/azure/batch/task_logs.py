@@ -9,6 +9,7 @@ from snakemake.azure.batch.run import BatchRun
 from snakemake.azure.blob.stored_logs import STDERR, STDOUT
 
 FILES = (STDERR, STDOUT)
+RULE_LOG = "log.txt"
 
 SHOWN_LINES = 40
 """How many of the last lines of a failed task's stderr go into the error message."""
@@ -25,17 +26,26 @@ def fetch(run: BatchRun, queue: PoolQueue, task_id: str, home: Path) -> dict[str
 
     A job may print what is secret, so they are for their owner alone.
     """
+    return {
+        name: _save(run, task_id, home, name, data)
+        for name in FILES
+        if (data := run.log_file(queue, task_id, name))
+    }
+
+
+def keep(run: BatchRun, task_id: str, home: Path, rule_log: str) -> None:
+    """Saves the end of the rule's own log beside them."""
+    _save(run, task_id, home, RULE_LOG, rule_log.strip("\n").encode(errors="replace"))
+
+
+def _save(run: BatchRun, task_id: str, home: Path, name: str, data: bytes) -> Path:
     folder = home / run.id / task_id
-    saved = {}
-    for name in FILES:
-        if data := run.log_file(queue, task_id, name):
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            home.chmod(0o700)
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).touch(mode=0o600)
-            (folder / name).write_bytes(data)
-            saved[name] = folder / name
-    return saved
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home.chmod(0o700)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).touch(mode=0o600)
+    (folder / name).write_bytes(data)
+    return folder / name
 
 
 def excerpt(logs: dict[str, Path]) -> str:

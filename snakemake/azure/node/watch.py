@@ -127,23 +127,26 @@ def _end_of(path: Path) -> bytes:
 
 
 def store_logs(sources: str, environ: Mapping[str, str], usage: bytes) -> None:
-    """Stores stderr and stdout of this task beside the run's `sources`, and the line of what it has used. What goes
-    wrong is said and no more."""
+    """Stores stderr and stdout of this task beside the run's `sources`, and the line of what it has used; nothing when
+    its run is over, as nobody would delete it. What goes wrong is said and no more."""
     from snakemake_interface_common.exceptions import WorkflowError
 
     from snakemake.azure.blob.account import BlobAccount
     from snakemake.azure.blob.errors import explained
+    from snakemake.azure.blob.fence import Fence
     from snakemake.azure.blob.service import connect
     from snakemake.azure.blob.stored_logs import STDERR, STDOUT, StoredLogs, folder
 
     try:
         account = BlobAccount.resolve(environ=environ)
-        logs = StoredLogs(account, folder(sources), patience=60)
-        for name in (STDERR, STDOUT):
-            path = Path(environ["AZ_BATCH_TASK_DIR"]) / name
-            if path.is_file() and path.stat().st_size:
-                logs.store(environ["AZ_BATCH_TASK_ID"], path)
         with connect(account, patience=60) as service, explained(account, f"az://{folder(sources)}"):
+            if fence := Fence.of_task(account, lambda: service, environ):
+                fence.check()
+            logs = StoredLogs(account, folder(sources), patience=60)
+            for name in (STDERR, STDOUT):
+                path = Path(environ["AZ_BATCH_TASK_DIR"]) / name
+                if path.is_file() and path.stat().st_size:
+                    logs.store(environ["AZ_BATCH_TASK_ID"], path)
             store_line(service, sources, environ, usage)
     except (WorkflowError, OSError) as e:
         print(f"snakemake.azure.node: cannot store the task's logs: {e}", file=sys.stderr, flush=True)

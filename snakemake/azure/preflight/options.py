@@ -7,6 +7,7 @@ from snakemake.azure.batch import ids, size_lists, vm_sizes
 from snakemake.azure.batch.lease import LEAST, MOST
 from snakemake.azure.batch.prices import read_file
 from snakemake.azure.options import check_bounds
+from snakemake.azure.report.target import check_target
 from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint
 
 ON_EXIT = ("delete", "detach")
@@ -81,6 +82,8 @@ def validate(settings: ExecutorSettings) -> None:
             f"--az-batch-os-image {settings.os_image} is malformed: give PUBLISHER:OFFER:SKU or "
             "PUBLISHER:OFFER:SKU:VERSION."
         )
+    if settings.report is not None:
+        check_target(settings.report)
     pool_settings.validate(settings)
 
 

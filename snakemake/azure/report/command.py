@@ -5,46 +5,23 @@ from pathlib import Path
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from snakemake.azure.report.choice import choose
 from snakemake.azure.report.efficiency import Efficiency, RuleUse, efficiency
-from snakemake.azure.report.journal import HOME, Event, journals, read
 from snakemake.azure.report.summary import amount, number, sentences
 
 HEADER = "# Written by snakemake --az-batch-efficiency"
 COLUMNS = ("rule", "jobs", "threads", "cores", "mem_mb", "peak", "runtime", "longest", "cost", "saving")
 
 
-def efficiency_of_newest(folder: Path) -> tuple[Path, Efficiency]:
-    """That of the newest run with jobs below the working directory, and its journal.
-
-    Raises
-    ------
-    WorkflowError: there is none, or it can't be read.
-    """
-    for path in journals(folder / HOME):
-        events = _read(path)
-        if any(event.event == "ended" for event in events):
-            return path, efficiency(events)
-    raise WorkflowError(
-        f"No run on Azure Batch has left a journal of jobs in {folder / HOME}: run --az-batch-efficiency in the "
-        "working directory of one, or give that as --directory."
-    )
-
-
-def _read(path: Path) -> list[Event]:
-    try:
-        return read(path)
-    except OSError as e:
-        raise WorkflowError(f"Cannot read the journal {path}: {e.strerror}.") from None
-
-
-def write_efficiency(folder: Path, target: Path, say: Callable[[str], None]) -> None:
-    """Shows what the newest run's rules asked for and used, and writes the profile `target`.
+def write_efficiency(place: Path, target: Path, say: Callable[[str], None]) -> None:
+    """Shows what a run's rules asked for and used, and writes the profile `target`. place: as of `choose`.
 
     Raises
     ------
     WorkflowError: there is no journal; or the file can't be written, or is somebody else's.
     """
-    path, found = efficiency_of_newest(folder)
+    path, events = choose(place, "ended", "--az-batch-efficiency")
+    found = efficiency(events)
     for line in (*table(found), "", *sentences(found.costs, path, advises=False), *_saved(found)):
         say(line)
     if not any(rule.settings() for rule in found.rules):

@@ -11,10 +11,13 @@ In a pool that is not the run's own only its tasks count.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from snakemake.azure.report.journal import Event, time
 from snakemake.azure.report.node_times import NodeTime, NodeTimes, Pool
+
+SECOND = timedelta(seconds=1)
+"""To which a client knows the service's clock, by which events have their times; those of tasks are finer."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,12 @@ class Part:
 
 @dataclass
 class Costs:
-    """Of a run so far: by pool and whether its nodes are Spot nodes, and by rule."""
+    """Of a run so far: by pool and whether its nodes are Spot nodes, and by rule; `shares` are those of rules with Spot
+    nodes and currencies apart."""
 
     parts: dict[tuple[str, bool], Part] = field(default_factory=dict)
     rules: dict[str, Part] = field(default_factory=dict)
+    shares: dict[tuple[str, bool, str], Part] = field(default_factory=dict)
     pools: dict[str, Pool] = field(default_factory=dict)
     tasks: list[TaskTime] = field(default_factory=list)
     nodes: list[NodeTime] = field(default_factory=list)
@@ -139,10 +144,19 @@ class _Reader:
             self._starts[task.pool, task.node].append(task.started)
         for node in found.nodes:
             self._times[node.pool, node.node].append(node)
+        for task in found.tasks:
+            self._hold(task)
+        for node in found.nodes:
             self._add_node(node)
         for task in found.tasks:
             self._add_task(task)
         return found
+
+    def _hold(self, task: TaskTime) -> None:
+        """A node was there until its last task ended, also where it went in the same second."""
+        for node in self._times[task.pool, task.node]:
+            if node.end and node.holds(task.started) and node.end < task.ended <= node.end + SECOND:
+                node.end = task.ended
 
     def _task(self, ended: Mapping) -> TaskTime | None:
         asked, used = self._submitted.get(ended["task"], {}), self._used.get(ended["task"], {})
@@ -199,12 +213,14 @@ class _Reader:
         spot = next((n.spot for n in there if n.holds(task.started)), bool(there and there[-1].spot))
         hours = task.hours / pool.slots
         part, rule = self._part(task.pool, spot), self.found.rules.setdefault(task.rule, Part())
-        for each in (part, rule):
+        share = self.found.shares.setdefault((task.rule, spot, pool.currency), Part())
+        for each in (part, rule, share):
             each.tasks += 1
             each.jobs += hours
             each.staging += hours * task.staging
             each.slot_hours_used += task.hours
         self._pay(rule, pool, spot, hours)
+        self._pay(share, pool, spot, hours)
         if not pool.own:
             part.slot_hours += task.hours
             self._pay(part, pool, spot, hours)

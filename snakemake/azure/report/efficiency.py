@@ -89,14 +89,14 @@ class Efficiency:
         return dict(sums)
 
 
-def efficiency(events: Sequence[Event]) -> Efficiency:
-    """What a journal's events tell."""
+def efficiency(events: Sequence[Event], found: Costs | None = None) -> Efficiency:
+    """What a journal's events tell; `found`: their costs, where they are known already."""
     tasks: defaultdict[str, _Task] = defaultdict(_Task)
     for event in events:
         if event.event in ("submitted", "ended", "used"):
             name = {"submitted": "asked"}.get(event.event, event.event)
             setattr(tasks[event.values["task"]], name, event.values)
-    found = costs(events)
+    found = found or costs(events)
     times = {task.task: task for task in found.tasks}
     rules: dict[str, RuleUse] = {}
     members: defaultdict[str, list[tuple[_Task, TaskTime]]] = defaultdict(list)

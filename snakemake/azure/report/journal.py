@@ -30,8 +30,9 @@ HOME = Path(".snakemake") / "azure_batch"
 """Where journals are, below the working directory."""
 
 EVENTS: Mapping[str, tuple[str, ...]] = {
-    # A run begins, on this account; its pools end `lease_minutes` after it is heard of for the last time.
-    "run": ("run", "account", "prefix", "version", "lease_minutes"),
+    # A run begins, on this account; its pools end `lease_minutes` after it is heard of for the last time. `workflow`:
+    # the name of its working directory.
+    "run": ("run", "account", "prefix", "workflow", "version", "lease_minutes"),
     # How it ended: finished, interrupted, detached, or lost to another run.
     "run_over": ("run", "how"),
     # A pool, before it is made: vCPUs, memory in MiB and task slots of a node; its price an hour, dedicated and Spot

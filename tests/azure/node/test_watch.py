@@ -8,6 +8,9 @@ import sys
 import pytest
 from support.emulator import wait_until
 
+from snakemake.azure.blob.fence import TOKEN
+from snakemake.azure.node.watch import store_logs
+
 WATCHED = """
 import os, signal, sys, time
 from pathlib import Path
@@ -83,3 +86,18 @@ def test_a_task_whose_time_is_up_stores_what_there_is(start, tmp_path):
     assert process.poll() is None
     os.kill(int(child_of(tmp_path)), signal.SIGKILL)
     assert process.wait(60) == 137
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["goes-on", "over"])
+def test_logs_are_stored_only_while_the_run_goes_on(tmp_path, azurite, over):
+    """The end of a run deletes its token first, and then the logs that are there."""
+    container = azurite.new_container()
+    if not over:
+        container.upload_blob("run/token", b"{}")
+    (tmp_path / "stderr.txt").write_text("it failed\n")
+    environ = {"AZ_BLOB_ACCOUNT_URL": azurite.url, "AZ_BLOB_ACCOUNT_KEY": azurite.key}
+    environ |= {"AZ_BATCH_TASK_DIR": str(tmp_path), "AZ_BATCH_TASK_ID": "a-1", "AZ_BATCH_NODE_ID": "node"}
+    environ[TOKEN] = f"{container.container_name}/run/token"
+    store_logs(f"{container.container_name}/run/sources.tar.gz", environ, b"{}\n")
+    logs = [name for name in container.list_blob_names() if name != "run/token"]
+    assert ("run/logs/a-1/stderr.txt" in logs) is not over and bool(logs) is not over

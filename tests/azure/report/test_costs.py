@@ -58,6 +58,15 @@ def test_a_node_that_is_another_machine_at_the_next_look_starts_again():
     assert seconds(found.total("hours")) == 300 and seconds(found.total("start_up")) == 40
 
 
+def test_a_node_is_there_until_its_last_task_ends():
+    run = Written()
+    run.node(0)
+    run.task("a", 10, 100.9)
+    run.gone(100)  # by a clock of whole seconds
+    (node,) = costs(run.events).nodes
+    assert node.end == run.at(100.9)
+
+
 def test_between_two_looks_half_counts():
     run = Written()
     run.node(0)
