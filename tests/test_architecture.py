@@ -84,7 +84,7 @@ ROOMS = {
     "snakemake": (
         "scheduling", "executors/azure_batch", "executors",
         # the user's side, and what it packs
-        "azure/cli", "azure/migration", "azure/check", "azure/sweep", "azure/preflight", "azure/pool_options", "azure/sources",
+        "azure/cli", "azure/arguments", "azure/migration", "azure/check", "azure/sweep", "azure/tail", "azure/preflight", "azure/pool_options", "azure/sources",
         "azure/run_record", "azure/fetched_sources", "azure/last_run",
         # what follows from journals, by which nobody below goes
         "azure/report",

@@ -33,6 +33,7 @@ from ..web.control_routes import ControlRoutes
 from ..web.dates import Dates
 from ..web.fault_injection import FaultInjection
 from ..web.outages import Outages
+from ..web.page.routes import Page
 from ..web.request_faults import RequestFaults
 from ..web.request_log import RequestLog
 from ..web.visitors import Visitors
@@ -159,8 +160,14 @@ class Emulator:
             self.key,
         )
         app = Dates(app, self._clock.now)
+        app = Page(app, engine, self._secrets, {"account": DEV_ACCOUNT, "runner": self._runner})
         app = Visitors(app, self.host, (lambda _: True) if self._accept_published_key else connections.own)
         return app if self._request_log is None else RequestLog(app, self._request_log)
+
+    def _secrets(self) -> set[str]:
+        """What is to be shown nowhere."""
+        keys = {self.key, DEV_KEY, *(account.key for account in self._storage)}
+        return keys if self._engine is None else keys | set(self._engine.read(accounts.keys))
 
     def _refuse(self, seconds: float) -> None:
         if self._server is not None:

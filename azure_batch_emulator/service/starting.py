@@ -128,6 +128,7 @@ def _tell(options: argparse.Namespace, emulator: Emulator, blobs: Azurite | None
     print(
         f"azure-batch-emulator ready at {emulator.url} (account {DEV_ACCOUNT}, runner {options.runner}){beside}"
     )
+    print(f"What it does shows, in a browser on this machine, {emulator.url}/")
     trusted = options.ca or options.cert
     print(hint(emulator.port, blobs.port if blobs else None, emulator.host, trusted), flush=True)
 

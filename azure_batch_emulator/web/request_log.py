@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 KEY = "azure_batch_emulator.request"
+PAGE = "/-/page/"
+"""Where the paths begin that the emulator's page asks for, every second; nobody wants to read that."""
 
 
 def notes(scope: Scope) -> MutableMapping[str, Any]:
@@ -19,7 +21,8 @@ def notes(scope: Scope) -> MutableMapping[str, Any]:
 
 
 class RequestLog:
-    """ASGI middleware that writes a line to `stream` when a request is over, or its connection is gone.
+    """ASGI middleware that writes a line to `stream` when a request is over, or its connection is gone; not for those
+    of the emulator's page.
 
     `status` is null where no answer was begun; `durationMs` reaches to the end of the body; `bytesIn` and `bytesOut`
     count bodies; `operation` is the Batch service's, Resource Manager's as method and type of resource, or the endpoint
@@ -30,7 +33,7 @@ class RequestLog:
         self._app, self._stream = app, stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(PAGE):
             await self._app(scope, receive, send)
             return
         started, began = datetime.now(UTC), time.perf_counter()

@@ -31,6 +31,7 @@ executor; those that matter most here:
 | `--az-batch-upload` | instead of a run: store the inputs that lie here and not there ([storage.md](storage.md#bringing-files-there-and-back)) |
 | `--az-batch-download [TARGET ...]` | instead of a run: fetch the results |
 | `--az-batch-check [node]` | instead of a run: try what a run will need, with `node` one job from start to end as well ([azure.md](azure.md#try-it-first)) |
+| `--az-batch-tail JOB` | instead of a run: what a running job prints, as it prints it ([azure.md](azure.md#a-look-into-a-job)) |
 | `--az-batch-efficiency [FILE]` | instead of a run: what the newest run's rules asked for and used, and a profile for the next run ([azure.md](azure.md#what-tasks-have-used)) |
 | `--az-batch-report FILE` | without `--az-batch`, instead of a run: the report of the newest run; with it, that of the run ([azure.md](azure.md#the-report)) |
 | `--az-batch-journal FILE` | of which run both of them are, if not the newest |

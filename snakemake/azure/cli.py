@@ -1,8 +1,7 @@
-"""Command-line options that the fork adds to Snakemake's parser, and what they stand for.
+"""What the options stand for that the fork adds to Snakemake's parser (`snakemake.azure.arguments`).
 
-The executor's own options, `--az-batch-*`, are generated from `snakemake.azure.settings`. Here are the switch
-`--az-batch`, the options of the first Azure Batch fork (Snakemake 5), and the defaults that follow from running on
-Azure Batch. In the tasks none of this is given, and nothing is imported.
+Older names become current ones, commands are carried out, and what follows from running on Azure Batch is filled in. In
+the tasks none of this is given, and nothing is imported.
 """
 
 import argparse
@@ -11,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from snakemake.azure import last_run, migration
 from snakemake.azure.pool_settings import OWN_FORMULA
@@ -37,92 +36,6 @@ _INSTEAD = {
     "--storage-azblob-account-key": "AZ_BLOB_ACCOUNT_KEY, or SNAKEMAKE_STORAGE_AZBLOB_ACCOUNT_KEY for several,",
     "--storage-azblob-connection-string": "AZ_BLOB_CONNECTION_STRING",
 }
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    _one_sentence(parser)
-    group = parser.add_argument_group("AZURE BATCH")
-    group.add_argument(
-        "--az-batch",
-        action="store_true",
-        help="Run each job as a task of Azure Batch, in a container (same as --executor az-batch). Needs "
-        "--az-batch-account-url, --default-storage-prefix az://CONTAINER/PREFIX and --container-image.",
-    )
-    group.add_argument(
-        "--az-batch-sweep",
-        nargs="?",
-        const="list",
-        choices=["list", "delete"],
-        help="List what runs that are over have left in the Batch account (pools, Batch jobs) and beside their files "
-        "in storage, by run, with age and cost so far; with 'delete', delete it. What belongs to a run that goes on is "
-        "never touched. Needs no workflow; with --default-storage-prefix also finds what has no pool any more.",
-    )
-    group.add_argument(
-        "--az-batch-check",
-        nargs="?",
-        const="service",
-        choices=["service", "node"],
-        help="Instead of a run: try with the other options what can be tried without a node (logins, quotas, images, "
-        "storage, the SAS of tasks, whether Batch takes the pool, a job and a task), and show each step with its time. "
-        "With 'node', also one node and one small job from start to end. Needs no workflow; what it makes is deleted.",
-    )
-    group.add_argument(
-        "--az-batch-efficiency",
-        nargs="?",
-        const="profile.yaml",
-        metavar="FILE",
-        help="Show, from the journal of the newest run in this directory, what each rule asked for and what its jobs "
-        "used (threads, mem_mb, runtime), what that cost, and what would have been enough; and write that into FILE "
-        "(default: profile.yaml), a profile with set-threads and set-resources for the next run. Needs no workflow and "
-        "asks nobody.",
-    )
-    group.add_argument(
-        "--az-batch-journal",
-        metavar="FILE",
-        type=Path,
-        help="The run that --az-batch-efficiency, and --az-batch-report without --az-batch, are about, by its journal "
-        "(.snakemake/azure_batch/RUN.jsonl); if not given, the newest run in this directory.",
-    )
-    group.add_argument(
-        "--default-remote-provider",
-        metavar="AzBlob",
-        choices=["AzBlob"],
-        help="Older name: AzBlob means --default-storage-provider azblob.",
-    )
-    group.add_argument(
-        "--default-remote-prefix",
-        metavar="CONTAINER[/PREFIX]",
-        help="Older name of --default-storage-prefix, without az://.",
-    )
-    group.add_argument(
-        "-r",
-        "--reason",
-        action="store_true",
-        help="Accepted for older command lines: reasons are always printed.",
-    )
-
-    group.add_argument(
-        "--az-batch-upload",
-        action="store_true",
-        help="Instead of a run: store the input files that no rule makes, from the working directory, under the "
-        "default storage prefix; those that are not there yet or older there. With -n, say which.",
-    )
-    group.add_argument(
-        "--az-batch-download",
-        nargs="*",
-        metavar="TARGET",
-        help="Instead of a run: fetch the output of the targets (default: as for a run) from the default storage "
-        "prefix into the working directory, what is not here yet or older here. With -n, say which.",
-    )
-    _add_older(parser)
-
-
-def _add_older(parser: argparse.ArgumentParser) -> None:
-    from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
-    from snakemake_interface_storage_plugins.registry import StoragePluginRegistry
-
-    migration.add_arguments(parser, ExecutorPluginRegistry().plugins)
-    migration.add_storage_arguments(parser, StoragePluginRegistry().plugins)
 
 
 def apply_arguments(args: argparse.Namespace) -> None:
@@ -154,6 +67,8 @@ def apply_arguments(args: argparse.Namespace) -> None:
         _prepare_report(args)
     if args.az_batch_sweep:
         sys.exit(_sweep(args))
+    if args.az_batch_tail is not None:
+        sys.exit(_tail(args))
     if args.az_batch_check:
         from snakemake.azure.check.node import substitute
 
@@ -214,33 +129,6 @@ def _without(text: str, secrets: dict[str, list[str]]) -> str:
         if len(value) >= SHORTEST or text == value or text.endswith((f"={value}", f"::{value}")):
             text = text.removesuffix(value) + HIDDEN if text.endswith(value) else text.replace(value, HIDDEN)
     return without_secrets(text)
-
-
-def _one_sentence(parser: argparse.ArgumentParser) -> None:
-    """Slips in our own options are told as all others are, by one sentence and exit code 1, without a value, which may
-    be a secret in the wrong place; argparse puts its list of all options before it.
-    """
-    fails = parser.error
-
-    def error(message: str) -> NoReturn:
-        if wrong := re.match(
-            r"argument ((?:--\S+/)*--(?:az-batch|azure-batch|storage-azblob)[\w-]*): invalid int value",
-            message,
-        ):
-            message = f"{wrong[1]} must be a whole number."
-        elif unknown := re.findall(r"(?<=\s)--(?:az-batch|azure-batch|storage-azblob)[\w-]*", message):
-            if message.startswith("unrecognized arguments"):
-                message = f"There is no option {unknown[0]}; snakemake --help lists them."
-            elif message.startswith("ambiguous option"):
-                message = f"Several options begin like {unknown[0]}; write out which one is meant."
-            else:
-                message = f"{message.removeprefix('argument ').rstrip('.')}."
-        else:
-            fails(without_secrets(message))
-        print(without_secrets(message), file=sys.stderr)
-        sys.exit(1)
-
-    parser.error = error  # type: ignore[method-assign]
 
 
 def _given(value: object) -> bool:
@@ -397,6 +285,18 @@ def _sweep(args: argparse.Namespace) -> int:
         return sweep(batch, _blob_account(args), prefixes, args.az_batch_sweep == "delete", print)
     finally:
         batch.close()
+
+
+def _tail(args: argparse.Namespace) -> int:
+    """Follows a task; the exit code."""
+    from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+
+    from snakemake.azure import settings
+    from snakemake.azure.tail.command import tail
+
+    resolved = settings.resolve(ExecutorPluginRegistry().get_plugin(EXECUTOR).get_settings(args))
+    folder, prefix = Path(args.directory or "."), args.default_storage_prefix
+    return tail(args.az_batch_tail, resolved, folder, prefix, lambda: _blob_account(args), _point_at_azurite)
 
 
 def _blob_account(args: argparse.Namespace) -> "BlobAccount":

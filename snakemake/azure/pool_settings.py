@@ -33,6 +33,8 @@ MAX_DISK = 32_767
 """GB, https://learn.microsoft.com/azure/virtual-machines/disks-types."""
 MAX_OS_DISK = 4_095
 LEAST_OS_DISK = 30
+LEAST_KEPT = 5
+"""Minutes: formulas are evaluated every five."""
 MAX_MOUNTS = 10
 DOCKER_DATA = ("os", "temp", "data")
 # Batch sets these itself; some it refuses, and others would take a task out of its hands.
@@ -142,6 +144,13 @@ class PoolSettings(ExecutorSettingsBase):
         metavar="MINUTES",
         type=int,
     )
+    keep_failed: int | None = option(
+        "Minutes for which the node of a failed task stays, once its job has no attempt left, so that its files can be "
+        "looked at; one node for each rule. It takes no other tasks, and is paid for. While it is kept its pool is not "
+        "made smaller; a run that ends leaves the pool, which then ends by itself.",
+        metavar="MINUTES",
+        type=int,
+    )
     autoscale: str | None = option(
         "Let the Batch service size the pools, by this formula or the one in this file; without a value, by one of "
         "Snakemake's that goes by the tasks that wait and run. Snakemake then asks for no sizes itself.",
@@ -218,6 +227,12 @@ def validate(settings: PoolSettings) -> None:
     _validate_mounts(settings)
     _validate_container_options(settings.container_options)
     check_bounds(settings.keep_pool, 1, 7 * 24 * 60, "keep-pool", "give")
+    check_bounds(settings.keep_failed, LEAST_KEPT, 7 * 24 * 60, "keep-failed", "give")
+    other = "keep-pool" if settings.keep_pool else "autoscale" if settings.autoscale is not None else ""
+    if settings.keep_failed is not None and other:
+        raise SettingsError(
+            f"--az-batch-keep-failed needs pools that this run alone sizes: leave it out, or --az-batch-{other}."
+        )
 
 
 def _validate_registry(settings: PoolSettings) -> None:

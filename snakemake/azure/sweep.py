@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake.azure.batch import warm_pools
+from snakemake.azure.batch import kept_nodes, warm_pools
 from snakemake.azure.batch.client import Batch
 from snakemake.azure.batch.lease import held_until
 from snakemake.azure.blob import policies
@@ -77,6 +77,7 @@ class Leftover:
 _STATES = {
     "over": "over",
     "kept": "for the next run that wants such a pool: not touched",
+    "failed": "over; the node of a failed task is kept: not touched while that lasts",
     "live": "goes on: not touched",
     "detached": "detached, for the next run to take over: not touched while its lease lasts",
     "unknown": "not known to be over, as its record is not in this storage account: not touched",
@@ -107,9 +108,12 @@ class Sweep:
         """All that runs have left, and what belongs to those that go on. Raises BatchError or BlobError."""
         pools, jobs = self._batch.list_pools(), self._batch.list_jobs()
         leases: dict[str, datetime] = {}
+        failed: set[str] = set()
         for pool in pools:
             self._note_kept(pool)
             if left := self._of(pool):
+                if (until := kept_nodes.kept_until(pool)) and until > self._batch.clock.now():
+                    failed.add(left.run)
                 left.pools.append(pool.id)
                 self._count_nodes(left, pool)
                 leases[left.run] = max(
@@ -121,6 +125,8 @@ class Sweep:
                 left.jobs.append(job.id)
         for prefix in dict.fromkeys([*self._prefixes, *(p for p in self._records.values() if p)]):
             self._look_at(prefix, leases)
+        for run in failed:
+            self._found[run].state = "failed"
         return sorted(self._found.values(), key=lambda left: left.run)
 
     def _note_kept(self, pool: Any) -> None:

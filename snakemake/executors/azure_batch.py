@@ -57,6 +57,7 @@ from snakemake.executors.azure_batch_outcomes import (
     Verdicts,
     asked_memory,
     judge_nodes,
+    keep_node,
     send_again,
 )
 from snakemake.executors.azure_batch_progress import Progress
@@ -123,6 +124,7 @@ class AzBatchExecutor(RemoteExecutor):
                 lambda: self.run.further_environment(),
                 checked.image,
                 JobImages.of_run(self.workflow, checked.settings),
+                timedelta(minutes=kept) if (kept := checked.settings.keep_failed) else None,
             )
             self.ahead = LookAhead(
                 lambda: self.workflow.dag,
@@ -136,7 +138,7 @@ class AzBatchExecutor(RemoteExecutor):
             )
             self.meter = Meter(self.journal.journal.looked)
             self.journal.journal.listen(self.meter.take)
-            budget = budget_of(checked.settings.max_cost, checked.placement.prices, self.meter)
+            budget = budget_of(checked.settings, checked.placement.prices, self.meter)
             self.max_cost = MaxCost(
                 self.workflow,
                 budget,
@@ -260,6 +262,7 @@ class AzBatchExecutor(RemoteExecutor):
                 keep=timedelta(minutes=settings.keep_pool) if settings.keep_pool else None,
                 autoscale=pool_options.autoscale(settings),
                 tags=pool_options.tags(settings, Path.cwd().name),
+                keep_failed=timedelta(minutes=settings.keep_failed) if settings.keep_failed else None,
             ),
             listeners=Listeners(
                 self.logger.info,
@@ -339,6 +342,7 @@ class AzBatchExecutor(RemoteExecutor):
         if job.job.is_group():
             # Snakemake prints no message with a group's error, only with a single job's.
             self.logger.error(f"Error in group {job.job.name}: {failure.message}")
+        keep_node(self.run, ended)
         self.report_job_error(job, msg=failure.message, aux_logs=failure.logs)
 
     def _wait_thread(self) -> None:

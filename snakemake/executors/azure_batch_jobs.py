@@ -133,7 +133,7 @@ def _check_demands(placement: Placement, spot: SpotRules, samples: Iterable[tupl
         except (WorkflowError, OSError):
             continue  # what cannot be evaluated yet is looked at when the job is ready
         try:
-            check_pays(placement.settings.max_cost, placement.prices, placement.place(wanted))
+            check_pays(placement.settings, placement.prices, placement.place(wanted))
         except (SettingsError, UnknownVmSize, DoesNotFit) as e:
             raise SettingsError(f"{name}: {e}") from None
 

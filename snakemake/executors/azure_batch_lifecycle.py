@@ -14,6 +14,7 @@ from typing import Any
 
 from snakemake.azure import retry, signals
 from snakemake.azure.batch import orphans
+from snakemake.azure.batch.kept_nodes import is_kept, is_kept_with_its_pool
 from snakemake.azure.batch.lease import PoolLeases, Renewals
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN
 from snakemake.azure.batch.run import BatchRun
@@ -117,7 +118,22 @@ class Lifecycle:
         for deleted in run.close() if run else ():
             self._logger.info(f"Azure Batch: deleted the {deleted}.")
         self._record.end(all_gone=not (run and run.left))
+        if run and (stays := run.kept_nodes.stays()):
+            self._tell_what_stays(stays, run.left)
         self._journal.end("interrupted" if signals.stopping.is_set() else "finished")
+
+    def _tell_what_stays(
+        self, stays: Sequence[tuple[str, str, str]], left: Sequence[tuple[str, str]]
+    ) -> None:
+        """Pools with the node of a failed task, which end by themselves; the next run here deletes what is left."""
+        ids = [*((POOL, pool) for pool, _, _ in stays), *((JOB, job) for _, job, _ in stays)]
+        self.note_left([*left, *dict.fromkeys(ids)])
+        for pool, job, until in stays:
+            self._logger.warning(
+                f"Azure Batch: the pool {pool} stays until {until} for the failed task on its node, and has no nodes "
+                f"after that; the next run in this directory deletes it, or you do: az batch pool delete --pool-id "
+                f"{pool} --yes, az batch job delete --job-id {job} --yes"
+            )
 
     def _detach(self) -> None:
         self._record.detach()
@@ -140,8 +156,10 @@ class Lifecycle:
         batch, account = self._checked.batch, self._checked.blob_account
         deleters = {
             # A pool that stays may be another run's by now, and ends by its lease.
-            POOL: lambda name: not is_warm(name) and batch.delete_pool(name),
-            JOB: batch.delete_job,
+            POOL: lambda name: (
+                None if is_kept(batch, name) else not is_warm(name) and batch.delete_pool(name)
+            ),
+            JOB: lambda name: None if is_kept_with_its_pool(batch, name) else batch.delete_job(name),
             SOURCES: lambda name: delete_blob(account, name.removeprefix("az://")),
             "logs of tasks": lambda name: StoredLogs(account, name.removeprefix("az://")).delete(),
             TOKEN: lambda name: delete_blob(account, name.removeprefix("az://")),

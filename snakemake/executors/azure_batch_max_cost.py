@@ -6,12 +6,12 @@ is what follows for jobs.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from snakemake.azure.batch.budget import HOLD, Budget
+from snakemake.azure.batch.budget import Budget
 from snakemake.azure.batch.draining import Draining
 from snakemake.azure.batch.placement import Place
 from snakemake.azure.batch.prices import Prices
@@ -21,40 +21,40 @@ from snakemake.azure.batch.vm_sizes import vm_size
 from snakemake.azure.report.journal import Journal
 from snakemake.azure.report.meter import Meter
 from snakemake.azure.report.summary import amount, number
-from snakemake.azure.settings import SettingsError
+from snakemake.azure.settings import ExecutorSettings, SettingsError
 
 
 class MaxCostReached(WorkflowError):
     """The nodes have cost what they may, and jobs are left."""
 
 
-def budget_of(most: float | None, prices: Prices, meter: Meter) -> Budget | None:
-    """That of --az-batch-max-cost, if it is given."""
-    if most is None:
+def budget_of(settings: ExecutorSettings, prices: Prices, meter: Meter) -> Budget | None:
+    """That of --az-batch-max-cost, if it is given; nodes of failed jobs that are kept are in it."""
+    if settings.max_cost is None:
         return None
 
     def of_size(name: str) -> NodePrices:
         vm = vm_size(name)
         return NodePrices(prices.of(vm), prices.of(vm, spot=True))
 
-    return Budget(most, of_size, meter)
+    return Budget(settings.max_cost, of_size, meter, timedelta(minutes=settings.keep_failed or 0))
 
 
-def check_pays(most: float | None, prices: Prices, place: Place) -> None:
+def check_pays(settings: ExecutorSettings, prices: Prices, place: Place) -> None:
     """
     Raises
     ------
     SettingsError: the amount is not enough to begin with a node of the place.
     """
-    budget = budget_of(most, prices, Meter())
+    budget = budget_of(settings, prices, Meter())
     if budget is None:
         return
     source, currency = prices.origin(place.vm)
     price = prices.of(place.vm, place.spot)
     if not budget.pays_for(price):
         raise SettingsError(
-            f"--az-batch-max-cost {most:g} does not pay for one node of {place.vm.name} ({_money(price, currency)} an "
-            f"hour by {source}) for {HOLD.total_seconds() / 60:.1f} minutes, the least for which nodes are asked for: "
+            f"--az-batch-max-cost {budget.amount:g} does not pay for one node of {place.vm.name} ({_money(price, currency)} an "
+            f"hour by {source}) for {budget.hold.total_seconds() / 60:.1f} minutes, the least for which nodes are asked for: "
             "give more, or set --az-batch-vm-size to a cheaper size."
         )
 

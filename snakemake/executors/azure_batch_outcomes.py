@@ -157,6 +157,13 @@ def told(run: BatchRun, ended: Ended) -> str:
     return f"{verdict.reason} Node: {verdict.node_id}{pool}."
 
 
+def keep_node(run: BatchRun, ended: Ended) -> None:
+    """Keeps the node of a job that has failed and has no attempt left, where that was asked for."""
+    job = ended.job.job
+    if job.attempt > job.restart_times:
+        run.keep_node(ended.queue, ended.verdict, job.name)
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why a job failed, for people, and the logs that were saved."""

@@ -17,12 +17,12 @@ from snakemake.azure.batch import ids
 from snakemake.azure.batch.placement import Demand, Place
 from snakemake.azure.batch.pool_queue import PoolQueue
 from snakemake.azure.batch.recovery import TaskMark
-from snakemake.azure.batch.tasks import Task
+from snakemake.azure.batch.tasks import RETENTION, Task
 from snakemake.azure.blob.account import NOT_FOR_NODES
 from snakemake.azure.node import inputs
 from snakemake.azure.node.arguments import split_arguments, target_arguments, without, without_value
 from snakemake.azure.node.order import NodeOrder
-from snakemake.azure.node.scratch import KEEP, PLACES
+from snakemake.azure.node.scratch import KEEP, KEEP_FAILED, PLACES
 from snakemake.azure.settings import DEFAULT_SPOT_TRIES, SettingsError
 from snakemake.azure.sources import SourceArchive
 from snakemake.common.tbdstring import TBDString
@@ -112,7 +112,7 @@ class TaskMaker:
     """Makes the tasks of one run. `place` is the `CONTAINER/BLOB` of `sources`, `retries` how often Batch itself runs a
     task again, `timeout` how long a task may run whose rule has no runtime (None: as long as it wants), `output_cache`
     the variables that --cache needs, `further` tells those that a task needs in place of the Batch job's, and `image`
-    is the tasks', but for jobs to which `images` gives another.
+    is the tasks', but for jobs to which `images` gives another. `keep_failed`: how long nodes stay for those that fail.
     """
 
     def __init__(
@@ -126,6 +126,7 @@ class TaskMaker:
         further: Callable[[], Mapping[str, str]],
         image: str,
         images: JobImages,
+        keep_failed: timedelta | None = None,
     ) -> None:
         self._executor = executor
         self._place = place
@@ -136,6 +137,7 @@ class TaskMaker:
         self._further = further
         self._image = image
         self._images = images
+        self._keep_failed = keep_failed
         self._ids: set[str] = set()
 
     def task(self, job: JobExecutorInterface, wanted: Demand, place: Place, spot_tries: int = 0) -> Task:
@@ -162,6 +164,7 @@ class TaskMaker:
             image=image,
             rule=job.name,
             asked=asked(job),
+            retention=self._keep_failed or RETENTION,
         )
 
     def mark(self, job: JobExecutorInterface) -> TaskMark:
@@ -238,7 +241,8 @@ class TaskMaker:
         variables = self._executor.workflow.spawned_job_args_factory.envvars()
         ours = {name: value for name, value in variables.items() if name not in NOT_FOR_NODES}
         kept = {KEEP: ",".join(sorted(set(ours) & PLACES))} if set(ours) & PLACES else {}
-        return {**ours, **kept, **self._output_cache}
+        failed = {KEEP_FAILED: "1"} if self._keep_failed else {}
+        return {**ours, **kept, **failed, **self._output_cache}
 
 
 def _inputs(job: JobExecutorInterface) -> dict[str, str]:

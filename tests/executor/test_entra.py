@@ -8,6 +8,7 @@ from azure.storage.blob import BlobServiceClient
 from emulator.helpers import VM, make_pool
 from emulator.raw import send
 from support.emulator import wait_until
+from support.looking import looking
 
 from azure_batch_emulator.host.azurite import KEY
 from azure_batch_emulator.identity import directory
@@ -153,6 +154,21 @@ def test_a_pool_that_exists_is_used_with_the_role_of_a_job_submitter(entra, requ
     assert "WARNING" not in result.output and "403" not in result.output
     result = entra.run("--forceall")
     assert result.code == 1 and "'Azure Batch Job Submitter'" in result.output, "but none is made"
+
+
+def test_a_job_submitter_may_look_into_its_tasks(entra, request):
+    entra.write({"Snakefile": f'rule a:\n    output: touch("a")\n    shell: "echo begun; {entra.held()}"\n'})
+    make_pool(entra.emulator.client(), "mine", virtual_machine_configuration=CONTAINERS)
+    role = f"/-/roles/{directory.CLIENT_ID}"
+    request.addfinalizer(lambda: send(entra.emulator, "PUT", role, {"role": None}))
+    send(entra.emulator, "PUT", role, {"role": "Azure Batch Job Submitter"})
+    with entra.running(az_batch_pool_id="mine") as run:
+        wait_until(lambda: any(str(task.state).lower().endswith("running") for task in entra.tasks()))
+        with looking(entra, "a") as tail:
+            wait_until(lambda: "begun" in tail.out())
+            entra.let_go()
+            assert tail.process.wait(60) == 0, tail.both()
+        assert run.wait(60) == 0, entra.output()
 
 
 def test_tasks_find_a_container_that_nodes_mount_by_the_pools_identity(fuse, entra):

@@ -1,4 +1,4 @@
-"""A headless Chromium that has no network, as a fixture.
+"""A headless Chromium that has no network but this machine's 127.0.0.1, as a fixture.
 
 Where there is none, the test is skipped and says so; with AZBATCH_REQUIRE_BROWSER=1 it fails instead.
 `misc/setup/browser` installs it on Debian.
@@ -45,12 +45,12 @@ class Browser:
         options.background = True
         return base64.b64decode(self.driver.print_page(options))
 
-    def open(self, path: Path) -> None:
-        """The page of a file, once its script has run."""
+    def open(self, page: Path | str) -> None:
+        """The page of a file, or of a server on 127.0.0.1 by its URL, once its script has run."""
         self.cdp("Emulation.clearDeviceMetricsOverride")
         self.cdp("Emulation.setEmulatedMedia", media="", features=[])
         self.driver.get_log("browser"), self.driver.get_log("performance")
-        self.driver.get(path.as_uri())
+        self.driver.get(page.as_uri() if isinstance(page, Path) else page)
         self.wait("return document.documentElement.dataset.drawn")
 
     def run(self, script: str, *args: Any) -> Any:
@@ -90,7 +90,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     folder = tmp_path_factory.mktemp("browser")
     for argument in (
         "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,1000",
-        "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={folder}",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", f"--user-data-dir={folder}",
     ):  # fmt: skip
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})

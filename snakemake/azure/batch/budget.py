@@ -68,11 +68,18 @@ class Allowed:
 
 
 class Budget:
-    """amount: money that all nodes of the run may cost; prices: of a node, by the name of its size. `is_reached` once
-    nothing may begin any more."""
+    """amount: money that all nodes of the run may cost; prices: of a node, by the name of its size; keeps: for how long
+    nodes may stay after their last task, for people to look at. `is_reached` once nothing may begin any more."""
 
-    def __init__(self, amount: float, prices: Callable[[str], NodePrices], spending: Spending) -> None:
+    def __init__(
+        self,
+        amount: float,
+        prices: Callable[[str], NodePrices],
+        spending: Spending,
+        keeps: timedelta = timedelta(0),
+    ) -> None:
         self.amount, self.prices, self.spending = amount, prices, spending
+        self._after, self.hold = AFTER + keeps, HOLD + keeps
         self.is_reached = False
         self._cut: dict[str, int] = {}
 
@@ -84,17 +91,17 @@ class Budget:
     def allow(self, pools: Mapping[str, Asked], now: datetime) -> Allowed:
         """What may be asked for at `now`, of all pools that there are."""
         left = self.left(pools, now)
-        rate = left / _hours(HOLD)
+        rate = left / _hours(self.hold)
         sizes = None if self.is_reached else self._share(pools, rate)
         if sizes is None:
             self.is_reached = True
             return Allowed(dict.fromkeys(pools, Size(0)), now)
         cost = sum(asked.prices.of_size(sizes[pool_id]) for pool_id, asked in pools.items())
-        return Allowed(sizes, _later(now, left / cost) if cost > 0 else None)
+        return Allowed(sizes, _later(now, left / cost, self._after) if cost > 0 else None)
 
     def pays_for(self, price: float) -> bool:
         """Whether the amount is enough to begin with one node that costs so much an hour."""
-        return self.amount >= price * _hours(HOLD)
+        return self.amount >= price * _hours(self.hold)
 
     def _unseen(self, pool_id: str, asked: Asked, now: datetime) -> float:
         seen, looked = self.spending.seen(pool_id)
@@ -143,9 +150,9 @@ def _hours(time: timedelta) -> float:
     return time.total_seconds() / 3600
 
 
-def _later(now: datetime, hours: float) -> datetime | None:
+def _later(now: datetime, hours: float, after: timedelta) -> datetime | None:
     """When so much time is over, but for what comes after a lease; None for a time beyond the calendar's."""
     try:
-        return now + timedelta(hours=hours) - AFTER
+        return now + timedelta(hours=hours) - after
     except OverflowError:
         return None

@@ -1,7 +1,7 @@
 """The requests about Batch jobs."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from snakemake.azure.batch.connection import Connection
 from snakemake.azure.batch.errors import BatchError
@@ -63,6 +63,21 @@ class JobRequests(Connection):
         try:
             with self._explained(f"disable the Batch job {job_id}"):
                 self.client.begin_disable_job(job_id, options, polling_interval=3600)
+        except BatchError as e:
+            if e.status not in (404, 409):
+                raise
+
+    def terminate_job(self, job_id: str) -> None:
+        """Ends the job with the tasks that run; those that have ended stay, with their files. One that has ended, or is
+        gone, is fine.
+
+        https://learn.microsoft.com/rest/api/batchservice/jobs/terminate-job
+        """
+        # Without a body the SDK sends nothing; the class of it is not public.
+        options: Any = {"terminateReason": "RunEnded"}
+        try:
+            with self._explained(f"end the Batch job {job_id}"):
+                self.client.begin_terminate_job(job_id, options, polling_interval=3600)
         except BatchError as e:
             if e.status not in (404, 409):
                 raise

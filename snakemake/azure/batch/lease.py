@@ -51,20 +51,25 @@ def held_until(text: str | None) -> datetime | None:
     return datetime.fromisoformat(times[-1]) if times else None
 
 
-def formula(size: Size, until: datetime) -> str:
+COMPLETED, RETAINED = "taskcompletion", "retaineddata"
+"""What a node that is given up waits for: that its tasks end, or that it need not keep their directories any more.
+https://learn.microsoft.com/azure/batch/batch-automatic-scaling#variables"""
+
+
+def formula(size: Size, until: datetime, option: str = COMPLETED) -> str:
     """`size` until then (UTC), and no nodes after; tasks that run come to their end."""
     return (
         f'held = time() < time("{until:%Y-%m-%dT%H:%M:%SZ}");\n'
         f"$TargetDedicatedNodes = held ? {size.dedicated} : 0;\n"
         f"$TargetLowPriorityNodes = held ? {size.spot} : 0;\n"
-        "$NodeDeallocationOption = taskcompletion;"
+        f"$NodeDeallocationOption = {option};"
     )
 
 
 @dataclass(frozen=True)
 class Renewal:
     """What is to be asked of the service for a pool; `changes`: the size is another one than before. A pool with a
-    `rule` is sized by that."""
+    `rule` is sized by that; nodes that it gives up wait for what `option` says."""
 
     pool_id: str
     size: Size
@@ -72,10 +77,11 @@ class Renewal:
     interval: timedelta
     changes: bool
     rule: str = ""
+    option: str = COMPLETED
 
     @property
     def formula(self) -> str:
-        return leased(self.rule, self.until) if self.rule else formula(self.size, self.until)
+        return leased(self.rule, self.until) if self.rule else formula(self.size, self.until, self.option)
 
 
 @dataclass
@@ -92,6 +98,7 @@ class _Pool:
     rule: str = ""
     turn: int = 0
     not_before: datetime | None = None
+    option: str = COMPLETED
 
 
 @dataclass
@@ -158,6 +165,15 @@ class PoolLeases:
                 pool.wanted = size
                 pool.again = pool.again or again
 
+    def retain(self, pool_id: str, retain: bool, now: datetime) -> None:
+        """Whether nodes that the pool gives up stay, from now on, until they need not keep directories of tasks. It is
+        not asked for at once: the run may be about to end, and the service takes one formula in 30 seconds."""
+        with self._lock:
+            pool, option = self._pools.get(pool_id), RETAINED if retain else COMPLETED
+            if pool is not None and pool.option != option:
+                pool.option, pool.again = option, True
+                pool.not_before = max(pool.not_before or now, now + SOON)
+
     def size(self, pool_id: str) -> Size | None:
         """The size that is wanted; None for a pool that has no lease, or a rule by which the service sizes it."""
         with self._lock:
@@ -183,7 +199,7 @@ class PoolLeases:
                 if self._is_due(pool, size, until, now):
                     interval = INTERVALS[(pool.turn + 1) % len(INTERVALS)]
                     changes = size != pool.given
-                    found.append(Renewal(pool_id, size, until, interval, changes, pool.rule))
+                    found.append(Renewal(pool_id, size, until, interval, changes, pool.rule, pool.option))
             return found
 
     def _late(self, until: datetime) -> bool:

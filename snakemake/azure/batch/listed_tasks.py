@@ -15,6 +15,9 @@ SELECTED = ("id", "state", "stateTransitionTime", "executionInfo", "nodeInfo")
 SELECTED_OF_OTHERS = (*SELECTED, "creationTime", "requiredSlots", "environmentSettings")
 """Those that tell, too, what a task of another run is for."""
 
+SELECTED_TO_CHOOSE = (*SELECTED_OF_OTHERS, "displayName")
+"""And its name for people."""
+
 
 @dataclass(frozen=True)
 class TaskFailure:
@@ -36,7 +39,8 @@ class ListedTask:
     """One entry of the list: what was not selected is empty.
 
     state, result: in lower case; `result` is empty where the service does not say how the task ended. Times are the
-    service's, UTC: `changed` of its last change of state. node_id, pool_id: where it ran last, empty if nowhere.
+    service's, UTC: `changed` of its last change of state. node_id, pool_id: where it ran last, empty if nowhere; name:
+    the one for people.
     """
 
     id: str
@@ -52,6 +56,7 @@ class ListedTask:
     created: datetime | None = None
     slots: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> "ListedTask":
@@ -72,6 +77,7 @@ class ListedTask:
             created=_time(said.get("creationTime")),
             slots=said.get("requiredSlots") or 1,
             environment={s["name"]: s.get("value") or "" for s in said.get("environmentSettings") or ()},
+            name=said.get("displayName") or "",
         )
 
     @property

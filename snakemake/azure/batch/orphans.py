@@ -46,13 +46,13 @@ def note(run: str, account: Account, left: Sequence[tuple[str, str]], home: Path
 
 def delete(
     account: Account,
-    deleters: Mapping[str, Callable[[str], bool]],
+    deleters: Mapping[str, Callable[[str], bool | None]],
     say: Callable[[str], None],
     warn: Callable[[str], None],
     home: Path = HOME,
 ) -> None:
-    """Deletes what earlier runs of this directory noted; `deleters` are by kind, and say whether there was one. What
-    can't be deleted is warned of and stays noted."""
+    """Deletes what earlier runs of this directory noted; `deleters` are by kind, and say whether there was one, or None
+    for what is not to be deleted yet. What can't be deleted is warned of and stays noted."""
     for path in sorted(home.glob("left-*.json")):
         with suppress(OSError, ValueError, KeyError, TypeError):  # a note that is none is left alone
             noted = json.loads(path.read_text(encoding="utf-8"))
@@ -69,7 +69,7 @@ def delete(
 def _delete(
     run: str,
     left: Sequence[tuple[str, str]],
-    deleters: Mapping[str, Callable[[str], bool]],
+    deleters: Mapping[str, Callable[[str], bool | None]],
     say: Callable[[str], None],
     warn: Callable[[str], None],
 ) -> list[tuple[str, str]]:
@@ -77,7 +77,10 @@ def _delete(
     still = []
     for what, name in left:
         try:
-            if deleters[what](name):
+            existed = deleters[what](name)
+            if existed is None:
+                still.append((what, name))
+            elif existed:
                 say(f"Azure Batch: deleted the {what} {name}, which the run {run} had to leave.")
         except (WorkflowError, KeyError) as e:
             warn(f"Azure Batch: the {what} {name} of the run {run} could not be deleted: {e}")

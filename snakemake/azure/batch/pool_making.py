@@ -20,7 +20,8 @@ from snakemake.azure.report.journal import Journal
 class PoolMaker:
     """For one run, whose id is `run` and whose pools say `metadata` of it. now: the service's clock (UTC). `noting` is
     called before a pool is made or taken, and `noted_in_vain` when it is another run's after all. autoscale: by what
-    the service sizes the pools, if it does; keep: for how long pools stay after the run, if they do.
+    the service sizes the pools, if it does; keep: for how long pools stay after the run, if they do; leave: leaves one
+    with nodes that are kept for failed tasks, if it has such nodes.
     """
 
     run: str
@@ -34,6 +35,7 @@ class PoolMaker:
     noted_in_vain: Callable[[str], None]
     autoscale: AutoScale | None = None
     keep: timedelta | None = None
+    leave: Callable[[str], bool] = lambda pool_id: False
     journal: Journal = field(default_factory=Journal)
     client_id: str = ""
     """Of the identity that the tasks of pools made here have."""
@@ -107,8 +109,11 @@ class PoolMaker:
         if rule and (problem := self.batch.try_formula(pool_id, leased(rule, self.now()))):
             raise PoolError(f"The service can't size pools by --az-batch-autoscale: {problem.rstrip('.')}.")
 
-    def delete(self, pool_id: str) -> bool:
-        """Deletes the pool, or keeps it for another run; whether there is one less."""
+    def delete(self, pool_id: str) -> bool | None:
+        """Deletes the pool, or keeps it for another run; whether there is one less. None where it is left to end by
+        itself."""
+        if self.leave(pool_id):
+            return None
         size = self.leases.size(pool_id)
         if is_warm(pool_id) and (warm := self._warm):
             return self._release(warm, pool_id, size)

@@ -185,6 +185,20 @@ class PoolRequests(Connection):
             raise
         return True
 
+    def enable_node(self, pool_id: str, node_id: str) -> bool:
+        """Lets a node take tasks again. False: it does, or is gone.
+
+        https://learn.microsoft.com/rest/api/batchservice/nodes/enable-node-scheduling
+        """
+        try:
+            with self._explained(f"enable scheduling on the node {node_id} of the pool {pool_id}"):
+                self.client.enable_node_scheduling(pool_id, node_id)
+        except BatchError as e:
+            if e.status in (404, 409):
+                return False
+            raise
+        return True
+
     def node_file(self, pool_id: str, node_id: str, name: str) -> bytes | None:
         """A file of a node, such as startup/stderr.txt. None if it, or the node, is gone."""
         try:

@@ -41,7 +41,8 @@ class Service(Protocol):
 class PoolSizes:
     """`queues` are the run's by the keys of places, `ahead` tells what the DAG makes ready next, `wake` is called when
     a lease says something new, and `now` is the service's clock. Where pools are kept for other runs, idle nodes stay
-    for as long as that (`keep`) while the run goes on, too."""
+    for as long as that (`keep`) while the run goes on, too. `least` has the last word: of a pool, its size and the one
+    that is asked for now."""
 
     def __init__(
         self,
@@ -54,10 +55,11 @@ class PoolSizes:
         now: Callable[[], datetime],
         keep: timedelta | None = None,
         journal: Journal | None = None,
+        least: Callable[[str, Size, Size], Size] = lambda pool_id, size, asked: size,
     ) -> None:
         self.scaling = Scaling(self._running_tasks, ahead, max(SETTLE, keep or SETTLE))
         self._service, self._leases, self._queues = service, leases, queues
-        self._wake, self._warn, self._now = wake, warn, now
+        self._wake, self._warn, self._now, self._least = wake, warn, now, least
         self._journal = journal or Journal()
         self._failed = False
 
@@ -118,6 +120,7 @@ class PoolSizes:
                 self._failed = True
                 self._warn(f"Azure Batch: the pools' sizes stay as they are ({type(e).__name__}: {e}).")
             return
+        wanted = self._least(queue.pool_id, wanted, size)
         if wanted != size:
             if wanted.dedicated + wanted.spot > size.dedicated + size.spot:
                 self.scaling.asked(queue.pool_id, now)

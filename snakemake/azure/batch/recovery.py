@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from snakemake.azure.batch.client import Batch
 from snakemake.azure.batch.errors import BatchError
+from snakemake.azure.batch.kept_nodes import kept_until
 from snakemake.azure.batch.listed_tasks import ListedTask
 from snakemake.azure.batch.monitor import Verdict, judge
 from snakemake.azure.batch.pool_definition import DEFINITION
@@ -128,7 +129,9 @@ def pools_left(batch: Batch, pools: Iterable[tuple[str, str]], max_nodes: int) -
                 continue
             raise
         metadata = {item.name: item.value for item in pool.metadata or []}
-        if lower(pool.state) == "active" and not (is_warm(pool_id) and metadata.get(RUN) != run):
+        if lower(pool.state) != "active" or kept_until(pool):
+            continue  # with the node of a failed task, it ends by itself
+        if not (is_warm(pool_id) and metadata.get(RUN) != run):
             found.append((_plan_of(pool, max_nodes), pool.target_dedicated_nodes or 0))
     return found
 

@@ -34,12 +34,13 @@ _ORDER = {TOKEN: 0, POOL: 1, JOB: 2, POLICY: 3}
 
 @dataclass
 class Resource:
-    """Something that exists, or may exist, in Azure because of this run. `delete` says whether it did; `since` is when
+    """Something that exists, or may exist, in Azure because of this run. `delete` says whether it did, or None for what
+    was left to end by itself; `since` is when
     its making began, on the clock of `retry.Patience`; `certain` that the service has said that it is made."""
 
     what: str
     name: str
-    delete: Callable[[], bool]
+    delete: Callable[[], bool | None]
     since: float = float("-inf")
     taken_over: bool = False
     certain: bool = False
@@ -64,7 +65,7 @@ class Resources:
         self._all: list[Resource] = []
         self._deleting = threading.Lock()
 
-    def add(self, what: str, name: str, delete: Callable[[], bool]) -> None:
+    def add(self, what: str, name: str, delete: Callable[[], bool | None]) -> None:
         """To be called before it is made."""
         self._all.append(Resource(what, name, delete, self.requests.clock()))
 
@@ -73,7 +74,7 @@ class Resources:
         for item in self._all:
             item.certain = item.certain or item.name == name
 
-    def take_over(self, what: str, name: str, delete: Callable[[], bool]) -> None:
+    def take_over(self, what: str, name: str, delete: Callable[[], bool | None]) -> None:
         """What another run has made: of its kind, it goes last."""
         self._all.insert(0, Resource(what, name, delete, taken_over=True))
 
@@ -131,7 +132,7 @@ class Resources:
                 continue
             within = SETTLING if item.certain else APPEARING
             may_appear = item.what in APPEARING_KINDS and self.requests.clock() - item.since <= within
-            if existed or not may_appear:
+            if existed is None or existed or not may_appear:
                 self._all.remove(item)
                 if existed:
                     yield f"{item.what} {item.name}"

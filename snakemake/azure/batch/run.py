@@ -18,6 +18,7 @@ from snakemake.azure import retry
 from snakemake.azure.batch.client import Batch
 from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.fallback import Fallback
+from snakemake.azure.batch.kept_nodes import KeptNodes
 from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
 from snakemake.azure.batch.pool_making import PoolMaker
@@ -69,6 +70,7 @@ class BatchRun:
         self.queues: dict[str, PoolQueue] = {}
         self.resources = Resources(requests, self.warn, listeners.note_left)
         wake, keep = listeners.wake, rules.keep
+        self.kept_nodes = KeptNodes(batch, leases, self.warn, service_now, rules.keep_failed, self.journal)
         self.fallback = Fallback(
             batch,
             leases,
@@ -80,7 +82,16 @@ class BatchRun:
             workload.has_nodes,
         )
         self.sizes = self.sizes_class(
-            batch, leases, self.queues, workload.ahead, wake, self.warn, service_now, keep, self.journal
+            batch,
+            leases,
+            self.queues,
+            workload.ahead,
+            wake,
+            self.warn,
+            service_now,
+            keep,
+            self.journal,
+            self.kept_nodes.least,
         )
         self.pools = PoolMaker(
             id,
@@ -94,6 +105,7 @@ class BatchRun:
             self._forget_pool,
             rules.autoscale,
             keep,
+            self.kept_nodes.leave_pool,
             self.journal,
         )
         self.watch = PoolWatch(
@@ -183,7 +195,7 @@ class BatchRun:
 
         job_id = f"{self.id}-{len(self.queues) + 1}"
         self._job_pools[job_id] = pool_id
-        self._making(JOB, job_id, lambda: self.batch.delete_job(job_id))
+        self._making(JOB, job_id, lambda: self._delete_job(job_id))
         self.batch.create_job(
             models.BatchJobCreateOptions(
                 id=job_id,
@@ -198,6 +210,9 @@ class BatchRun:
         self.resources.confirm(job_id)
         self.say(f"Azure Batch: created the job {job_id} on the pool {pool_id}.")
         return PoolQueue(pool_id, job_id, Monitor(self.batch, job_id), plan)
+
+    def _delete_job(self, job_id: str) -> bool | None:
+        return None if self.kept_nodes.leave_job(job_id) else self.batch.delete_job(job_id)
 
     def metadata(self) -> list[tuple[str, str]]:
         """Names and values by which pools and Batch jobs are known as this run's."""
@@ -220,7 +235,7 @@ class BatchRun:
         """The queue of a Batch job; raises StopIteration for one that is not the run's."""
         return next(queue for queue in self.queues.values() if queue.job_id == job_id)
 
-    def _making(self, what: str, name: str, delete: Callable[[], bool]) -> None:
+    def _making(self, what: str, name: str, delete: Callable[[], bool | None]) -> None:
         self.resources.add(what, name, delete)
         self._check_open()
         self.noted(self)
@@ -302,6 +317,7 @@ class BatchRun:
                 verdicts += together
                 if queue.taken_over and new and not queue.open_slots:
                     self.taken_over.retire(queue)
+            self.kept_nodes.look()
         return verdicts
 
     def take_out(self, queue: PoolQueue, node_id: str, reason: str) -> None:
@@ -322,6 +338,12 @@ class BatchRun:
         with self._lock:
             if not self._closed:
                 self.sizes.take_out(queue, node_id)
+
+    def keep_node(self, queue: PoolQueue, verdict: Verdict, rule: str) -> None:
+        """Keeps the node of a task of the rule that has failed for good, where that was asked for."""
+        with self._lock:
+            if not self._closed:
+                self.kept_nodes.add(queue, verdict, rule)
 
     def log_file(self, queue: PoolQueue, task_id: str, name: str) -> bytes | None:
         """A log of a task: as its node has it, else as the task stored it; None if there is neither."""

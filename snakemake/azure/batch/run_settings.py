@@ -41,7 +41,7 @@ class PoolRules:
 
     patience: how long one is waited for; spot_patience: how long its Spot nodes are; keep: for how long pools stay
     after the run, for another one; autoscale: by what the service sizes them, if it does; tags: names and values that
-    pools and Batch jobs get.
+    pools and Batch jobs get; keep_failed: for how long the node of a failed task stays.
     """
 
     patience: timedelta
@@ -49,6 +49,7 @@ class PoolRules:
     keep: timedelta | None = None
     autoscale: AutoScale | None = None
     tags: Sequence[tuple[str, str]] = ()
+    keep_failed: timedelta | None = None
 
 
 @dataclass(frozen=True)

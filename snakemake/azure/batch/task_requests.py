@@ -8,7 +8,12 @@ from typing import Any
 from snakemake.azure import retry
 from snakemake.azure.batch.connection import Connection
 from snakemake.azure.batch.errors import BatchError
-from snakemake.azure.batch.listed_tasks import SELECTED, SELECTED_OF_OTHERS, ListedTask
+from snakemake.azure.batch.listed_tasks import (
+    SELECTED,
+    SELECTED_OF_OTHERS,
+    SELECTED_TO_CHOOSE,
+    ListedTask,
+)
 from snakemake.azure.wire import lower
 
 TaskBody = dict[str, Any]
@@ -91,6 +96,37 @@ class TaskRequests(Connection):
                 return []
             raise
 
+    def open_tasks(self, job_id: str) -> list[ListedTask]:
+        """Tasks that wait, are prepared or run, with their names; none if there is no such job."""
+        states = " or ".join(f"state eq '{state}'" for state in ("active", "preparing", "running"))
+        return self._those(job_id, states)
+
+    def tasks_since(self, job_id: str, since: datetime) -> list[ListedTask]:
+        """Tasks that were added after a time (UTC), with their names; none if there is no such job."""
+        return self._those(job_id, f"creationTime gt DateTime'{since.strftime('%Y-%m-%dT%H:%M:%S.%fZ')}'")
+
+    def _those(self, job_id: str, condition: str) -> list[ListedTask]:
+        try:
+            return self._list_tasks(job_id, SELECTED_TO_CHOOSE, condition)
+        except BatchError as e:
+            if e.status == 404:
+                return []
+            raise
+
+    def get_task(self, job_id: str, task_id: str) -> ListedTask | None:
+        """The task as it is now, with its name; None if it, or its job, is gone."""
+        params = {"$select": ",".join(SELECTED_TO_CHOOSE)}
+        try:
+            return ListedTask.of(
+                self._send(
+                    f"look up the task {task_id}", "GET", f"/jobs/{job_id}/tasks/{task_id}", params=params
+                )
+            )
+        except BatchError as e:
+            if e.status == 404:
+                return None
+            raise
+
     def task_states(self, job_id: str) -> dict[str, str]:
         """Id and state of every task of the job."""
         tasks = self._settled(job_id, lambda: self._list_tasks(job_id, ("id", "state")))
@@ -121,12 +157,29 @@ class TaskRequests(Connection):
             if e.status not in (404, 409):
                 raise
 
-    def task_file(self, job_id: str, task_id: str, name: str) -> bytes | None:
-        """A file of a task, such as stderr.txt. None if it, or its node, is gone."""
+    def task_file(
+        self, job_id: str, task_id: str, name: str, start: int = 0, end: int | None = None
+    ) -> bytes | None:
+        """A file of a task, such as stderr.txt, or its bytes from `start` up to `end`. None if it, or its node, is
+        gone."""
+        part: dict[str, Any] = {} if end is None else {"ocp_range": f"bytes={start}-{end - 1}"}
         try:
             with self._explained(f"read {name} of the task {task_id}"):
-                return b"".join(self.client.download_task_file(job_id, task_id, name))
+                return b"".join(self.client.download_task_file(job_id, task_id, name, **part))
+        except BatchError as e:
+            if e.status in (404, 409, 416):
+                return None
+            raise
+
+    def task_file_sizes(self, job_id: str, task_id: str) -> dict[str, int] | None:
+        """Names and bytes of the files in the task's directory, without those in its folders. None if it, or its node,
+        is not there."""
+        doing = f"list the files of the task {task_id}"
+        try:
+            page = self._send(doing, "GET", f"/jobs/{job_id}/tasks/{task_id}/files")
         except BatchError as e:
             if e.status in (404, 409):
                 return None
             raise
+        files = [file for file in page.get("value") or () if not file.get("isDirectory")]
+        return {file["name"]: int((file.get("properties") or {}).get("contentLength") or 0) for file in files}

@@ -24,7 +24,8 @@ class Task:
     """One Batch task: its id (at most 64 characters), what it does, and what it needs of a node.
 
     retries: how often Batch runs it again after a non-zero exit code; -1 means without end. The Batch job's own
-    number does not apply to tasks that have constraints, as these have. spot_tries: how often it may begin on Spot
+    number does not apply to tasks that have constraints, as these have. retention: for how long its node keeps its
+    directory when it has ended. spot_tries: how often it may begin on Spot
     nodes; image: one of its own, in place of the run's; rule: tasks of one take about as long;
     asked: what its job asks for, for the run's journal.
     """
@@ -40,6 +41,7 @@ class Task:
     spot_tries: int = 0
     image: str | None = None
     asked: Mapping[str, Any] = field(default_factory=dict)
+    retention: timedelta = RETENTION
 
     def noted(self, job_id: str, pool_id: str) -> dict[str, Any]:
         """For the run's journal."""
@@ -57,7 +59,7 @@ class Task:
         `--rm`, because stopped containers otherwise fill the node's disk (github.com/Azure/Batch/issues/189).
         https://learn.microsoft.com/rest/api/batchservice/tasks/create-task-collection
         """
-        constraints = {"retentionTime": _iso(RETENTION), "maxTaskRetryCount": self.retries}
+        constraints = {"retentionTime": _iso(self.retention), "maxTaskRetryCount": self.retries}
         if self.runtime is not None:
             constraints["maxWallClockTime"] = _iso(self.runtime)
         body = {

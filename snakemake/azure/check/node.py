@@ -61,7 +61,7 @@ def substitute(args: argparse.Namespace, environ: Mapping[str, str] = os.environ
     args.snakefile, args.directory = folder / "Snakefile", folder
     args.targets, args.jobs = {"out.txt"}, 1
     args.default_storage_prefix = environ[PREFIX]
-    args.az_batch_on_exit, args.az_batch_keep_pool = "delete", None
+    args.az_batch_on_exit, args.az_batch_keep_pool, args.az_batch_keep_failed = "delete", None, None
     if not isinstance(args.az_batch_pool_id, str):
         args.az_batch_nodes = 1
     for name in ("dryrun", "touch", "forceall", "keep_incomplete"):

@@ -16,7 +16,7 @@ from snakemake.azure import retry
 from snakemake.azure.node.exit import NODE_FAULT
 from snakemake.azure.node.fetched import use_fetched_sources
 from snakemake.azure.node.order import NodeOrder
-from snakemake.azure.node.scratch import Scratch, prepare
+from snakemake.azure.node.scratch import KEEP_FAILED, Scratch, prepare
 from snakemake.azure.node.sources import complain, fetch_blob, lay_out
 from snakemake.azure.node.usage import Measuring, Meter
 from snakemake.azure.node.watch import store_logs, watch
@@ -39,13 +39,22 @@ def _watch(order: NodeOrder, scratch: Scratch) -> Measuring | None:
     not outside of Batch. Both measure what the task uses."""
     if not {"AZ_BATCH_TASK_DIR", "AZ_BATCH_TASK_ID"} <= os.environ.keys():
         return None
-    environ, meter = dict(os.environ), Meter()
+    environ, meter, failures = dict(os.environ), Meter(), list[int]()
     folder = Path(environ["AZ_BATCH_TASK_DIR"])
+
+    def store(code: int) -> None:
+        failures.append(code)
+        store_logs(order.sources, environ, meter.line(environ, code))
+
+    def finish() -> None:
+        if not (failures and environ.get(KEEP_FAILED)):
+            scratch.remove()
+
     watch(
         folder,
-        lambda code: store_logs(order.sources, environ, meter.line(environ, code)),
+        store,
         limit=order.limit,
-        finish=scratch.remove,
+        finish=finish,
         begin=lambda child: meter.watch(child, folder),
     )
     return Measuring(meter, order.sources, folder)

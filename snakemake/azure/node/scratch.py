@@ -29,6 +29,9 @@ BELOW = Path(".snakemake") / "scratch"
 KEEP = "SNAKEMAKE_AZ_BATCH_KEEP"
 """The variable with the names, separated by commas, of variables that stay as they are."""
 
+KEEP_FAILED = "SNAKEMAKE_AZ_BATCH_KEEP_FAILED"
+"""The variable that is set where a task that fails leaves all that it has written, for whoever looks at its node."""
+
 PLACE = "SNAKEMAKE_AZ_BATCH_SCRATCH"
 """The variable that says where the scratch directory is, once it is there."""
 

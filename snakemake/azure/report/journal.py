@@ -41,6 +41,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
         "pool", "vm_size", "vcpus", "memory_mib", "slots", "own",
         "price", "spot_price", "price_kind", "spot_price_kind", "currency", "price_source",
     ),
+    # A node stays until then for a task that has failed on it.
+    "kept": ("pool", "node", "task", "rule", "until"),
     # The pool has fewer nodes than it was asked for, for a reason that may pass: `why` in a word or two; "" when it has
     # got them.
     "pool_short": ("pool", "why"),
