@@ -52,9 +52,10 @@ def check_pays(settings: ExecutorSettings, prices: Prices, place: Place) -> None
     source, currency = prices.origin(place.vm)
     price = prices.of(place.vm, place.spot)
     if not budget.pays_for(price):
+        least = f"{budget.hold.total_seconds() / 60:.1f} minutes"
         raise SettingsError(
-            f"--az-batch-max-cost {budget.amount:g} does not pay for one node of {place.vm.name} ({_money(price, currency)} an "
-            f"hour by {source}) for {budget.hold.total_seconds() / 60:.1f} minutes, the least for which nodes are asked for: "
+            f"--az-batch-max-cost {budget.amount:g} does not pay for one node of {place.vm.name} "
+            f"({_money(price, currency)} an hour by {source}) for {least}, the least for which nodes are asked for: "
             "give more, or set --az-batch-vm-size to a cheaper size."
         )
 

@@ -62,6 +62,12 @@ def test_each_pool_that_wants_nodes_has_one_before_another_has_two():
     assert budget.allow(wanted, START).sizes == {"a": Size(2), "b": Size(1), "c": Size(0)}
 
 
+def test_nodes_that_may_stay_after_their_last_task_are_paid_for_then_too():
+    budget = Budget(hold(2) + 0.01, lambda size: PRICES, Known(), keeps=HOLD)
+    assert budget.allow({"p": asked(Size(5))}, START).sizes == {"p": Size(1)}
+    assert budget.pays_for(PRICES.dedicated) and not budget.pays_for(2 * PRICES.dedicated)
+
+
 def test_what_is_reached_stays_so():
     known = Known(spent=100.0)
     budget = Budget(100.0, lambda size: PRICES, known)
