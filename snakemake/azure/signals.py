@@ -11,6 +11,7 @@ the main thread begins to wait for something ends no wait, so that its handler w
 signal without a meaning, `NUDGE`, ends that wait.
 """
 
+import logging
 import os
 import signal
 import socket
@@ -77,6 +78,8 @@ def _watch(heard: socket.socket, said: socket.socket) -> None:
     while numbers := heard.recv(64):
         if not any(number in SIGNALS for number in numbers):
             continue
+        # Requests end now, with errors that event loops would tell with tracebacks: nobody waits for them any more.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         stopping.set()
         if any(number != signal.SIGINT for number in numbers if number in SIGNALS):
             _end_children()
@@ -151,8 +154,6 @@ def finish() -> None:
 def leave(code: int) -> NoReturn:
     """Ends the process. One that was told to end does not wait for threads, which may wait for an answer."""
     if stopping.is_set():
-        import logging
-
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):

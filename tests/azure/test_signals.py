@@ -35,3 +35,36 @@ def test_a_signal_just_before_an_endless_wait_ends_it():
         [sys.executable, "-c", WAITS], capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout == "150\n", done.stderr
+
+
+LEFT = """
+import asyncio, os, signal
+from snakemake.azure import signals
+
+async def request():
+    try:
+        await asyncio.sleep(100)
+    finally:
+        signals.stopping.wait(60)
+        raise OSError("no answer")
+
+async def main():
+    asyncio.create_task(request())
+    await asyncio.sleep(0)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(100)
+
+signals.listen()
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print("ended")
+os._exit(0)
+"""
+
+
+def test_what_a_signal_ends_is_told_with_no_traceback():
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert (done.stdout, done.stderr) == ("ended\n", "")
