@@ -63,10 +63,11 @@ azure-identity==1.27.0 azure-mgmt-batch==19.0.0 azure-mgmt-core==1.6.0 azure-sto
 certifi==2026.10.19.post1 cffi==2.1.1 charset-normalizer==3.5.3 conda-inject==1.3.2 configargparse==1.9.0 \
 connection-pool==0.0.3 cryptography==50.0.2 docutils==0.22.4 dpath==2.2.0 fastjsonschema==2.22.3 gitdb==4.0.12 \
 gitpython==3.2.1 greenlet==3.5.6 humanfriendly==10.0 idna==3.20 immutables==0.21 isodate==0.7.2 jinja2==3.1.6 \
-jsonschema==4.26.0 jsonschema-specifications==2025.9.1 jupyter-core==5.9.1 markupsafe==3.0.4 msal==1.39.0 \
-msal-extensions==1.3.1 nbformat==5.11.1 packaging==25.0 platformdirs==4.14.8 psutil==7.2.2 pulp==3.3.2 \
-pycparser==3.12 pydantic==2.14.4 pydantic-core==2.50.5 pyjwt==2.15.1 pyyaml==6.0.4 referencing==0.37.0 \
-requests==2.34.2 rpds-py==2026.9.1 smart-open==7.7.1 smmap==5.0.3 snakemake-interface-common==1.23.0 \
+jsonschema==4.26.0 jsonschema-specifications==2025.9.1 jupyter-core==5.9.1 markdown-it-py==4.3.0 \
+markupsafe==3.0.4 mdurl==0.1.2 msal==1.39.0 msal-extensions==1.3.1 nbformat==5.11.1 packaging==25.0 \
+platformdirs==4.14.8 psutil==7.2.2 pulp==3.3.2 pycparser==3.12 pydantic==2.14.4 pydantic-core==2.50.5 \
+pygments==2.21.0 pyjwt==2.15.1 pyyaml==6.0.4 referencing==0.37.0 requests==2.34.2 rich==15.0.0 \
+rpds-py==2026.9.1 smart-open==7.7.1 smmap==5.0.3 snakemake-interface-common==1.23.0 \
 snakemake-interface-executor-plugins==9.4.0 snakemake-interface-logger-plugins==2.1.0 \
 snakemake-interface-report-plugins==1.3.0 snakemake-interface-scheduler-plugins==2.0.2 \
 snakemake-interface-storage-plugins==4.4.1 sqlalchemy==2.0.58 sqlmodel==0.0.37 tabulate==0.10.0 \

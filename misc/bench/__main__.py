@@ -11,6 +11,7 @@ from misc.bench import (
     copies,
     dryrun,
     emulator,
+    estimates,
     lines,
     measuring,
     overhead,
@@ -18,6 +19,7 @@ from misc.bench import (
     sizing,
     takeover,
     transfers,
+    watching,
 )
 
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
@@ -32,6 +34,8 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "emulator": lambda _: emulator.run(),
     "scale": lambda o: scale.run(o.jobs, o.latency / 1000),
     "sizing": lambda _: sizing.run(),
+    "estimates": lambda _: estimates.run(),
+    "watching": lambda o: watching.run(min(o.jobs)),
     "takeover": lambda o: takeover.run(o.tasks),
 }
 

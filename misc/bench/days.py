@@ -20,6 +20,7 @@ from snakemake.azure.batch.run_settings import Listeners, PoolRules, TaskDefault
 from snakemake.azure.batch.stores import Stores
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.node.order import NodeOrder
+from snakemake.azure.report.journal import Journal
 from snakemake.azure.settings import ExecutorSettings
 from snakemake.executors.azure_batch_ahead import LookAhead
 
@@ -171,7 +172,8 @@ class Sources:
 
 class Client:
     """Runs a day. `now` is the service's clock, `run_class` the policy, and `sizes` are those that jobs may go to; with
-    `pool_id` all go to that pool, as it is. Spot: all jobs may be on Spot nodes, three times each."""
+    `pool_id` all go to that pool, as it is. Spot: all jobs may be on Spot nodes, three times each; journal: notes what
+    happens."""
 
     def __init__(
         self,
@@ -182,7 +184,9 @@ class Client:
         pool_id: str | None = None,
         sizes: str = VM,
         spot: bool = False,
+        journal: Journal | None = None,
     ) -> None:
+        self.journal = journal or Journal()
         self.day, self.batch, self.now, self.pool_id, self.spot = day, batch, now, pool_id, spot
         self.placement = Placement(ExecutorSettings(vm_size=sizes, nodes=day.most), None, now=now)
         self.dag = Dag(day.jobs)
@@ -198,7 +202,7 @@ class Client:
             tasks=TaskDefaults("image:1", {}),
             stores=Stores(Sources()),  # type: ignore[arg-type]
             rules=PoolRules(patience=timedelta(hours=4)),
-            listeners=Listeners(self._say, self._say),
+            listeners=Listeners(self._say, self._say, journal=self.journal),
             now=now,
             workload=Workload(self._movable, self.placement.reopen, self.ahead),
             leases=leases,
@@ -278,7 +282,23 @@ class Client:
             spot=place.spot,
             buys_spot=place.spot,
         )
+        self._note_pool(plan, place)
         return self.run.open_queue(place.key, plan, plan.nodes_for(slots))
+
+    def _note_pool(self, plan: PoolPlan, place: Place) -> None:
+        prices = self.placement.prices
+        self.journal.note(
+            "pool",
+            pool=plan.id,
+            vm_size=place.vm.name,
+            slots=plan.slots,
+            own=True,
+            price=prices.of(place.vm),
+            spot_price=prices.of(place.vm, spot=True),
+            price_kind="listed",
+            spot_price_kind="listed",
+            currency=prices.currency,
+        )
 
     def nodes(self) -> int:
         """How many there are."""

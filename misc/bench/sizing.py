@@ -22,6 +22,7 @@ from snakemake.azure.batch.pool_sizes import PoolSizes, Queue
 from snakemake.azure.batch.prices import built_in
 from snakemake.azure.batch.run import BatchRun
 from snakemake.azure.batch.vm_sizes import vm_size
+from snakemake.azure.report.journal import Journal
 
 SEED = 1
 HOUR = 3600.0
@@ -131,8 +132,14 @@ class Result:
 
 
 def simulate(
-    day: Day, policy: Policy, profile: Profile, seed: int = SEED, scenario: "Scenario | None" = None
+    day: Day,
+    policy: Policy,
+    profile: Profile,
+    seed: int = SEED,
+    scenario: "Scenario | None" = None,
+    note: Callable[[bytes], None] | None = None,
 ) -> Result:
+    """`note` is given the lines of the run's journal."""
     scenario = scenario or Scenario(lambda _: day)
     batch, pool_id = SteppedBatch(profile, seed), None
     batch.machine.plan.size_cores = dict(scenario.size_cores)
@@ -140,9 +147,9 @@ def simulate(
         pool_id, scale = "pool", policy.pool(day, batch.now())
         batch.make_pool(pool_body(day, as_spot(scale) if scenario.spot else scale))
         batch.simulation.pass_time(policy.ahead)
-    client = Client(
-        day, batch, batch.now, policy.run_class, pool_id, policy.sizes or scenario.sizes, scenario.spot
-    )
+    journal = Journal(note, batch.now) if note else None
+    sizes = policy.sizes or scenario.sizes
+    client = Client(day, batch, batch.now, policy.run_class, pool_id, sizes, scenario.spot, journal)
     begun, used, price = batch.now(), 0.0, 0.0
     nodes: list[tuple[float, int]] = []
     while client.step():
@@ -158,6 +165,7 @@ def simulate(
         used += sum(bool(node.runs) for _, node in there) * hours
         price += sum(PRICES.of(vm_size(size), not node.dedicated) for size, node in there) * hours
     took = (batch.now() - begun).total_seconds() / HOUR
+    client.journal.note("run_over", run="day", how="finished")
     list(client.close())
     if pool_id:
         batch.delete_pool(pool_id)

@@ -66,6 +66,13 @@ class ExecutorSettings(PoolSettings):
         metavar="FILE",
         type=Path,
     )
+    max_cost: float | None = option(
+        "What all nodes of the run may cost, in the currency of the prices: no more nodes are asked for than what is "
+        "left of it still pays for. When it is reached, running jobs come to their end, no other begins, and the run "
+        "ends with exit code 1. The pools' lease holds it, too, when the client is gone.",
+        metavar="AMOUNT",
+        type=float,
+    )
     nodes: int | None = option(
         f"The most nodes that a pool may have (default: {DEFAULT_NODES}); a pool has as many as the work needs, up "
         "to this number, and none while there is none.",
@@ -151,6 +158,13 @@ class ExecutorSettings(PoolSettings):
         "deletes all that the run has made, 'detach' leaves them to the next run, and the pool to its lease.",
         default="delete",
         metavar="delete|detach",
+    )
+    progress: str = option(
+        "How the run shows how far it is: 'live' at the bottom of the terminal, 'lines' in a line a minute of the log, "
+        "'none', or 'auto', which is live where the log goes to a terminal that no logger plugin has, and lines "
+        "elsewhere; with --quiet progress or all, none.",
+        default="auto",
+        metavar="auto|live|lines|none",
     )
     report: Path | None = option(
         "Write a report of the run to this HTML file at its end, also when it fails: which task ran where and "

@@ -29,6 +29,7 @@ from snakemake.azure import pool_options, retry, signals
 from snakemake.azure.batch import orphans
 from snakemake.azure.batch.capacity import Trouble
 from snakemake.azure.batch.lease import PoolLeases
+from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.recovery import LeftTask
 from snakemake.azure.batch.run import BatchRun
 from snakemake.azure.batch.run_settings import Listeners, PoolRules, TaskDefaults, Workload
@@ -38,6 +39,8 @@ from snakemake.azure.blob.record import Record, RunLock
 from snakemake.azure.blob.stored_logs import StoredLogs, folder
 from snakemake.azure.report import journal
 from snakemake.azure.report.logs import HOME as LOGS
+from snakemake.azure.report.meter import Meter
+from snakemake.azure.report.progress import Activity
 from snakemake.azure.run_record import RunRecord
 from snakemake.azure.settings import ExecutorSettings
 from snakemake.azure.sources import BlobSources
@@ -47,6 +50,7 @@ from snakemake.executors.azure_batch_checks import check
 from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_journal import RunJournal
 from snakemake.executors.azure_batch_lifecycle import Lifecycle
+from snakemake.executors.azure_batch_max_cost import MaxCost, budget_of
 from snakemake.executors.azure_batch_outcomes import (
     Ended,
     Failure,
@@ -56,6 +60,7 @@ from snakemake.executors.azure_batch_outcomes import (
     keep_node,
     send_again,
 )
+from snakemake.executors.azure_batch_progress import Progress
 from snakemake.executors.azure_batch_submission import Submitter
 from snakemake.executors.azure_batch_takeover import Takeover
 from snakemake.executors.azure_batch_tasks import AzBatchJob, TaskMaker
@@ -131,7 +136,19 @@ class AzBatchExecutor(RemoteExecutor):
             self.submitter = Submitter(
                 self, checked, self.task_maker, self.ahead, lambda: self.run, self.journal
             )
-            self.leases = PoolLeases(timedelta(minutes=checked.settings.lease))
+            self.meter = Meter(self.journal.journal.looked)
+            self.journal.journal.listen(self.meter.take)
+            budget = budget_of(checked.settings, checked.placement.prices, self.meter)
+            self.max_cost = MaxCost(
+                self.workflow,
+                budget,
+                self.meter,
+                self.journal.journal,
+                checked.batch.clock.now,
+                self.logger.warning,
+            )
+            self.progress = self._new_progress()
+            self.leases = PoolLeases(timedelta(minutes=checked.settings.lease), budget)
             lock = RunLock(checked.blob_account, checked.source_prefix, self.logger.info)
             self.record = RunRecord(lock, checked.run_id, checked.batch.account.endpoint)
             self.lifecycle = Lifecycle(
@@ -143,6 +160,7 @@ class AzBatchExecutor(RemoteExecutor):
                 lambda: self._run,
                 self._lose,
                 self.journal,
+                self.progress.stop,
             )
             before = self.lifecycle.begin()
             if before is not None and before.runs:
@@ -152,6 +170,12 @@ class AzBatchExecutor(RemoteExecutor):
             self.wait = False
             self._wake.set()
             raise
+
+    def _new_progress(self) -> Progress:
+        settings, journal, now = self.checked.settings, self.journal.journal, self.checked.batch.clock.now
+        activity = Activity(settings.max_cost)
+        journal.listen(activity.take)
+        return Progress(self.workflow, settings.progress, self.meter, activity, now, self.logger)
 
     def _take_over(self, before: Record) -> None:
         checked = self.checked
@@ -184,8 +208,12 @@ class AzBatchExecutor(RemoteExecutor):
 
     def run_jobs(self, jobs: list[JobExecutorInterface]) -> None:
         """Submits all jobs that are ready; of those that were taken over, the tasks just go on."""
+        if self.max_cost.is_reached:
+            self.max_cost.hold(jobs)
+            return
         self.submitter.submit(job for job in jobs if not self._goes_on(job))
         self._poll_pause = 0.0
+        self.progress.start()
 
     def run_job(self, job: JobExecutorInterface) -> None:
         self.run_jobs([job])
@@ -268,7 +296,7 @@ class AzBatchExecutor(RemoteExecutor):
             return
         self._active = active_jobs
         # Without jobs too: pools go with the work also while only the client has some.
-        verdicts = await asyncio.to_thread(self.run.poll)
+        verdicts = await asyncio.to_thread(self._poll)
         self._verdicts.add(verdicts)
         together = []
         for job in active_jobs:
@@ -278,22 +306,33 @@ class AzBatchExecutor(RemoteExecutor):
                 yield job
         await asyncio.to_thread(self._send_again, together)
         for ended in together:
-            if ended.sent_again:
+            if ended.held:
+                self.max_cost.hold([ended.job.job])
+            elif ended.sent_again:
                 self.ahead.begin(ended.job.job, ended.job.external_jobid or "")
                 yield ended.job
-                continue
-            self.ahead.end(ended.job.job)
-            if ended.verdict.success:
-                self.report_job_success(ended.job)
             else:
-                await asyncio.to_thread(self._report_failure, ended)
+                self.ahead.end(ended.job.job)
+                if ended.verdict.success:
+                    self.report_job_success(ended.job)
+                else:
+                    await asyncio.to_thread(self._report_failure, ended)
         if verdicts:
             self._poll_pause = 0.0
+        self.max_cost.check(self.run)
+
+    def _poll(self) -> list[Verdict]:
+        self.max_cost.look(self.run)
+        return self.run.poll()
 
     def _send_again(self, together: list[Ended]) -> None:
         """Jobs that their nodes or the service failed go on as other tasks."""
         judge_nodes(self.run, together)
         most = self.checked.settings.infra_retries
+        if self.max_cost.is_reached:
+            for ended in together:
+                ended.held = ended.goes_again(most)
+            return
         send_again(self.run, self.submitter.anew, together, most, LOGS)
 
     def _report_failure(self, ended: Ended) -> None:

@@ -14,10 +14,12 @@ from snakemake.azure.batch.placement import Placement
 from snakemake.azure.batch.size_lists import sizes
 from snakemake.azure.batch.vm_sizes import DoesNotFit, UnknownVmSize
 from snakemake.azure.image.private_registry import private_registry
+from snakemake.azure.preflight.account import prices as list_prices
 from snakemake.azure.preflight.image import check_image, container_image
 from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint, resolve
 from snakemake.executors.azure_batch_images import JobImages
 from snakemake.executors.azure_batch_inputs import check_inputs
+from snakemake.executors.azure_batch_max_cost import check_pays
 from snakemake.executors.azure_batch_needs import needs
 from snakemake.executors.azure_batch_sources import check_sources
 from snakemake.executors.azure_batch_tasks import SpotRules, demand
@@ -57,10 +59,18 @@ def check_dag(workflow: Any, given: ExecutorSettings | None, warn: Callable[[str
         )
     if settings.pool_id is None:
         spot = SpotRules(settings.spot or 0, workflow.remote_execution_settings)
-        placement = Placement(settings, None, architectures=architectures)
+        prices = (
+            {"prices": list_prices(settings, endpoint(settings.account_url))} if settings.max_cost else {}
+        )
+        placement = Placement(settings, None, architectures=architectures, **prices)
         _check_demands(placement, spot, _samples(workflow, jobs))
     _tell_of_local_files(filter(_has_local_file, elsewhere), warn)
     _tell_of_rules(jobs, warn)
+
+
+def is_here(workflow: Any, job: Any) -> bool:
+    """Whether the job runs on this machine."""
+    return _is_local_rule(workflow, job.rule) or _has_local_file(job)
 
 
 def _is_local_rule(workflow: Any, rule: Any) -> bool:
@@ -123,7 +133,7 @@ def _check_demands(placement: Placement, spot: SpotRules, samples: Iterable[tupl
         except (WorkflowError, OSError):
             continue  # what cannot be evaluated yet is looked at when the job is ready
         try:
-            placement.place(wanted)
+            check_pays(placement.settings, placement.prices, placement.place(wanted))
         except (SettingsError, UnknownVmSize, DoesNotFit) as e:
             raise SettingsError(f"{name}: {e}") from None
 

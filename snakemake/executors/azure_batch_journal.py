@@ -40,6 +40,11 @@ class RunJournal:
             if runs and (path := of_runs(self._home, runs)):
                 self._file = JournalFile(path)
                 self.journal.go_on(read(path))
+            elif runs and checked.settings.max_cost is not None:
+                self._logger.warning(
+                    f"Azure Batch: the journal of the run {runs[0]} is not below this directory, so what it has spent "
+                    "is not known, and is not taken off --az-batch-max-cost; its nodes that are still there are."
+                )
         self._has_begun = True
         self.journal.note(
             "run",

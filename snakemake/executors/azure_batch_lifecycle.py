@@ -32,7 +32,7 @@ from snakemake.executors.azure_batch_journal import RunJournal
 
 class Lifecycle:
     """run: the Azure side, None as long as there is none; lost: called when another run has taken the prefix; home:
-    where notes of what could not be deleted are; journal: that of the run."""
+    where notes of what could not be deleted are; journal: that of the run; ending: called when it ends."""
 
     def __init__(
         self,
@@ -44,9 +44,10 @@ class Lifecycle:
         run: Callable[[], BatchRun | None],
         lost: Callable[[Exception], None],
         journal: RunJournal,
+        ending: Callable[[], None] = lambda: None,
     ) -> None:
         self._checked, self._record, self._home, self._logger = checked, record, home, logger
-        self._run, self._journal = run, journal
+        self._run, self._journal, self._ending = run, journal, ending
         self.renewals = Renewals(
             checked.batch,
             leases,
@@ -89,6 +90,7 @@ class Lifecycle:
         """Deletes what the run made. That costs money as long as it exists, so that no signal stops it. Two threads may
         call it at once (`snakemake.azure.signals`)."""
         with uninterrupted():
+            self._ending()
             self._leave()
         atexit.unregister(self.end)
         with suppress(ValueError):

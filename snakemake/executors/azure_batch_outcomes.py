@@ -49,12 +49,14 @@ class Verdicts:
 
 @dataclass
 class Ended:
-    """A job whose task has ended. `blamed`: its node was found bad; `sent_again`: the job goes on as another task."""
+    """A job whose task has ended. `blamed`: its node was found bad; `sent_again`: the job goes on as another task;
+    `held`: it would, if the run might spend more."""
 
     job: AzBatchJob
     verdict: Verdict
     blamed: bool = False
     sent_again: bool = False
+    held: bool = False
 
     @property
     def service_fault(self) -> bool:
@@ -64,6 +66,10 @@ class Ended:
     def queue(self) -> PoolQueue:
         assert self.job.queue is not None
         return self.job.queue
+
+    def goes_again(self, most: int) -> bool:
+        """Whether it is sent again, which the service's faults allow `most` times."""
+        return self.verdict.moved or (self.service_fault and self.job.resent < most)
 
     @property
     def outcome(self) -> Outcome:
@@ -101,7 +107,7 @@ def send_again(
     queues: dict[str, PoolQueue] = {}
     by_queue: defaultdict[str, list[tuple[Ended, Task]]] = defaultdict(list)
     for ended in together:
-        if ended.verdict.moved or (ended.service_fault and ended.job.resent < most):
+        if ended.goes_again(most):
             ended.job.no_spot = ended.job.no_spot or ended.verdict.no_spot
             queue, task = make(ended.job)
             queues[queue.job_id] = queue

@@ -50,7 +50,7 @@ FILLED = {
     "The task GAP stores nothing: GAP (az://GAP).": "The task GAP stores nothing: its run is over",
 }
 ERRORS = re.compile(
-    r"Error$|^(DoesNotFit|InvalidImageReference|LockLost|NoOsImage|RunIsOver|RunLocked|_Changed)$"
+    r"Error$|^(DoesNotFit|InvalidImageReference|LockLost|MaxCostReached|NoOsImage|RunIsOver|RunLocked|_Changed)$"
 )
 ERRORS_OF_SIZES = {"SlotsOutOfBounds", "UnknownVmSize"}
 

@@ -38,8 +38,8 @@ rule bad:
 class Seen:
     """Seconds that each node of the emulator is there, and not preempted, by its name and whether it is a Spot node."""
 
-    def __init__(self, client):
-        self.client, self.over = client, threading.Event()
+    def __init__(self, client, scale):
+        self.client, self.scale, self.over = client, scale, threading.Event()
         self.nodes, self.looked = {}, {}
 
     def look(self):
@@ -55,18 +55,19 @@ class Seen:
 
     def count(self, node, now):
         key = (node.id, not node.is_dedicated)
-        since = self.looked.get(key) or node.allocation_time
+        since = self.looked.get(key) or (node.allocation_time if self.scale == 1 else now)
         self.looked[key] = now
         if node.state != "preempted":
-            self.nodes[key] = self.nodes.get(key, 0.0) + (now - since).total_seconds()
+            self.nodes[key] = self.nodes.get(key, 0.0) + self.scale * (now - since).total_seconds()
 
-    def cost(self):
-        return sum(n * (SPOT_PRICE if spot else PRICE) / 3600 for (_, spot), n in self.nodes.items())
+    def cost(self, price=PRICE, spot_price=SPOT_PRICE):
+        return sum(n * (spot_price if spot else price) / 3600 for (_, spot), n in self.nodes.items())
 
 
 @contextmanager
-def seen(site):
-    watching = Seen(site.emulator.client())
+def seen(site, scale=1):
+    """scale: so many times as fast is the emulator's clock."""
+    watching = Seen(site.emulator.client(), scale)
     thread = threading.Thread(target=watching.look)
     thread.start()
     try:

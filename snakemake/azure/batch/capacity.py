@@ -181,6 +181,14 @@ def is_short(pool: PoolView) -> bool:
     return pool.steady and pool.current < pool.target and bool(codes & (SHORTAGES | set(QUOTAS)))
 
 
+def shortage(pool: PoolView) -> str:
+    """What the pool is short of, for people; "" where it has its nodes, or they may still come."""
+    if not is_short(pool):
+        return ""
+    code = next(code.lower() for code, _ in pool.resize_errors if code.lower() in (SHORTAGES | set(QUOTAS)))
+    return f"quota ({QUOTAS[code]})" if code in QUOTAS else f"machines of {pool.vm_size} in the region"
+
+
 def held_by_others(trouble: Trouble, cores: int, minutes: int) -> Trouble:
     """The trouble with a quota that other pools use up."""
     return replace(

@@ -52,6 +52,21 @@ class JobRequests(Connection):
                 job_id, BatchJobUpdateOptions(constraints=BatchJobConstraints(max_wall_clock_time=wall_clock))
             )
 
+    def disable_job(self, job_id: str) -> None:
+        """Lets none of its tasks begin any more; those that run go on. One that is disabled, or ended, is fine.
+
+        https://learn.microsoft.com/rest/api/batchservice/jobs/disable-job
+        """
+        from azure.batch.models import BatchJobDisableOptions, DisableBatchJobOption
+
+        options = BatchJobDisableOptions(disable_tasks=DisableBatchJobOption.WAIT)
+        try:
+            with self._explained(f"disable the Batch job {job_id}"):
+                self.client.begin_disable_job(job_id, options, polling_interval=3600)
+        except BatchError as e:
+            if e.status not in (404, 409):
+                raise
+
     def terminate_job(self, job_id: str) -> None:
         """Ends the job with the tasks that run; those that have ended stay, with their files. One that has ended, or is
         gone, is fine.

@@ -8,6 +8,9 @@ alternates.
 - https://learn.microsoft.com/azure/batch/batch-automatic-scaling
 - https://learn.microsoft.com/rest/api/batchservice/pools/enable-pool-auto-scale
 
+Where a run's nodes may cost so much and no more (`snakemake.azure.batch.budget`), sizes are cut to what the rest pays
+for, and leases end before it is spent.
+
 `PoolLeases` knows what is due, and asks nothing. `Renewals` does it, in a thread of its own.
 """
 
@@ -21,6 +24,8 @@ from typing import Protocol
 from snakemake_interface_common.exceptions import WorkflowError
 
 from snakemake.azure.batch.autoscale import leased
+from snakemake.azure.batch.budget import Allowed, Asked, Budget
+from snakemake.azure.batch.targets import NodePrices, Size
 from snakemake.azure.report.journal import Journal
 
 LEAST = 10
@@ -32,22 +37,12 @@ INTERVALS = (timedelta(minutes=5), timedelta(minutes=5, seconds=1))
 SOON = timedelta(seconds=10)
 """After which a renewal that failed is tried again."""
 
+BEGIN = datetime.min.replace(tzinfo=UTC)
+EARLIER = timedelta(seconds=20)
+"""By so much at least a lease that was given ends too late, before it is drawn in."""
+
 BACKSTOP = timedelta(days=7)
 """How long after the last renewal a Batch job ends, and with it the tasks that still run."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """Target numbers of a pool's nodes."""
-
-    dedicated: int
-    spot: int = 0
-
-    def __str__(self) -> str:
-        if not self.spot:
-            return f"{self.dedicated} nodes"
-        spot = f"{self.spot} Spot nodes"
-        return f"{self.dedicated} nodes and {spot}" if self.dedicated else spot
 
 
 def held_until(text: str | None) -> datetime | None:
@@ -91,9 +86,13 @@ class Renewal:
 
 @dataclass
 class _Pool:
+    """A size that is `wanted`, and the one that the service was `given` at the time `since`, which holds `until`."""
+
     wanted: Size
     given: Size
-    renewed: datetime
+    since: datetime
+    until: datetime
+    prices: NodePrices
     asked: datetime | None = None
     again: bool = False
     rule: str = ""
@@ -104,26 +103,59 @@ class _Pool:
 
 @dataclass
 class PoolLeases:
-    """Which formula each pool should have. `length` is the lease's. No I/O; times are the service's."""
+    """Which formula each pool should have. `length` is the lease's; `budget`: what all of them may cost. No I/O; times
+    are the service's."""
 
     length: timedelta
+    budget: Budget | None = None
     _pools: dict[str, _Pool] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def first(self, pool_id: str, size: Size, now: datetime, rule: str = "") -> Renewal:
-        """The formula that a pool is to be made with, at `now`: one that holds its size. Its `rule` follows when
-        that has been evaluated."""
+    def first(self, pool_id: str, size: Size, now: datetime, rule: str = "", vm_size: str = "") -> Renewal:
+        """The formula that a pool is to be made with, at `now`: one that holds its size, or as much of it as may be
+        asked for. Its `rule` follows when that has been evaluated."""
         with self._lock:
-            self._pools[pool_id] = _Pool(
-                size, size, now, again=bool(rule), rule=rule, not_before=now + APART if rule else None
+            pool = self._pools[pool_id] = _Pool(
+                size,
+                Size(0),
+                now,
+                now,
+                self._prices(vm_size),
+                again=bool(rule),
+                rule=rule,
+                not_before=now + APART if rule else None,
             )
-        return Renewal(pool_id, size, now + self.length, INTERVALS[0], False)
+            allowed = self._allowed(now)
+            pool.until = self._end(allowed, now)
+            if not self._late(pool.until):
+                pool.given = allowed.sizes[pool_id]
+            return Renewal(pool_id, pool.given, pool.until, INTERVALS[0], False)
 
-    def take_over(self, pool_id: str, size: Size, rule: str = "") -> None:
+    def take_over(
+        self, pool_id: str, size: Size, rule: str = "", vm_size: str = "", now: datetime = BEGIN
+    ) -> None:
         """A pool that another run made; its formula is due at once. Whether that run asked just before is not known."""
         with self._lock:
-            begin = datetime.min.replace(tzinfo=UTC)
-            self._pools[pool_id] = _Pool(size, size, begin, again=True, rule=rule)
+            prices = self._prices(vm_size)
+            self._pools[pool_id] = _Pool(size, size, now, BEGIN, prices, again=True, rule=rule)
+
+    def _prices(self, vm_size: str) -> NodePrices:
+        return self.budget.prices(vm_size) if self.budget else NodePrices()
+
+    def _allowed(self, now: datetime) -> Allowed:
+        """What may be asked for; the caller holds the lock."""
+        if self.budget is None:
+            return Allowed({pool_id: pool.wanted for pool_id, pool in self._pools.items()})
+        return self.budget.allow(
+            {
+                pool_id: Asked(pool.wanted, pool.given, pool.since, pool.prices)
+                for pool_id, pool in self._pools.items()
+            },
+            now,
+        )
+
+    def _end(self, allowed: Allowed, now: datetime) -> datetime:
+        return min(now + self.length, allowed.until or datetime.max.replace(tzinfo=UTC))
 
     def set_size(self, pool_id: str, size: Size, again: bool = False) -> None:
         """Wants a size from now on; `again` asks for it once more where the pool has been asked for it already."""
@@ -153,34 +185,44 @@ class PoolLeases:
             self._pools.pop(pool_id, None)
 
     def due(self, now: datetime) -> list[Renewal]:
-        """What is to be asked at `now`: changes of size, and what has a third of its lease behind it."""
+        """What is to be asked at `now`: changes of size, and what has a third of its lease behind it. As long as one
+        lease has to be drawn in, no pool grows."""
         with self._lock:
-            return [
-                Renewal(
-                    pool_id,
-                    pool.wanted,
-                    now + self.length,
-                    INTERVALS[(pool.turn + 1) % len(INTERVALS)],
-                    pool.wanted != pool.given,
-                    pool.rule,
-                    pool.option,
-                )
-                for pool_id, pool in self._pools.items()
-                if self._is_due(pool, now)
-            ]
+            allowed = self._allowed(now)
+            until = self._end(allowed, now)
+            late = self._late(until)
+            found = []
+            for pool_id, pool in self._pools.items():
+                size = allowed.sizes[pool_id]
+                if late and (size.dedicated > pool.given.dedicated or size.spot > pool.given.spot):
+                    size = Size(min(size.dedicated, pool.given.dedicated), min(size.spot, pool.given.spot))
+                if self._is_due(pool, size, until, now):
+                    interval = INTERVALS[(pool.turn + 1) % len(INTERVALS)]
+                    changes = size != pool.given
+                    found.append(Renewal(pool_id, size, until, interval, changes, pool.rule, pool.option))
+            return found
 
-    def _is_due(self, pool: _Pool, now: datetime) -> bool:
+    def _late(self, until: datetime) -> bool:
+        """Whether a pool's lease holds longer than may be."""
+        return any(pool.until - until > EARLIER and pool.given != Size(0) for pool in self._pools.values())
+
+    def _is_due(self, pool: _Pool, size: Size, until: datetime, now: datetime) -> bool:
         if pool.asked is not None and now < pool.asked + APART:
             return False
         if pool.not_before is not None and now < pool.not_before:
             return False
-        return pool.wanted != pool.given or pool.again or now - pool.renewed >= self.length / 3
+        lasts = pool.until - now
+        is_late = until > pool.until and lasts <= (until - now) * 2 / 3
+        is_long = pool.until - until > EARLIER and pool.given != Size(0)
+        return size != pool.given or pool.again or is_late or is_long
 
     def done(self, renewal: Renewal, now: datetime) -> None:
         """The service took it."""
         with self._lock:
             if pool := self._pools.get(renewal.pool_id):
-                pool.given, pool.renewed, pool.asked = renewal.size, now, now
+                if renewal.size != pool.given:
+                    pool.since = now
+                pool.given, pool.until, pool.asked = renewal.size, renewal.until, now
                 pool.again, pool.not_before = False, None
                 pool.turn += 1
 

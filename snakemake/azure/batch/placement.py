@@ -190,11 +190,23 @@ class Placement:
         """The sizes that the job may go to: those named, or of `auto` those that the region and the image know."""
         named = size_lists.sizes(self._list_of(demand))
         if named:
-            return self._of_architecture(self._bootable(named))
+            return self._priced(self._of_architecture(self._bootable(named)), demand.spot)
         sizes = size_lists.auto(demand.gpus > 0, self.architectures)
-        return self._bootable(
-            [vm for vm in sizes if self.prices.is_sold(vm) and self._lacks(vm) is None] or sizes
-        )
+        there = [vm for vm in sizes if self.prices.is_sold(vm) and self._lacks(vm) is None]
+        return self._priced(self._bootable(there or sizes), demand.spot)
+
+    def _priced(self, sizes: Sequence[VmSize], spot: bool) -> Sequence[VmSize]:
+        """Where the nodes may cost so much and no more, without those whose price is a guess."""
+        if self.settings.max_cost is None:
+            return sizes
+        known = [vm for vm in sizes if self.prices.is_known(vm, spot)]
+        if not known:
+            kind = "Spot price" if spot else "price"
+            raise SettingsError(
+                f"--az-batch-max-cost cannot be held with nodes of {sizes[0].name}, whose {kind} is not among the "
+                f"{self.prices.source}: give it in a file of --az-batch-prices."
+            )
+        return known
 
     def _equipped(self, vm: VmSize) -> VmSize:
         """The size with the disk that tasks work on: the pools' data disk, where they have one."""

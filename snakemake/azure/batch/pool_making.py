@@ -74,7 +74,7 @@ class PoolMaker:
     def take_over(self, plan: PoolPlan, nodes: int) -> None:
         """Another run's pool of this size, which is sized as the run's own are from now on."""
         size = Size(0, nodes) if plan.buys_spot else Size(nodes)
-        self.leases.take_over(plan.id, size, self._rule(plan, nodes))
+        self.leases.take_over(plan.id, size, self._rule(plan, nodes), plan.vm_size, self.now())
         self.wake()
 
     def _rule(self, plan: PoolPlan, nodes: int) -> str:
@@ -88,10 +88,12 @@ class PoolMaker:
             nodes = 0
         rule, identities = self._rule(plan, nodes), plan.definition.identities
         size = Size(0, nodes) if plan.buys_spot else Size(nodes)
-        first = self.leases.first(plan.id, size, self.now(), rule)
+        first = self.leases.first(plan.id, size, self.now(), rule, plan.vm_size)
         named = replace(plan, metadata=tuple((dict(plan.metadata) | dict(self.metadata())).items()))
         client_id = self.batch.create_pool(named.options(first.formula, first.interval), identities)
         self.client_id = client_id if identities else ""
+        size = first.size
+        nodes = size.dedicated + size.spot
         self.journal.note("size", pool=plan.id, dedicated=size.dedicated, spot=size.spot)
         self._try_formula(plan.id, rule)
         kind = "Spot " if plan.buys_spot else ""

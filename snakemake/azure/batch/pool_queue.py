@@ -25,6 +25,8 @@ class PoolQueue:
     looked: datetime | None = None
     idle_since: datetime | None = None
     seen: str = ""
+    short: str = ""
+    """What its pool is short of, as the last look had it."""
     said: datetime | None = None
     health: NodeHealth = field(default_factory=NodeHealth)
     broken: set[str] = field(default_factory=set)

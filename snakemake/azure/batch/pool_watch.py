@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from snakemake.azure.batch.capacity import shortage
 from snakemake.azure.batch.client import Batch
 from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.fallback import Fallback
@@ -16,6 +17,7 @@ from snakemake.azure.batch.monitor import Verdict
 from snakemake.azure.batch.pool_queue import PoolQueue
 from snakemake.azure.batch.pool_sizes import PoolSizes
 from snakemake.azure.batch.pools import PoolError, PoolView
+from snakemake.azure.report.journal import Journal
 
 LOOK_EVERY = timedelta(seconds=15)
 """How often a pool and its nodes are looked at while its tasks are open, or it has nodes."""
@@ -38,9 +40,11 @@ class PoolWatch:
         say: Callable[[str], None],
         warn: Callable[[str], None],
         now: Callable[[], datetime],
+        journal: Journal | None = None,
     ) -> None:
         self._batch, self._queues, self._fallback, self._sizes = batch, queues, fallback, sizes
         self._say, self._warn, self._now = say, warn, now
+        self._journal = journal or Journal()
 
     def look(self, queue: PoolQueue) -> list[Verdict]:
         """Looks at the queue's pool if it is time; verdicts on tasks that it will not run. While nothing is open there,
@@ -69,6 +73,9 @@ class PoolWatch:
         self._say_how_it_goes(queue, view.summary(), now)
         waited = now - queue.idle_since if queue.idle_since else timedelta(0)
         self._name_broken(queue, view)
+        if queue.short != (short := shortage(view)):
+            queue.short = short
+            self._journal.note("pool_short", pool=queue.pool_id, why=short)
         verdicts = self._fallback.look(queue, view, waited, now)
         for verdict in verdicts:
             self._sizes.scaling.ended(verdict)

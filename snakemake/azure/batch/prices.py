@@ -73,6 +73,11 @@ class Prices:
         """Whether the price of its dedicated nodes is no estimate."""
         return vm.name.lower() in self.dedicated
 
+    def is_known(self, vm: VmSize, spot: bool = False) -> bool:
+        """Whether the price is no estimate, and in the currency of most; for Spot nodes, both prices."""
+        name, known = vm.name.lower(), self.knows(vm) and self.origin(vm)[1] == self.currency
+        return known and (name in self.spot or not spot)
+
     def origin(self, vm: VmSize) -> tuple[str, str]:
         """Where the price of the size is from, and its currency."""
         return self.elsewhere.get(vm.name.lower(), (self.source, self.currency))

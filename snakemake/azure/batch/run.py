@@ -108,7 +108,9 @@ class BatchRun:
             self.kept_nodes.leave_pool,
             self.journal,
         )
-        self.watch = PoolWatch(batch, self.queues, self.fallback, self.sizes, self.say, self.warn, now)
+        self.watch = PoolWatch(
+            batch, self.queues, self.fallback, self.sizes, self.say, self.warn, now, self.journal
+        )
         self.taken_over = TakenOver(batch, self.queues, self.pools, self.sizes, self.resources, self.say)
         self._job_pools: dict[str, str] = {}
         self._lock = threading.RLock()

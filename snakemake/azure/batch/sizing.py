@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from snakemake.azure.batch.lease import Size
+from snakemake.azure.batch.targets import Kind, NodePrices, Size
 
 SETTLE = timedelta(seconds=30)
 """How long a smaller size has to be enough before it is asked for: what comes next may be submitted any moment."""
@@ -34,13 +34,6 @@ BACK = timedelta(minutes=4)
 
 UNUSED = timedelta(minutes=3)
 """What a node costs without working: it boots, and it leaves."""
-
-
-class Kind(Enum):
-    """What nodes of a pool are bought as."""
-
-    DEDICATED = "dedicated"
-    SPOT = "Spot"
 
 
 class State(Enum):
@@ -95,17 +88,6 @@ class Running:
 
     slots: int
     until: datetime | None = None
-
-
-@dataclass(frozen=True)
-class NodePrices:
-    """Of a node, an hour; what matters is how they compare."""
-
-    dedicated: float = 1.0
-    spot: float = 0.2
-
-    def of(self, kind: Kind) -> float:
-        return self.dedicated if kind is Kind.DEDICATED else self.spot
 
 
 @dataclass(frozen=True)

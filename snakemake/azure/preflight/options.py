@@ -11,6 +11,7 @@ from snakemake.azure.report.target import check_target
 from snakemake.azure.settings import ExecutorSettings, SettingsError, endpoint
 
 ON_EXIT = ("delete", "detach")
+PROGRESS = ("auto", "live", "lines", "none")
 
 # https://learn.microsoft.com/azure/batch/batch-quota-limit
 MAX_TASK_RETRIES = 100
@@ -48,6 +49,7 @@ def validate(settings: ExecutorSettings) -> None:
         raise SettingsError(
             "--az-batch-autoscale lets the service ask for dedicated nodes alone: leave it out, or --az-batch-spot."
         )
+    _check_max_cost(settings)
     if settings.prices:
         read_file(settings.prices)
     check_bounds(settings.task_retries, -1, MAX_TASK_RETRIES, "task-retries", "give")
@@ -65,6 +67,11 @@ def validate(settings: ExecutorSettings) -> None:
         raise SettingsError(
             f"--az-batch-on-exit {settings.on_exit} is none of the choices: give {' or '.join(ON_EXIT)}."
         )
+    if settings.progress not in PROGRESS:
+        raise SettingsError(
+            f"--az-batch-progress {settings.progress} is none of the choices: give {', '.join(PROGRESS[:-1])} or "
+            f"{PROGRESS[-1]}."
+        )
     if settings.pool_id is not None and not ids.is_valid(settings.pool_id):
         raise SettingsError(
             f"--az-batch-pool-id {settings.pool_id!r} is not an id of a pool: Batch allows 1 to 64 letters, "
@@ -78,3 +85,20 @@ def validate(settings: ExecutorSettings) -> None:
     if settings.report is not None:
         check_target(settings.report)
     pool_settings.validate(settings)
+
+
+def _check_max_cost(settings: ExecutorSettings) -> None:
+    most = settings.max_cost
+    if most is None:
+        return
+    if not (math.isfinite(most) and most > 0):
+        raise SettingsError(f"--az-batch-max-cost {most:g} is no amount: give a number above 0.")
+    for name, given, why in (
+        ("pool-id", settings.pool_id, "that pool is not the run's to size"),
+        ("autoscale", settings.autoscale, "there the service sizes the pools"),
+        ("keep-pool", settings.keep_pool, "nodes that are kept after the run cost more"),
+    ):
+        if given:
+            raise SettingsError(
+                f"--az-batch-max-cost cannot be held with --az-batch-{name}, as {why}: leave one of them out."
+            )

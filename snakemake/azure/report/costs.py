@@ -5,8 +5,7 @@ start-up, until it first takes tasks; jobs, by the task slots that each takes of
 staging is a part; and idle, which is the rest, with tasks in it that nobody knows the end of: of attempts that lost
 their node, and what ran when the run was ended. So the parts make up the whole, and the rules' are those of jobs.
 
-When a node went is known only as between two looks; half of that counts. After a client's death, the next look may be
-hours later: there, no node outlasts the lease that held it. In a pool that is not the run's own only its tasks count.
+In a pool that is not the run's own only its tasks count.
 """
 
 from collections import defaultdict
@@ -15,70 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from snakemake.azure.report.journal import Event, time
+from snakemake.azure.report.node_times import NodeTime, NodeTimes, Pool
 
-UNPAID = {"preempted", "deallocated"}
-READY = {"idle", "running"}
-LOOKS_APART = timedelta(minutes=2)
-"""Between looks of a run that goes on."""
-
-DEFAULT_LEASE = timedelta(minutes=30)
 SECOND = timedelta(seconds=1)
 """To which a client knows the service's clock, by which events have their times; those of tasks are finer."""
-
-
-@dataclass(frozen=True)
-class Pool:
-    """A pool as the journal has it. `price`, `spot_price`: of a node, an hour; None where not known. `listed`: whether
-    each of them is a price that somebody has told, and no estimate."""
-
-    id: str
-    vm_size: str = ""
-    slots: int = 1
-    own: bool = True
-    price: float | None = None
-    spot_price: float | None = None
-    listed: tuple[bool, bool] = (False, False)
-    currency: str = ""
-    source: str = ""
-    vcpus: int | None = None
-    memory_mib: int | None = None
-
-    @classmethod
-    def of(cls, values: Mapping) -> "Pool":
-        return cls(
-            values["pool"],
-            values.get("vm_size") or "",
-            values.get("slots") or 1,
-            values.get("own") is not False,
-            values.get("price"),
-            values.get("spot_price"),
-            (values.get("price_kind") == "listed", values.get("spot_price_kind") == "listed"),
-            values.get("currency") or "",
-            values.get("price_source") or "",
-            values.get("vcpus"),
-            values.get("memory_mib"),
-        )
-
-    def price_of(self, spot: bool) -> float | None:
-        return self.spot_price if spot else self.price
-
-
-@dataclass
-class NodeTime:
-    """From when to when a node was paid for; `ready` is when it first took tasks, `confirmed` when a look last told
-    something of it."""
-
-    pool: str
-    node: str
-    spot: bool
-    begin: datetime
-    confirmed: datetime
-    ready: datetime | None = None
-    end: datetime | None = None
-    allocated: datetime | None = None
-
-    def holds(self, at: datetime) -> bool:
-        return self.begin <= at and (self.end is None or at <= self.end)
 
 
 @dataclass(frozen=True)
@@ -179,75 +118,25 @@ class _Reader:
 
     def __init__(self) -> None:
         self.found = Costs()
-        self._open: dict[tuple[str, str], NodeTime] = {}
+        self._nodes = NodeTimes()
         self._submitted: dict[str, Mapping] = {}
         self._ended: dict[str, Mapping] = {}
         self._used: dict[str, Mapping] = {}
         self._starts: defaultdict[tuple[str, str], list[datetime]] = defaultdict(list)
         self._times: defaultdict[tuple[str, str], list[NodeTime]] = defaultdict(list)
-        self._lease = DEFAULT_LEASE
-        self._begun: datetime | None = None
-        self._before: datetime | None = None
 
     def take(self, event: Event) -> None:
-        values = event.values
-        if event.event == "run":
-            self._begun, self._before = event.at, self.found.as_of
-            self._lease = timedelta(minutes=values.get("lease_minutes") or 30)
-        elif event.event == "pool":
-            self.found.pools.setdefault(values["pool"], Pool.of(values))
-        elif event.event == "node":
-            self._node(event.at, values)
-        elif event.event == "node_gone":
-            if node := self._open.pop((values["pool"], values["node"]), None):
-                node.end = self._gone(time(values.get("seen")) or node.confirmed, event.at)
-        elif event.event == "pool_gone":
-            for key in [key for key in self._open if key[0] == values["pool"]]:
-                node = self._open.pop(key)
-                node.end = max(node.begin, min(event.at, self._held(node) or event.at))
-        elif event.event in ("submitted", "ended", "used"):
+        self._nodes.take(event)
+        if event.event in ("submitted", "ended", "used"):
             {"submitted": self._submitted, "ended": self._ended, "used": self._used}[event.event][
-                values["task"]
-            ] = values
-        self.found.as_of = max(filter(None, (self.found.as_of, event.at)))
-
-    def _node(self, at: datetime, values: Mapping) -> None:
-        key, state = (values["pool"], values["node"]), values.get("state")
-        since, allocated = time(values.get("since")), time(values.get("allocated"))
-        node = self._open.get(key)
-        if state in UNPAID:
-            if node:
-                self._open.pop(key).end = max(node.begin, since or at)
-            return
-        if node and allocated and node.allocated and allocated > node.allocated:  # another machine by now
-            self._open.pop(key).end = max(node.begin, allocated)
-            node = None
-        if node is None:
-            ends = [n.end for n in self.found.nodes if (n.pool, n.node) == key and n.end]
-            begin = allocated or since or at
-            if ends and begin < max(ends):  # the same one, back after it was taken away
-                begin = max(since or at, *ends)
-            node = self._open[key] = NodeTime(*key, bool(values.get("spot")), begin, at, allocated=allocated)
-            self.found.nodes.append(node)
-        node.confirmed = at
-        if state in READY and node.ready is None:
-            node.ready = max(node.begin, since or at)
-
-    def _gone(self, seen: datetime, at: datetime) -> datetime:
-        if at - seen <= LOOKS_APART:
-            return seen + (at - seen) / 2
-        return min(at, seen + self._lease)
-
-    def _held(self, node: NodeTime) -> datetime | None:
-        """Until when the node's lease was held by a client that died since it was seen; None if none did."""
-        if self._before is None or self._begun is None or node.confirmed >= self._begun:
-            return None
-        return max(node.confirmed, self._before) + self._lease
+                event.values["task"]
+            ] = event.values
 
     def finish(self) -> Costs:
-        found = self.found
+        found, nodes = self.found, self._nodes
+        found.pools, found.nodes, found.as_of = nodes.pools, nodes.nodes, nodes.as_of
         if found.as_of:
-            for node in self._open.values():
+            for node in nodes.open.values():
                 node.end = max(node.begin, found.as_of)
         found.tasks = [task for task in map(self._task, self._ended.values()) if task]
         self._invent_nodes()

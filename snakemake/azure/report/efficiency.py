@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from snakemake.azure.batch.vm_sizes import DoesNotFit, Share, UnknownVmSize, vm_size
-from snakemake.azure.report.costs import Costs, Pool, TaskTime, costs
+from snakemake.azure.report.costs import Costs, TaskTime, costs
 from snakemake.azure.report.journal import Event
+from snakemake.azure.report.node_times import Pool
 
 MARGIN = {"container": 1.2, "processes": 1.3}
 """Of memory, by how it was measured: looks at processes miss what is between them."""

@@ -43,6 +43,9 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     ),
     # A node stays until then for a task that has failed on it.
     "kept": ("pool", "node", "task", "rule", "until"),
+    # The pool has fewer nodes than it was asked for, for a reason that may pass: `why` in a word or two; "" when it has
+    # got them.
+    "pool_short": ("pool", "why"),
     # The run has given the pool up: deleted, or kept for others.
     "pool_gone": ("pool", "how"),
     # So many nodes are wanted from now on.
@@ -65,6 +68,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
         "task", "node", "code", "ended", "cpu_seconds", "memory_bytes", "memory_of", "disk_bytes",
         "received_bytes", "sent_bytes", "start_seconds", "stage_in_seconds", "job_seconds", "stage_out_seconds",
     ),
+    # What nodes may cost, of --az-batch-max-cost, is reached: nothing more begins.
+    "max_cost_reached": ("amount", "spent", "currency"),
     # A service does not answer, and answers again after so many seconds.
     "outage": ("service", "why", "seconds"),
     "outage_over": ("service", "seconds"),
@@ -72,6 +77,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "requests": ("services",),
 }  # fmt: skip
 """Names of events, and of their values."""
+
+_NAMES = {event: frozenset(names) for event, names in EVENTS.items()}
 
 
 class Node(Protocol):
@@ -125,10 +132,16 @@ class Journal:
         warn: Callable[[str], None] = _nobody,
     ) -> None:
         self._append, self._now, self._warn = append, now, warn
+        self._listeners: list[Callable[[Event], None]] = []
         self._is_silent = append is _nothing
         self._pools: dict[str, _Pool] = {}
         self._warned = False
         self._lock = threading.RLock()
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Calls it with each event that is noted from now on, in the thread that notes it and one at a time; also where
+        the line can't be written. Times in it are datetimes."""
+        self._listeners.append(listener)
 
     def note(self, event: str, **values: Any) -> None:
         """Adds a line. Times are datetimes, and None is null; what `EVENTS` does not name is a mistake."""
@@ -168,10 +181,17 @@ class Journal:
         """Whether the last look has shown some, on their way out or not."""
         return bool((pool := self._pools.get(pool_id)) and pool.nodes)
 
+    def looked(self, pool_id: str) -> datetime | None:
+        """When a look was told of last."""
+        return pool.looked if (pool := self._pools.get(pool_id)) else None
+
     def go_on(self, events: Iterable[Event]) -> None:
-        """After these, of a run that is taken over: what there is still, the next looks tell anew."""
+        """After these, of a run that is taken over: what there is still, the next looks tell anew. Listeners hear
+        them."""
         last: datetime | None = None
         for event in events:
+            for listener in self._listeners:
+                listener(event)
             last = event.at
             pool_id = event.values.get("pool", "")
             if event.event == "node":
@@ -184,14 +204,18 @@ class Journal:
             pool.looked = last or pool.looked
 
     def _note(self, event: str, values: Mapping[str, Any], at: datetime | None = None) -> None:
-        if unknown := values.keys() - set(EVENTS[event]):
+        if unknown := values.keys() - _NAMES[event]:
             raise ValueError(f"no value of {event}: {', '.join(sorted(unknown))}")
         if self._is_silent:
             return
-        line = {"at": at or self._now(), "event": event, **values}
-        text = json.dumps(line, separators=(",", ":"), default=_plain)
+        told = Event(at or self._now(), event, values)
         with self._lock:
-            self._append(text.encode("utf-8", "surrogatepass") + b"\n")
+            for listener in self._listeners:
+                with self.guarded():
+                    listener(told)
+            with self.guarded():
+                text = _encode({"at": told.at, "event": event, **values})
+                self._append(text.encode("utf-8", "surrogatepass") + b"\n")
 
     def guarded(self) -> "_Guard":
         """A block in which nothing that goes wrong ends more than the block."""
@@ -236,6 +260,10 @@ def _plain(value: object) -> object:
     return str(value)
 
 
+_encode = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
+"""Made once: `json.dumps` with options makes one each time."""
+
+
 def sentence(text: str) -> str:
     """A sentence as a journal may keep it."""
     return without_secrets(text)
@@ -277,7 +305,9 @@ def read(path: Path) -> list[Event]:
 
 
 def time(value: object) -> datetime | None:
-    """A time among the values of an event."""
+    """A time among the values of an event, of a journal's line or as it was noted."""
+    if isinstance(value, datetime):
+        return value
     return datetime.fromisoformat(value) if isinstance(value, str) else None
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
-from snakemake.azure.report.costs import READY, Costs, NodeTime, TaskTime
+from snakemake.azure.report.costs import Costs, TaskTime
 from snakemake.azure.report.journal import Event, time
+from snakemake.azure.report.node_times import READY, NodeTime
 
 STARTING, IDLE, RUNNING, LEAVING, BAD, GONE = (
     "starting",

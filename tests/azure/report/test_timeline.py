@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakemake.azure.report.costs import UNPAID, costs
+from snakemake.azure.report.costs import costs
+from snakemake.azure.report.node_times import UNPAID
 from snakemake.azure.report.occupancy import occupancy
 from snakemake.azure.report.timeline import GONE, STATES, timeline
 
