@@ -35,7 +35,8 @@ $(VENV)/.stamp: pyproject.toml setup.py $(wildcard misc/edits/*.toml) examples/v
 ifdef LOCKED
 	@# An earlier build of ours counts as the release that it is built from, and would be left in its place.
 	@$(BIN)/python -m pip uninstall --quiet --yes snakemake 2>/dev/null
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r misc/locks/dev.txt
+	@# The file has all that anything in it needs; where that is a package with an extra, pip would not find it.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r misc/locks/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 else
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[emulator,test,lint]' -r examples/variants/requirements.txt

@@ -19,7 +19,7 @@ def locked(name: str) -> dict[str, set[str]]:
     """Versions by package; a package that depends on the platform may have several."""
     found: dict[str, set[str]] = {}
     for block in re.split(r"\n(?=\S)", (LOCKS / name).read_text()):
-        if match := re.match(r"([\w.-]+)(?:\[.*\])?==([^\s;]+)", block):
+        if match := re.match(r"([\w.-]+)==([^\s;]+)", block):
             assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), f"{match[1]} has no hash"
             found.setdefault(canonicalize_name(match[1]), set()).add(match[2])
     return found
