@@ -110,6 +110,7 @@ OURS = (
     "--report-html-",
     "--scheduler-greedy-",
     "--scheduler-ilp-",
+    "--logger-",  # plugins for what is shown here
 )
 
 
