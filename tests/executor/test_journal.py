@@ -135,17 +135,22 @@ def test_what_happens_to_tasks_is_told(site):
     assert [event.event for event in (found[0], found[-1])] == ["run", "run_over"]
 
 
+def kill_while_its_job_runs(site, options):
+    """A run whose client dies when a task runs and the journal knows a node."""
+    with site.running(**options) as process:
+        wait_until(lambda: any(task.state == "running" for task in site.tasks()), timeout=30)
+        wait_until(lambda: of(events(site), "node"), timeout=30)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
 def test_a_run_that_takes_over_goes_on_in_the_journal(site):
     options = priced(site)
     site.write(
         {"Snakefile": f'rule held:\n    output: "held"\n    shell: "{site.held()}; touch {{output}}"\n'}
     )
     with seen(site) as watched:
-        with site.running(**options) as process:
-            wait_until(lambda: any(task.state == "running" for task in site.tasks()), timeout=30)
-            wait_until(lambda: of(events(site), "node"), timeout=30)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+        kill_while_its_job_runs(site, options)
         site.let_go()
         result = site.run(**options)
     assert result.code == 0, result.last_error()

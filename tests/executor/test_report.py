@@ -1,7 +1,6 @@
 """`--az-batch-report`: what the page says of a run, against what the service itself has shown meanwhile."""
 
 import re
-import signal
 
 import pytest
 from support.emulator import wait_until
@@ -10,7 +9,7 @@ from snakemake.azure.report import journal
 from snakemake.azure.report.costs import costs
 
 from .conftest import SNAKEMAKE
-from .test_journal import PRICE, SPOT_PRICE, events, no_spot_nodes, of, priced, seen
+from .test_journal import PRICE, SPOT_PRICE, events, kill_while_its_job_runs, no_spot_nodes, of, priced, seen
 
 COMMAND = [str(SNAKEMAKE), "--az-batch-report", "report.html"]
 
@@ -82,11 +81,7 @@ def test_a_run_that_was_killed_and_the_one_that_takes_it_over(site):
         {"Snakefile": f'rule held:\n    output: "held"\n    shell: "{site.held()}; touch {{output}}"\n'}
     )
     with seen(site) as watched:
-        with site.running(**options) as process:
-            wait_until(lambda: any(task.state == "running" for task in site.tasks()), timeout=30)
-            wait_until(lambda: of(events(site), "node"), timeout=30)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+        kill_while_its_job_runs(site, options)
         assert site.run(command=COMMAND).code == 0
         assert "no end is noted" in page(site)
         site.let_go()
