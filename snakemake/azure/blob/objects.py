@@ -150,6 +150,8 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
             return True
         cache: Any = self.provider.cache
         if cache is not None and cache.active and not self._overwrite_local_path:
+            if self.store.known.blob(self.container, self.name) is not None:
+                return True
             await self.inventory(cache)
             if self.get_inventory_parent() in cache.exists_in_storage.has_inventory:
                 return cache.exists_in_storage[self.cache_key()]
