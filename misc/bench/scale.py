@@ -98,8 +98,8 @@ def run(sizes: list[int], latency: float) -> None:
     result["inputs"] = {"core": asdict(core), "ours": asdict(inputs)}
     say(
         f"  {most:,} inputs of one job: ours/core = {inputs.submitted / core.wall:.2f} until it is submitted "
-        f"({inputs.submitted:.1f} s and {core.wall:.1f} s), CPU {inputs.cpu / core.cpu:.2f}, {inputs.wall:.1f} s to the "
-        f"end, {inputs.blob} requests to Blob Storage"
+        f"({inputs.submitted:.1f} s and {core.wall:.1f} s), CPU {inputs.cpu / core.cpu:.2f}, {inputs.wall:.1f} s to "
+        f"the end, {inputs.blob} requests to Blob Storage"
     )
     some = min(most, 5_000)
     core = local_run("dry", ONE_INPUT_EACH, some, "-n", "-q")

@@ -199,7 +199,7 @@ def _literal(job: Any) -> str | None:
         return None
     for file in [*job.output, *job.input]:
         path = job.literal_path(file)
-        # That it is there at all is asked first: a rule may have thousands of files, and an expression is made for each.
+        # Whether it is there at all comes first: a rule may have thousands of files, each with its own expression.
         if not path or len(path) < 3 or path not in command:
             continue
         if re.search(rf"(?<![\w/.{{-]){re.escape(path)}(?![\w/-])", command):
