@@ -145,11 +145,11 @@ class PoolLeases:
         scales: bool = True,
     ) -> None:
         """A pool that another run made; its formula is due at once. Whether that run asked just before is not known.
-        `scales`: whether it has a formula now."""
+        `scales`: whether it has a formula now; one that has none gets it after `resume`."""
         with self._lock:
             prices = self._prices(vm_size)
             self._pools[pool_id] = _Pool(
-                size, size, now, BEGIN, prices, again=True, rule=rule, off=not scales
+                size, size, now, BEGIN, prices, again=True, rule=rule, off=not scales, waits=not scales
             )
 
     def _prices(self, vm_size: str) -> NodePrices:
@@ -230,6 +230,11 @@ class PoolLeases:
         """Ids of the pools that have no formula."""
         with self._lock:
             return [pool_id for pool_id, pool in self._pools.items() if pool.off]
+
+    def waiting(self) -> list[str]:
+        """Ids of those that have none, and wait for `resume`."""
+        with self._lock:
+            return [pool_id for pool_id, pool in self._pools.items() if pool.waits]
 
     def due(self, now: datetime) -> list[Renewal]:
         """What is to be asked at `now`: changes of size, and what has a third of its lease behind it. As long as one

@@ -182,9 +182,10 @@ class NodeRemovals:
             self._pools[removal.pool_id].removed |= removal.nodes.keys()
 
     def to_look_at(self, now: datetime) -> list[str]:
-        """Ids of pools without a formula that it is time to look at."""
+        """Ids of pools without a formula that it is time to look at, also those that another run has left so."""
         with self._lock:
-            return [name for name, pool in self._pools.items() if pool.look_at and now >= pool.look_at]
+            pools = {name: self._pools.setdefault(name, _Pool()) for name in self._leases.waiting()}
+            return [name for name, pool in pools.items() if not pool.look_at or now >= pool.look_at]
 
     def looked(self, pool_id: str, again: datetime | None) -> None:
         """It is to be looked at again then; None: it may have its formula now."""
