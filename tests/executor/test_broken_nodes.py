@@ -108,7 +108,8 @@ def test_a_node_on_which_every_command_fails(fast, most):
         f"test -e {last}-$$ || until test -e {last}; do sleep 0.05; done",
     )
     with fast.running(az_batch_nodes=most) as process:
-        bad = wait_until(lambda: n if len(n := nodes(fast, "running")) == int(most) else None, timeout=60)[0]
+        wait_until(lambda: len(list(fast.workdir.glob("last-*"))) == int(most), timeout=60)
+        bad = nodes(fast, "running")[0]
         control(fast, f"pools/{pool(fast).id}/nodes/{bad}/spoil")
         fast.let_go()
         wait_until(lambda: bad not in nodes(fast), timeout=90)
