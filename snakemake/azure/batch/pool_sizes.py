@@ -123,8 +123,8 @@ class PoolSizes:
             return
         now = self._now()
         try:
-            see(queue.pool_id, now)
             left = self.scaling.remove(queue.pool_id, self._removed(queue.pool_id))
+            see(queue.pool_id, now)
             asked = Size(max(0, size.dedicated - left.dedicated), max(0, size.spot - left.spot))
             wanted = advise(queue.pool_id, queue.plan, asked, now)
         except Exception as e:  # noqa: BLE001

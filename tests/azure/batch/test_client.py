@@ -10,23 +10,11 @@ from snakemake.azure.batch.capacity import assess
 from snakemake.azure.batch.client import Batch
 from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.lease import INTERVALS, Size, formula
-from snakemake.azure.batch.os_images import choose_os_image
-from snakemake.azure.batch.pools import PoolPlan, PoolView
+from snakemake.azure.batch.pools import PoolView
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.node.order import NodeOrder
 
 IMAGE = "registry.example.org/image:1"
-
-
-@pytest.fixture
-def batch(emulator):
-    return Batch(BatchAccount(emulator.url, emulator.account, emulator.key))
-
-
-@pytest.fixture
-def plan(batch):
-    os_image = choose_os_image(batch.supported_images(), datetime.now(UTC))
-    return PoolPlan("pool-1", "Standard_D2ds_v5", 2, 3, IMAGE, os_image, (("snakemake-run", "r"),))
 
 
 @pytest.fixture
@@ -114,19 +102,6 @@ def test_a_job_ends_later_when_it_is_extended(batch, job):
     assert abs(found - timedelta(days=3)) < timedelta(minutes=5)  # `Date` has whole seconds
     batch.extend_job("none", timedelta(days=3))
     assert batch.get_job("none") is None and batch.all_tasks("none") == []
-
-
-@pytest.fixture
-def suffer(batch, emulator):
-    """Lets the next requests fail, one after the other."""
-    from azure.core.rest import HttpRequest
-
-    def plan(*kinds):
-        order = HttpRequest("POST", f"{emulator.url}/-/faults", json={"requests": list(kinds)})
-        assert batch.client.send_request(order).json()["requests"] == list(kinds)
-
-    yield plan
-    plan()
 
 
 @pytest.mark.parametrize("kind", ["droppedBefore", "droppedAfter", "failedAfter"])
