@@ -199,6 +199,9 @@ def _literal(job: Any) -> str | None:
         return None
     for file in [*job.output, *job.input]:
         path = job.literal_path(file)
-        if path and len(path) > 2 and re.search(rf"(?<![\w/.{{-]){re.escape(path)}(?![\w/-])", command):
+        # Whether it is there at all comes first: a rule may have thousands of files, each with its own expression.
+        if not path or len(path) < 3 or path not in command:
+            continue
+        if re.search(rf"(?<![\w/.{{-]){re.escape(path)}(?![\w/-])", command):
             return str(path)
     return None

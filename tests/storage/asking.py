@@ -14,7 +14,7 @@ def seen(store: BlobStore, box: str, name: str) -> Blob:
 
 
 def names(store: BlobStore, box: str, prefix: str = "") -> list[str]:
-    return [b.name for blobs, _ in store.pages(box, prefix) for b in blobs]
+    return [b.name for page in store.pages(box, prefix) for b in page.blobs]
 
 
 def wait_for_next_second(mtime: float) -> None:

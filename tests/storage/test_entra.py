@@ -83,7 +83,7 @@ def test_a_login_gives_access_and_a_delegated_sas_for_tasks(login, tmp_path):
     assert node.sas_expiry and node.sas_expiry <= now + timedelta(days=7)
     store = BlobStore(node)
     store.upload("box", "z", tmp_path / "file")
-    assert [b.name for blobs, _ in store.pages("box", "") for b in blobs] == ["x/y", "z"]
+    assert [b.name for page in store.pages("box", "") for b in page.blobs] == ["x/y", "z"]
     store.remove("box", "x/y")
     with pytest.raises(BlobError):
         store.upload("other", "z", tmp_path / "file")

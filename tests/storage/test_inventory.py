@@ -83,8 +83,8 @@ class TestDirectories:
         assert directories.pages("box", "d", 19) == 0
         assert directories.pages("box", "d", 20) == 1  # of unknown size: one page is worth a try
         directories.saw("box", "d", 10_000)
-        assert directories.pages("box", "d", 624) == 0
-        assert directories.pages("box", "d", 625) == 2
+        assert directories.pages("box", "d", 249) == 0
+        assert directories.pages("box", "d", 250) == 2
 
     def test_there_are_never_more_requests_than_names(self):
         directories = Directories()

@@ -7,6 +7,7 @@ import pytest
 from snakemake.azure.blob import metadata
 from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.entries import blob_of
+from snakemake.azure.blob.listing import without_unwanted
 from snakemake.azure.blob.store import BlobStore
 
 from .asking import seen, wait_for_next_second
@@ -157,8 +158,8 @@ class TestMany:
         assert [r.is_list for r in azurite.requests(mark)] == [True]
 
     def test_a_few_of_many_are_a_request_each(self, azurite, store, box, fill):
-        names = fill(400)
-        store.look_at(box, names)  # from now on it is known that a listing has 400 entries
+        names = fill(1000)
+        store.look_at(box, names)  # from now on it is known that a listing has 1,000 entries
         store.known.forget(box, names)
         mark = azurite.mark()
         store.look_at(box, names[:24])
@@ -199,7 +200,23 @@ def test_listings_say_what_the_sdk_makes_of_them(store, box, container):
     container.get_blob_client("d/leased").upload_blob(b"1")
     container.get_blob_client("d/leased").acquire_lease()
     flat = [blob_of(b) for b in container.list_blobs(name_starts_with="d/", include=["metadata"])]
-    assert [b for blobs, _ in store.pages(box, "d/") for b in blobs] == flat
+    assert [b for page in store.pages(box, "d/") for b in page.blobs] == flat
     assert len({(b.is_folder, b.leased, b.size) for b in flat}) == 4
-    [(blobs, folders)] = store.pages(box, "d/", recursive=False)
-    assert (len(blobs), folders) == (3, ["d/deep"])
+    [page] = store.pages(box, "d/", recursive=False)
+    assert (len(page.blobs), page.directories, page.entries) == (3, ["d/deep"], 4)
+
+
+@pytest.mark.parametrize("wanted", ["d/ä ö&<>%20.txt", "d/marked", "d/plain"])
+def test_blobs_that_nobody_wants_are_counted_and_left_out(store, box, container, wanted):
+    for name in ("a.txt", "deep/x", "marked", "plain", "ä ö&<>%20.txt", "z"):
+        container.upload_blob(f"d/{name}", b"text")
+    [page] = store.pages(box, "d/", recursive=False, wanted={wanted})
+    [every] = store.pages(box, "d/", recursive=False)
+    assert [b for b in every.blobs if b.name == wanted] == [b for b in page.blobs if b.name == wanted] != []
+    assert len(page.blobs) < len(every.blobs) and (page.directories, page.entries) == (["d/deep"], 6)
+
+
+def test_an_answer_that_looks_unlike_others_is_left_whole():
+    body = b"<E><Blobs><Blob><Name>a</Name><![CDATA[</Blob><Blob><Name>b</Name>]]></Blob></Blobs></E>"
+    assert without_unwanted(body, {"b"}) == (body, 0)
+    assert without_unwanted(b"<E><Blobs /></E>", {"b"}) == (b"<E><Blobs /></E>", 0)

@@ -93,7 +93,7 @@ def test_several_containers_each_by_its_own_sas_and_one_only_to_read(owner, mine
     store = BlobStore(account)
     (tmp_path / "file").write_text("2")
     store.upload(mine[0], "out", tmp_path / "file")
-    assert store.exists(mine[1], "there") and [b.name for p, _ in store.pages(mine[1], "") for b in p] == [
+    assert store.exists(mine[1], "there") and [b.name for p in store.pages(mine[1], "") for b in p.blobs] == [
         "there"
     ]
     store.fetch(mine[1], "there", tmp_path / "copy")

@@ -81,7 +81,7 @@ class ListingPlan:
 PAGE = 5000  # entries of a listing in one answer
 FEWEST = 20
 """Names of a directory that are asked for before a listing of it is considered."""
-PER_NAME = 16
+PER_NAME = 40
 """Entries of a listing that cost as much as a request for one blob: see misc/bench/README.md."""
 
 

@@ -8,7 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from snakemake.azure.blob.account import BlobAccount
 from snakemake.azure.blob.entries import Blob, blob_of
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
 
 UNLISTED = 10**12  # entries of a directory that may not be listed
+
+
+class Page(NamedTuple):
+    """Of a listing: `directories` are names without their slash, and `entries` is how many there were of both."""
+
+    blobs: list[Blob]
+    directories: list[str]
+    entries: int
 
 
 class BlobMetadata:
@@ -112,12 +120,13 @@ class BlobMetadata:
         asked, entries, complete = self.known.ask(), 0, False
         made: set[str] = set()  # directories, with or without a marker
         try:
-            listing = self.pages(container, f"{directory}/" if directory else "", recursive=False)
-            for blobs, folders in islice(listing, limit):
-                self.known.remember(container, asked, blobs)
-                left.difference_update(blob.name for blob in blobs)
-                made.update(folders)
-                entries += len(blobs) + len(folders)
+            prefix = f"{directory}/" if directory else ""
+            listing = self.pages(container, prefix, recursive=False, wanted=left.copy() or None)
+            for page in islice(listing, limit):
+                self.known.remember(container, asked, page.blobs)
+                left.difference_update(blob.name for blob in page.blobs)
+                made.update(page.directories)
+                entries += page.entries
             complete = entries < limit * PAGE or next(listing, None) is None
             self._directories.saw(container, directory, entries if complete else entries + PAGE)
         except BlobError as error:
@@ -139,16 +148,16 @@ class BlobMetadata:
         )
 
     def pages(
-        self, container: str, prefix: str, recursive: bool = True
-    ) -> Iterator[tuple[list[Blob], list[str]]]:
-        """Pages of (blobs, directories) whose names start with `prefix`; up to 5,000 entries and one request each.
+        self, container: str, prefix: str, recursive: bool = True, wanted: Collection[str] | None = None
+    ) -> Iterator[Page]:
+        """What has a name that starts with `prefix`; up to 5,000 entries and one request for each page.
 
-        Not recursive, it stops at the next slash, and `directories` has the names up to there, without the
-        slash. Nothing comes out when the container does not exist.
+        Not recursive, it stops at the next slash, and `directories` has the names up to there. With `wanted`, blobs
+        that are not among them may be left out. Nothing comes out when the container does not exist.
         """
         from azure.storage.blob import BlobPrefix
 
-        client = reading_listings(self.container(container))
+        client, unwanted = reading_listings(self.container(container), wanted)
         options: dict[str, Any] = {
             "name_starts_with": prefix or None,
             "include": ["metadata"],
@@ -169,15 +178,15 @@ class BlobMetadata:
                             )
                         else:
                             blobs.append(blob_of(item))
-                    yield blobs, directories
+                    yield Page(blobs, directories, len(blobs) + len(directories) + unwanted.count)
         except BlobError as error:
             if not error.is_missing:
                 raise
 
     def below(self, container: str, name: str) -> Iterator[Blob]:
         """All blobs of the directory, its own marker not among them."""
-        for blobs, _ in self.pages(container, f"{name}/"):
-            yield from blobs
+        for page in self.pages(container, f"{name}/"):
+            yield from page.blobs
 
     def newest_below(self, container: str, directory: str) -> float:
         """The newest mtime of all blobs of the directory, 0.0 if there are none."""

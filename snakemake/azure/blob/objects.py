@@ -47,7 +47,7 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
     provider: Provider
     # Whether the job changes its local copy in place, as with update(); no part of the interface, see misc/edits.
     local_copy_is_changed = False
-    _checked_path: Path | None = None
+    _checked_below: Path | None = None
 
     def __post_init__(self) -> None:
         self.container, self.name = split_query(self.query)
@@ -100,12 +100,12 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
         asked = self.store.known.ask()
         pages = self.store.pages(listing.container, listing.prefix, listing.recursive)
         try:
-            for number, (found, folders) in enumerate(pages):
+            for number, page in enumerate(pages):
                 if number == MAX_PAGES or (number and budget.spent):
                     complete = False
                     break
-                blobs += found
-                directories.update(folders)
+                blobs += page.blobs
+                directories.update(page.directories)
         except BlobError as error:
             if error.status != 403:  # without the permission to list, each blob is asked for
                 raise
@@ -150,6 +150,8 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
             return True
         cache: Any = self.provider.cache
         if cache is not None and cache.active and not self._overwrite_local_path:
+            if self.store.known.blob(self.container, self.name) is not None:
+                return True
             await self.inventory(cache)
             if self.get_inventory_parent() in cache.exists_in_storage.has_inventory:
                 return cache.exists_in_storage[self.cache_key()]
@@ -227,10 +229,11 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
                 f"{self.query}: a place in storage begins with {SCHEME}, as in az://CONTAINER/PATH; if this is one for "
                 "--cache, set SNAKEMAKE_OUTPUT_CACHE to such a place."
             )
-        if self.retrieve and (path := self.local_path()) != self._checked_path:
-            if not fits(path):
+        below = self._overwrite_local_path or self.provider.local_prefix
+        if self.retrieve and below is not self._checked_below:
+            if not fits(self.local_path()):
                 raise too_long(self.print_query)
-            self._checked_path = path
+            self._checked_below = below
 
     async def managed_retrieve(self) -> None:
         self._check_path()
@@ -284,8 +287,8 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
                 "have some."
             )
         seen: set[str] = set()
-        for blobs, _ in self.store.pages(container, prefix):
-            for blob in blobs:
+        for page in self.store.pages(container, prefix):
+            for blob in page.blobs:
                 name = blob.name.removesuffix("/")
                 seen.update(n for n in lineage(name) if n.startswith(prefix) and n)
         there = [f"{SCHEME}{container}/{name}" for name in sorted(seen)]
