@@ -87,7 +87,8 @@ def assert_well(site, process, bad):
 def test_a_node_whose_start_task_fails(fast, most):
     """The only one that the pool may have, and one of three."""
     write(fast, held=fast.held())
-    with fast.running(az_batch_start_task="start.sh", az_batch_nodes=most) as process:
+    options = {"az_batch_start_task": "start.sh", "az_batch_report": "report.html"}
+    with fast.running(az_batch_nodes=most, **options) as process:
         (bad,) = wait_until(lambda: nodes(fast, "starttaskfailed"), timeout=60)
         wait_until(lambda: len(nodes(fast, "running")) == int(most), timeout=90)
         assert bad not in nodes(fast) and pool(fast).enable_auto_scale and is_running(fast)
@@ -96,6 +97,7 @@ def test_a_node_whose_start_task_fails(fast, most):
         assert_well(fast, process, bad)
     assert re.search(r"is unusable: start task: \w+.*It is removed, and another one asked for", fast.output())
     assert "start task" in removed(fast)[0]["why"]
+    assert re.search(rf"Node removed.*{bad}", (fast.workdir / "report.html").read_text())
 
 
 @pytest.mark.parametrize("most", ["1", "2"])
@@ -169,3 +171,14 @@ def test_a_client_that_leaves_its_tasks_gives_the_lease_back_first(slow):
         assert process.wait(60) == 1
     assert pool(slow).enable_auto_scale and "held" in pool(slow).auto_scale_formula
     assert "the tasks go on without this client" in slow.output()
+
+
+def test_a_pool_that_is_kept_has_its_lease_at_the_end(slow):
+    write(slow, held=slow.held())
+    options = {"az_batch_start_task": "start.sh", "az_batch_nodes": "1", "az_batch_keep_pool": "30"}
+    with slow.running(**options) as process:
+        wait_until(lambda: pool(slow) and pool(slow).enable_auto_scale is False, timeout=60)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 1
+    assert pool(slow).enable_auto_scale and "kept the pool" in slow.output(), slow.output()
+    assert "snakemake-kept-until" in {item.name for item in pool(slow).metadata}
