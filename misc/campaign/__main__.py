@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 from misc.bench.setting import ROOT, say
@@ -22,9 +23,9 @@ from misc.campaign.trials import deaths, faults, leases, outages
 
 KINDS: dict[str, Callable[[argparse.Namespace, random.Random, Callable[[], Scene]], list[Outcome]]] = {
     "faults": lambda o, draw, scene: faults.run(scene, draw, o.jobs),
-    "outages": lambda o, draw, scene: outages.run(scene, draw, o.outage_seconds, o.outages),
-    "kill": lambda o, draw, scene: deaths.run(scene, draw, signal.SIGKILL, o.deaths),
-    "term": lambda o, draw, scene: deaths.run(scene, draw, signal.SIGTERM, o.deaths),
+    "outages": lambda o, draw, scene: outages.run(scene, draw, o.outage_seconds, o.outages, o.at_once),
+    "kill": lambda o, draw, scene: deaths.run(scene, draw, signal.SIGKILL, o.deaths, o.at_once),
+    "term": lambda o, draw, scene: deaths.run(scene, draw, signal.SIGTERM, o.deaths, o.at_once),
     "lease": lambda o, draw, scene: leases.run(scene, draw),
 }
 
@@ -41,6 +42,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--outages", type=int, help="outages: so many, drawn at random (all of them by default)"
     )
+    made.add_argument(
+        "--at-once",
+        type=int,
+        default=1,
+        help="outages, kill, term: so many trials at a time, each with services of its own (%(default)s)",
+    )
     return made
 
 
@@ -50,10 +57,10 @@ def main() -> None:
         raise SystemExit(f"Unknown kind {unknown[0]}; there are {', '.join(KINDS)}.")
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="azbatch-campaign.", ignore_cleanup_errors=True) as name:
-        home = Path(name)
+        home, numbers = Path(name), count()
 
         def scene() -> Scene:
-            return Scene(home / f"{len(list(home.iterdir())):04}")
+            return Scene(home / f"{next(numbers):04}")
 
         for kind in options.kinds or KINDS:
             start = time.monotonic()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -155,12 +156,11 @@ def _port(url: str) -> int:
 class Client:
     """A `snakemake` process and what it has said."""
 
-    count = 0
+    numbers = count(1)
 
     def __init__(self, command: list[str], workdir: Path, environ: Mapping[str, str]) -> None:
-        Client.count += 1
         self._command, self._workdir, self._environ = command, workdir, dict(environ)
-        self.log = workdir.parent / f"log.{Client.count}.txt"
+        self.log = workdir.parent / f"log.{next(Client.numbers)}.txt"
         self.code: int | None = None
 
     def __enter__(self) -> "Client":

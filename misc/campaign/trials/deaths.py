@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from misc.bench.setting import say
 from misc.campaign import checks
@@ -20,7 +21,9 @@ CHANGED = 0.3
 """Share of the reruns with another version of the rules, whose results must win over those of the first run."""
 
 
-def run(make: Callable[[], Scene], draw: random.Random, number: int, times: int) -> list[Outcome]:
+def run(
+    make: Callable[[], Scene], draw: random.Random, number: int, times: int, at_once: int = 1
+) -> list[Outcome]:
     name = signal.Signals(number).name
     with make() as scene:
         workflow = Workflow.of_jobs(JOBS, scene.ledger, seconds=1)
@@ -28,13 +31,17 @@ def run(make: Callable[[], Scene], draw: random.Random, number: int, times: int)
         scene.run(workflow)
         length = time.monotonic() - start
     say(f"{name}: a run takes {length:.1f} s")
-    outcomes = []
-    for trial in range(times):
-        moment, changed = draw.uniform(0, length * 1.1), draw.random() < CHANGED
-        outcomes.append(_one(make, number, trial, moment, changed))
-        said = "; ".join(outcomes[-1].problems) or "fine"
+    drawn = [(draw.uniform(0, length * 1.1), draw.random() < CHANGED) for _ in range(times)]
+
+    def one(trial: int) -> Outcome:
+        moment, changed = drawn[trial]
+        outcome = _one(make, number, trial, moment, changed)
+        said = "; ".join(outcome.problems) or "fine"
         say(f"{name} {trial + 1}/{times} after {moment:.1f} s{' and a change' if changed else ''}: {said}")
-    return outcomes
+        return outcome
+
+    with ThreadPoolExecutor(at_once) as threads:
+        return list(threads.map(one, range(times)))
 
 
 def _one(make: Callable[[], Scene], number: int, trial: int, moment: float, changed: bool) -> Outcome:

@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from misc.bench.setting import say
 from misc.campaign import checks
@@ -24,15 +25,22 @@ HOWS = ("refuse", "busy")
 
 
 def run(
-    make: Callable[[], Scene], draw: random.Random, lengths: list[float], most: int | None = None
+    make: Callable[[], Scene],
+    draw: random.Random,
+    lengths: list[float],
+    most: int | None = None,
+    at_once: int = 1,
 ) -> list[Outcome]:
-    """All phases, services and lengths; `most` of them, drawn at random, where that is given."""
+    """All phases, services and lengths; `most` of them, drawn at random, where that is given. An outage is waiting for
+    the most part, so many of them fit on a machine `at_once`."""
     cases = [
         (phase, service, length) for length in lengths for phase in PHASES for service in ("batch", "blob")
     ]
     if most is not None:
         cases = draw.sample(cases, min(most, len(cases)))
-    return [_one(make, draw.choice(HOWS), *case) for case in cases]
+    drawn = [(draw.choice(HOWS), *case) for case in cases]
+    with ThreadPoolExecutor(at_once) as threads:
+        return list(threads.map(lambda case: _one(make, *case), drawn))
 
 
 def _one(make: Callable[[], Scene], how: str, phase: str, service: str, length: float) -> Outcome:

@@ -36,6 +36,7 @@ class Provider(Protocol):
     logger: Any
     here: Here | None
     counts_here: bool
+    local_prefix: Path
 
     @property
     def store(self) -> BlobStore: ...
