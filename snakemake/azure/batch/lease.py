@@ -86,7 +86,8 @@ class Renewal:
 
 @dataclass
 class _Pool:
-    """A size that is `wanted`, and the one that the service was `given` at the time `since`, which holds `until`."""
+    """A size that is `wanted`, and the one that the service was `given` at the time `since`, which holds `until`. off:
+    it has no formula, so that nodes can be removed (`snakemake.azure.batch.node_removal`); waits: it can take none."""
 
     wanted: Size
     given: Size
@@ -100,9 +101,7 @@ class _Pool:
     not_before: datetime | None = None
     option: str = COMPLETED
     off: bool = False
-    """Whether the pool has no formula, so that nodes can be removed (`snakemake.azure.batch.node_removal`)."""
     waits: bool = False
-    """Whether it can take none at the moment."""
 
 
 @dataclass
@@ -226,15 +225,10 @@ class PoolLeases:
             if pool := self._pools.get(pool_id):
                 pool.waits = False
 
-    def suspended(self) -> list[str]:
-        """Ids of the pools that have no formula."""
+    def suspended(self, waiting: bool = False) -> list[str]:
+        """Ids of the pools that have no formula; `waiting`: of those alone that wait for `resume`."""
         with self._lock:
-            return [pool_id for pool_id, pool in self._pools.items() if pool.off]
-
-    def waiting(self) -> list[str]:
-        """Ids of those that have none, and wait for `resume`."""
-        with self._lock:
-            return [pool_id for pool_id, pool in self._pools.items() if pool.waits]
+            return [name for name, pool in self._pools.items() if pool.waits or (pool.off and not waiting)]
 
     def due(self, now: datetime) -> list[Renewal]:
         """What is to be asked at `now`: changes of size, and what has a third of its lease behind it. As long as one

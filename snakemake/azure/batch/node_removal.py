@@ -184,7 +184,9 @@ class NodeRemovals:
     def to_look_at(self, now: datetime) -> list[str]:
         """Ids of pools without a formula that it is time to look at, also those that another run has left so."""
         with self._lock:
-            pools = {name: self._pools.setdefault(name, _Pool()) for name in self._leases.waiting()}
+            pools = {
+                name: self._pools.setdefault(name, _Pool()) for name in self._leases.suspended(waiting=True)
+            }
             return [name for name, pool in pools.items() if not pool.look_at or now >= pool.look_at]
 
     def looked(self, pool_id: str, again: datetime | None) -> None:

@@ -68,8 +68,8 @@ def facts(events: Iterable[Event]) -> Facts:
         elif event.event == "outage_over":
             _end_outage(found, event)
         elif event.event == "node_removed":
-            named = (str(values.get(name) or "") for name in ("node", "pool"))
-            found.removed.append(RemovedNode(*named, event.at, str(values.get("why") or "")))
+            node, pool, why = (str(values.get(name) or "") for name in ("node", "pool", "why"))
+            found.removed.append(RemovedNode(node, pool, event.at, why))
         elif event.event == "requests":
             for service, number in (values.get("services") or {}).items():
                 found.requests[service] = found.requests.get(service, 0) + number
