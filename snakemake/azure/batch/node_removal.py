@@ -9,8 +9,8 @@ time, minutes on Azure, the pool has no lease. So this is done
 - in one go, by the thread that gives formulas, so that no other comes between;
 - never where the lease bounds what the run may cost, or where the service sizes the pool by a rule.
 
-Nothing follows from what the requests answer: once the first has been sent, the pool is looked at until it is steady,
-and then asked to take its formula until it does, or is gone. What was not removed is tried again later.
+Nothing is concluded from what the requests answer: once the first has been sent, the pool is looked at until it is
+steady, and then asked to take its formula until it does, or is gone. What was not removed is tried again later.
 
 `NodeRemovals` knows what is due, and asks nothing. `NodeRemover` does it, in the leases' thread.
 
@@ -45,6 +45,10 @@ TRIES = 3
 AGAIN = timedelta(minutes=2)
 """After which nodes are tried again that are still there."""
 
+ATTEMPTS = 3
+"""How often a pool whose formula has just been taken away is asked to remove nodes; others saw it refused at first.
+https://github.com/Azure/BatchExplorer/issues/1754"""
+
 LOOK = timedelta(seconds=3)
 """How often a pool without a formula is looked at."""
 
@@ -73,6 +77,8 @@ class _Pool:
     removed: set[str] = field(default_factory=set)
     not_before: datetime | None = None
     look_at: datetime | None = None
+    refused: Removal | None = None
+    attempts: int = 0
 
     @property
     def is_full(self) -> bool:
@@ -170,7 +176,7 @@ class NodeRemovals:
             if self._ends or not self._leases.suspend(removal.pool_id, now):
                 return False
             pool = self._pools[removal.pool_id]
-            pool.look_at = now + LOOK
+            pool.look_at, pool.refused, pool.attempts = now + LOOK, None, 0
             for node in removal.nodes:
                 pool.asked[node] = now
                 pool.tries[node] += 1
@@ -179,7 +185,24 @@ class NodeRemovals:
     def took(self, removal: Removal) -> None:
         """The service removes them."""
         with self._lock:
-            self._pools[removal.pool_id].removed |= removal.nodes.keys()
+            pool = self._pools[removal.pool_id]
+            pool.removed |= removal.nodes.keys()
+            pool.refused = None
+
+    def refused(self, removal: Removal) -> None:
+        """The service did not take it, or its answer was lost."""
+        with self._lock:
+            pool = self._pools[removal.pool_id]
+            pool.attempts += 1
+            pool.refused = removal if pool.attempts < ATTEMPTS else None
+
+    def to_send_again(self, pool_id: str, is_steady: bool) -> Removal | None:
+        """What a pool without a formula is to be asked for once more; nothing where it resizes, and so has taken it."""
+        with self._lock:
+            pool = self._pools[pool_id]
+            if not is_steady:
+                pool.refused = None
+            return pool.refused
 
     def to_look_at(self, now: datetime) -> list[str]:
         """Ids of pools without a formula that it is time to look at, also those that another run has left so."""
@@ -244,15 +267,23 @@ class NodeRemover:
         if not self._removals.begin(removal, self._now()):
             return
         try:
-            taken = self._service.stop_scaling(removal.pool_id) and self._service.remove_nodes(
-                removal.pool_id, tuple(removal.nodes)
-            )
+            if not self._service.stop_scaling(removal.pool_id):
+                return
         except WorkflowError:
-            taken = False  # or the answer was lost: the next looks show it
-        if taken:
-            self._removals.took(removal)
-            for node, reason in removal.nodes.items():
-                self._journal.note("node_removed", pool=removal.pool_id, node=node, why=reason)
+            return  # perhaps it has no formula now, and is given one
+        self._send(removal)
+
+    def _send(self, removal: Removal) -> None:
+        try:
+            taken = self._service.remove_nodes(removal.pool_id, tuple(removal.nodes))
+        except WorkflowError:
+            taken = False
+        if not taken:
+            self._removals.refused(removal)
+            return
+        self._removals.took(removal)
+        for node, reason in removal.nodes.items():
+            self._journal.note("node_removed", pool=removal.pool_id, node=node, why=reason)
 
     def _look(self, pool_id: str) -> None:
         try:
@@ -261,7 +292,12 @@ class NodeRemover:
             self._removals.looked(pool_id, self._now() + LATER)
             return
         # One that is gone, or going, says so when it is asked to take the formula.
-        is_ready = pool is None or lower(pool.state) != "active" or _is_steady(pool)
+        is_there = pool is not None and lower(pool.state) == "active"
+        is_steady = pool is not None and _is_steady(pool)
+        again = self._removals.to_send_again(pool_id, is_steady) if is_there else None
+        if again is not None:
+            self._send(again)
+        is_ready = again is None and (is_steady or not is_there)
         self._removals.looked(pool_id, None if is_ready else self._now() + LOOK)
 
     def finish(self, seconds: float, pause: Callable[[float], None] = time.sleep) -> list[str]:

@@ -117,7 +117,8 @@ class PoolRequests(Connection):
 
     def remove_nodes(self, pool_id: str, node_ids: Sequence[str]) -> bool:
         """Starts to remove nodes (at most 100) from a pool that no formula sizes; tasks there, if any, run elsewhere.
-        False if not now: the pool is being resized, or one of them is gone.
+        False if not now, as the pool is being resized. One that is not found was removed by a request whose answer was
+        lost; if another one was not, the next look shows it.
 
         https://learn.microsoft.com/rest/api/batchservice/pools/remove-nodes
         """
@@ -135,6 +136,8 @@ class PoolRequests(Connection):
             ):
                 self.client.begin_remove_nodes(pool_id, options, polling_interval=3600)
         except BatchError as e:
+            if e.code == "NodeNotFound":
+                return True
             if e.status in (404, 409):
                 return False
             raise
