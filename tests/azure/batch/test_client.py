@@ -91,6 +91,20 @@ def test_a_pool_takes_another_formula_also_while_it_is_resized_and_not_twice_in_
     assert batch.scale_pool("none", scaled(3)[0], INTERVALS[0]) == "gone"
 
 
+def test_nodes_are_removed_by_name_once_no_formula_sizes_their_pool(batch, plan):
+    batch.create_pool(plan.options(*scaled(2)))
+    wait_until(lambda: batch.get_pool(plan.id).current_dedicated_nodes == 2)
+    wait_until(lambda: batch.glance_at_pool(plan.id).allocation_state == "steady")
+    bad, good = [node.id for node in batch.list_nodes(plan.id)]
+    assert not batch.remove_nodes(plan.id, [bad]), "the formula is in force"
+    assert batch.stop_scaling(plan.id) and batch.stop_scaling(plan.id), "twice does no harm"
+    assert batch.remove_nodes(plan.id, [bad])
+    wait_until(lambda: [node.id for node in batch.list_nodes(plan.id)] == [good])
+    assert batch.remove_nodes(plan.id, [bad]), "it was, by a request whose answer was lost"
+    assert batch.glance_at_pool(plan.id).target_dedicated_nodes == 1
+    assert batch.glance_at_pool("none") is None and not batch.stop_scaling("none")
+
+
 def test_the_services_time_is_heard(batch):
     batch.supported_images()
     assert abs(batch.clock.now() - datetime.now(UTC)) < timedelta(seconds=30)
