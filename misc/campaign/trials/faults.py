@@ -14,6 +14,8 @@ from tests.support.faults import at_random
 
 RATE = 0.05
 LOST = 0.2
+# So that a fifth of them are some; they run as many tasks as fewer larger ones would.
+MANY_NODES = ("--az-batch-nodes", "16", "--az-batch-slots-per-node", "1")
 # What a connection or a service does; damaged content is what tests/storage is about.
 TROUBLE = ("refuse", "lose", "busy", "error", "cut")
 
@@ -25,7 +27,7 @@ def run(make: Callable[[], Scene], draw: random.Random, jobs: int) -> list[Outco
         scene.blob_proxy.plan = at_random(draw.getrandbits(32), RATE, *TROUBLE)
         start = time.monotonic()
         losses = Losses(scene, draw)
-        with scene.client(workflow, "--az-batch-infra-retries", "20") as client:
+        with scene.client(workflow, "--az-batch-infra-retries", "20", *MANY_NODES) as client:
             losses.start()
             client.wait(max(600.0, jobs * 3.0))
             losses.stop()
