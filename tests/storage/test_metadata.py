@@ -167,6 +167,22 @@ class TestMany:
         requests = azurite.requests(mark)
         assert (len(requests), sum(r.is_list for r in requests)) == (24, 0)
 
+    def test_pages_may_be_shorter_than_they_could_be(self, azurite, store, box, fill, monkeypatch):
+        names, whole = fill(60), store.pages
+
+        def short(*args, **options):
+            for page in whole(*args, **options):
+                for at in range(0, page.entries, 7):
+                    part = page.blobs[at : at + 7]
+                    yield metadata.Page(part, [], len(part))
+                    yield metadata.Page([], [], 0)
+
+        monkeypatch.setattr(store, "pages", short)
+        mark = azurite.mark()
+        store.look_at(box, names)
+        assert all(store.exists(box, name) for name in names)
+        assert [r.is_list for r in azurite.requests(mark)] == [True]
+
     def test_what_is_known_is_not_asked_for(self, azurite, store, box, fill):
         names = fill(30)
         store.look_at(box, names)

@@ -122,12 +122,15 @@ class BlobMetadata:
         try:
             prefix = f"{directory}/" if directory else ""
             listing = self.pages(container, prefix, recursive=False, wanted=left.copy() or None)
-            for page in islice(listing, limit):
+            # A page may have fewer entries than could be: where the service's own partitions end, even none.
+            for page in islice(listing, count):
                 self.known.remember(container, asked, page.blobs)
                 left.difference_update(blob.name for blob in page.blobs)
                 made.update(page.directories)
                 entries += page.entries
-            complete = entries < limit * PAGE or next(listing, None) is None
+                if entries >= limit * PAGE:
+                    break
+            complete = next(listing, None) is None
             self._directories.saw(container, directory, entries if complete else entries + PAGE)
         except BlobError as error:
             if error.status != 403:  # without the permission to list, each blob is asked for

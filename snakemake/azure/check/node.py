@@ -48,6 +48,7 @@ RECORD = "snakemake-record"
 MILESTONES = ("pool made", "machine allocated", "node ready", "task started", "task done", "result here")
 PAUSE, PAUSE_HERE = 2.0, 0.2  # seconds between two looks at the service, and at one on this machine
 DELETION = 900.0  # seconds that the nodes' going is waited for
+_POOL = re.compile(r"Azure Batch: created the pool (\S+) ")
 _KIND = re.compile(r"[A-Z]\w+:")
 _BESIDE = ("Azure Batch: ", "Complete log", "Elapsed time", "Exiting because", "Shutting down")
 
@@ -176,11 +177,13 @@ class _Watch:
 
     def _look_at_pools(self) -> None:
         if self._seen.pool is None:
-            own = [pool for pool in self._batch.list_pools() if self._is_own(pool)]
+            own = [(pool.id, pool.creation_time) for pool in self._batch.list_pools() if self._is_own(pool)]
+            # One that was made and deleted between two looks is known by what the run has said.
+            own += [(said[1], self._batch.clock.now()) for said in map(_POOL.match, self._output) if said]
             if not own:
                 return
-            self._seen.pool = own[0].id
-            self._seen.note(0, own[0].creation_time)
+            self._seen.pool, made = own[0]
+            self._seen.note(0, made)
         for node in self._batch.list_nodes(self._seen.pool):
             self._seen.note(1, node.allocation_time)
             if lower(node.state) in ("idle", "running"):
@@ -193,7 +196,8 @@ class _Watch:
         for job_id in self._seen.jobs:
             for task in self._batch.all_tasks(job_id):
                 self._seen.note(3, task.started)
-                self._seen.note(4, task.ended)
+                if task.result == "success":  # one that the run has taken back ends, too
+                    self._seen.note(4, task.ended)
 
     def _is_own(self, entity: Any) -> bool:
         return any(m.name == RECORD and m.value.startswith(self._record) for m in entity.metadata or [])
