@@ -40,6 +40,8 @@ class Leftover:
     state: str = "unknown"
     since: datetime | None = None
     pools: list[str] = field(default_factory=list)
+    unleased: set[str] = field(default_factory=set)
+    """Pools that no formula sizes: the client has died, or is about to go on, while it removed a node."""
     kept: list[str] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
     blobs: list[str] = field(default_factory=list)
@@ -70,8 +72,11 @@ class Leftover:
         ]
         return [
             f"{self.run} ({_STATES.get(self.state, self.state)}{age}{cost})",
-            *(f"    {kind} {name}" for kind, names in what for name in sorted(names)),
+            *(f"    {kind} {name}{self._lease(name)}" for kind, names in what for name in sorted(names)),
         ]
+
+    def _lease(self, name: str) -> str:
+        return ", which has no lease: its nodes stay until it is deleted" if name in self.unleased else ""
 
 
 _STATES = {
@@ -115,6 +120,8 @@ class Sweep:
                 if (until := kept_nodes.kept_until(pool)) and until > self._batch.clock.now():
                     failed.add(left.run)
                 left.pools.append(pool.id)
+                if pool.enable_auto_scale is False:
+                    left.unleased.add(pool.id)
                 self._count_nodes(left, pool)
                 leases[left.run] = max(
                     held_until(pool.auto_scale_formula) or pool.creation_time,

@@ -30,6 +30,7 @@ from snakemake.azure.batch import orphans
 from snakemake.azure.batch.capacity import Trouble
 from snakemake.azure.batch.lease import PoolLeases
 from snakemake.azure.batch.monitor import Verdict
+from snakemake.azure.batch.node_removal import NodeRemovals
 from snakemake.azure.batch.recovery import LeftTask
 from snakemake.azure.batch.run import BatchRun
 from snakemake.azure.batch.run_settings import Listeners, PoolRules, TaskDefaults, Workload
@@ -149,12 +150,14 @@ class AzBatchExecutor(RemoteExecutor):
             )
             self.progress = self._new_progress()
             self.leases = PoolLeases(timedelta(minutes=checked.settings.lease), budget)
+            self.removals = NodeRemovals(self.leases)
             lock = RunLock(checked.blob_account, checked.source_prefix, self.logger.info)
             self.record = RunRecord(lock, checked.run_id, checked.batch.account.endpoint)
             self.lifecycle = Lifecycle(
                 checked,
                 self.record,
                 self.leases,
+                self.removals,
                 self._left,
                 self.logger,
                 lambda: self._run,
@@ -275,6 +278,7 @@ class AzBatchExecutor(RemoteExecutor):
             now=lambda: datetime.now(UTC),
             workload=Workload(self._movable, checked.placement.reopen, self.ahead),
             leases=self.leases,
+            removals=self.removals,
             service_now=checked.batch.clock.now,
             record=f"{checked.blob_account.url}/{self.record.lock.name}",
         )

@@ -16,6 +16,7 @@ from snakemake.azure import retry, signals
 from snakemake.azure.batch import orphans
 from snakemake.azure.batch.kept_nodes import is_kept, is_kept_with_its_pool
 from snakemake.azure.batch.lease import PoolLeases, Renewals
+from snakemake.azure.batch.node_removal import NodeRemovals, NodeRemover
 from snakemake.azure.batch.resources import JOB, POLICY, POOL, SOURCES, TOKEN
 from snakemake.azure.batch.run import BatchRun
 from snakemake.azure.batch.warm_pools import is_warm
@@ -29,6 +30,9 @@ from snakemake.azure.sources import delete_blob
 from snakemake.executors.azure_batch_checks import Checked
 from snakemake.executors.azure_batch_journal import RunJournal
 
+LEASE_PATIENCE = 300.0
+"""Seconds that a pool is waited for which has no lease, as nodes are being removed from it."""
+
 
 class Lifecycle:
     """run: the Azure side, None as long as there is none; lost: called when another run has taken the prefix; home:
@@ -39,6 +43,7 @@ class Lifecycle:
         checked: Checked,
         record: RunRecord,
         leases: PoolLeases,
+        removals: NodeRemovals,
         home: Path,
         logger: Any,
         run: Callable[[], BatchRun | None],
@@ -48,10 +53,12 @@ class Lifecycle:
     ) -> None:
         self._checked, self._record, self._home, self._logger = checked, record, home, logger
         self._run, self._journal, self._ending = run, journal, ending
+        now = checked.batch.clock.now
+        self._remover = NodeRemover(checked.batch, removals, leases, now, journal.journal)
         self.renewals = Renewals(
             checked.batch,
             leases,
-            now=checked.batch.clock.now,
+            now=now,
             jobs=self._job_ids,
             renew_lock=record.renew,
             lock_every=LOCK_LASTS / 3,
@@ -59,6 +66,7 @@ class Lifecycle:
             lost=lost,
             say=logger.info,
             journal=journal.journal,
+            remove_nodes=self._remover.step,
         )
         self._leaving = threading.Lock()
         self._is_over = False
@@ -136,6 +144,11 @@ class Lifecycle:
             )
 
     def _detach(self) -> None:
+        if left := self._remover.finish(LEASE_PATIENCE):
+            self._logger.warning(
+                f"Azure Batch: without this client, nothing ends the nodes of {', '.join(left)}, whose broken nodes "
+                "are just being removed: start the next run soon, or snakemake --az-batch-sweep delete."
+            )
         self._record.detach()
         self._journal.end("detached")
         minutes, prefix = self._checked.settings.lease, self._checked.source_prefix

@@ -79,16 +79,19 @@ def test_the_next_size_when_the_region_does_not_know_the_first(site):
 
 
 def test_a_start_task_that_fails_is_shown(site):
+    """At the first node, as none is removed where the lease bounds what the run may cost."""
     site.write(
         {
             "Snakefile": MANY.replace("HELD", "true"),
             "start.sh": "echo first; echo the disk is odd >&2; exit 3\n",
         }
     )
-    result = site.run(az_batch_start_task="start.sh", az_batch_vm_size="Standard_D4ds_v5")
+    result = site.run(
+        az_batch_start_task="start.sh", az_batch_vm_size="Standard_D4ds_v5", az_batch_max_cost="50"
+    )
     assert result.code == 1 and "Traceback" not in result.output
     assert "The end of its stderr: the disk is odd" in result.output, result.output
-    assert "--az-batch-start-task" in result.output
+    assert "--az-batch-start-task" in result.output and "It is removed" not in result.output
     site.assert_clean()
 
 

@@ -105,8 +105,9 @@ def test_a_node_that_fails_what_works_elsewhere(site):
 
 
 def test_a_pool_of_bad_nodes_ends_with_the_reasons(site):
+    """Where its lease bounds what the run may cost, none of them is removed."""
     write(site, SPOILED)
-    result = site.run(az_batch_slots_per_node="1", az_batch_nodes="1")
+    result = site.run(az_batch_slots_per_node="1", az_batch_nodes="1", az_batch_max_cost="50")
     assert result.code == 1 and "Traceback" not in result.output
     assert re.search(r"All nodes of the pool \S+ are bad \(\S+: \d tasks in a row could not", result.output)
     site.assert_clean()
@@ -114,7 +115,8 @@ def test_a_pool_of_bad_nodes_ends_with_the_reasons(site):
 
 def test_a_job_whose_task_was_sent_often_enough_fails_and_says_where(site):
     write(site, SPOILED)
-    result = site.run(az_batch_slots_per_node="1", az_batch_nodes="1", az_batch_infra_retries="0")
+    options = {"az_batch_slots_per_node": "1", "az_batch_nodes": "1", "jobs": "2"}
+    result = site.run(az_batch_infra_retries="0", **options)
     assert result.code == 1 and "Sent again" not in result.output
     assert re.search(r"could not be started on its node \(exit code 125\)\. Node: \S+\.", result.output)
     assert "cannot lay out the workflow's sources" in result.output

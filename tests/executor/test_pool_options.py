@@ -97,14 +97,6 @@ def test_a_start_task_of_ones_own_runs_before_the_tasks(site):
     assert site.read("out.txt") == "prepared\n"
 
 
-def test_a_start_task_that_fails_is_told_with_the_option(site):
-    site.write({"Snakefile": SNAKEFILE.replace("HELD", "true"), "prepare.sh": "exit 3\n"})
-    result = site.run(az_batch_start_task="prepare.sh")
-    assert result.code == 1 and "No node of the pool" in result.output
-    assert "Check the script of --az-batch-start-task." in result.output and "Traceback" not in result.output
-    site.assert_clean()
-
-
 def test_options_stand_in_a_profile_in_the_config_file_and_in_the_environment(site):
     site.write(
         {

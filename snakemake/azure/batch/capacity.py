@@ -68,16 +68,20 @@ class Trouble:
 
 
 def assess(
-    pool: PoolView, waited: timedelta, patience: timedelta, broken: Iterable[str] = ()
+    pool: PoolView,
+    waited: timedelta,
+    patience: timedelta,
+    broken: Iterable[str] = (),
+    replaced: bool = False,
 ) -> Trouble | None:
     """What is wrong with a pool, or None while there is no sign of it, or a node can be used.
 
     `waited` is how long there has been work and no usable node; `broken` are the reasons for which nodes of the pool
-    have broken that are gone.
+    have broken that are gone; `replaced`: others come in the places of those that are there.
     """
     if pool.usable:
         return None
-    if trouble := _of_nodes(pool, list(broken)):
+    if trouble := _of_nodes(pool, list(broken), replaced):
         return trouble
     short = _of_allocation(pool)
     if short and (short.kind not in (Kind.SHORTAGE,) or waited < patience):
@@ -124,15 +128,16 @@ def _of_allocation(pool: PoolView) -> Trouble | None:
     return None
 
 
-def _of_nodes(pool: PoolView, gone: list[str]) -> Trouble | None:
+def _of_nodes(pool: PoolView, gone: list[str], replaced: bool) -> Trouble | None:
     broken = [node for node in pool.nodes if node.broken]
     reasons = [reason_of(node) for node in broken] + gone
     if not reasons:
         return None
     reason, count = Counter(map(_kind_of, reasons)).most_common(1)[0]
-    if not (broken and len(broken) == len(pool.nodes)) and count < SAME_FAULTS:
-        return None
     told = next(text for text in reasons if _kind_of(text) == reason).rstrip(".")
+    is_all = bool(broken) and len(broken) == len(pool.nodes)
+    if count < SAME_FAULTS and not (is_all and (not replaced or is_of_every_node(told))):
+        return None
     return Trouble(Kind.BROKEN, f"No node of the pool {pool.id} is usable: {told}.{hint(told)}", told)
 
 
@@ -143,6 +148,19 @@ def reason_of(node: NodeView) -> str:
 def _kind_of(reason: str) -> str:
     """The reason without what differs from node to node: its code."""
     return reason.partition(":")[0].strip().lower()
+
+
+_REFUSED = (
+    "unauthorized", "denied", "authentication required", "forbidden", "manifest unknown", "not found", "no such image",
+    "does not exist", "not the name",
+)  # fmt: skip
+
+
+def is_of_every_node(reason: str) -> bool:
+    """Whether the next node is sure to break in the same way: there is no such image, or its registry does not give
+    it. A registry that is busy or does not answer may give it to the next one."""
+    text = reason.lower()
+    return "start task" not in text and "image" in text and any(words in text for words in _REFUSED)
 
 
 _HINTS = (

@@ -68,6 +68,14 @@ def nobody_moves(
     return (), task_ids
 
 
+Replaces = Callable[[str, int, Collection[str]], bool]
+"""Told a pool's id, how many nodes it may have, and ids of broken ones: whether others come in the places of some."""
+
+
+def nobody_replaces(pool_id: str, max_nodes: int, nodes: Collection[str]) -> bool:
+    return False
+
+
 @dataclass
 class _State:
     """What is remembered of a pool. broken: reasons by the ids of nodes; running: by the ids of tasks, the nodes that
@@ -83,7 +91,8 @@ class _State:
 
 class Fallback:
     """patience: how long a pool is waited for; spot_patience: how long its Spot nodes are; wake: called when a pool is
-    to have another size; movable: see there; has_nodes: called with the key of a pool that has some.
+    to have another size; movable: see there; has_nodes: called with the key of a pool that has some; replaces: see
+    there.
     """
 
     def __init__(
@@ -96,10 +105,11 @@ class Fallback:
         spot_patience: timedelta,
         movable: Movable = nobody_moves,
         has_nodes: Callable[[str], None] = lambda key: None,
+        replaces: Replaces = nobody_replaces,
     ) -> None:
         self._batch, self._leases, self._warn, self._wake = batch, leases, warn, wake
         self._patience, self._spot_patience = patience, spot_patience
-        self._movable, self._has_nodes = movable, has_nodes
+        self._movable, self._has_nodes, self._replaces = movable, has_nodes, replaces
         self._tries: dict[str, int] = {}
         self._retried: set[str] = set()
         self._pools: dict[str, _State] = {}
@@ -114,15 +124,18 @@ class Fallback:
     def look(self, queue: Queue, view: PoolView, waited: timedelta, now: datetime) -> list[Verdict]:
         """Verdicts on tasks that will not run in this pool. `waited` is how long no node of it could be used."""
         state = self._pools.setdefault(queue.pool_id, _State())
-        state.broken |= {node.id: reason_of(node) for node in view.nodes if node.broken}
+        here = {node.id: reason_of(node) for node in view.nodes if node.broken}
+        # Those that are gone count as long as no node could be used after them.
+        state.broken = here if view.usable else state.broken | here
         verdicts = self._preempted(queue, state, view)
         if view.usable:
             self._goes_well(queue, state, view, now)
             return verdicts
-        here = {node.id for node in view.nodes}
-        gone = [reason for node, reason in state.broken.items() if node not in here]
-        trouble = assess(view, waited, self._patience, gone)
+        there = {node.id for node in view.nodes if node.state != "leavingpool"}
+        gone = [reason for node, reason in state.broken.items() if node not in there]
         plan = queue.plan
+        replaced = plan is not None and self._replaces(queue.pool_id, plan.max_nodes, here)
+        trouble = assess(view, waited, self._patience, gone, replaced)
         if plan and plan.buys_spot and not (trouble and trouble.kind is Kind.BROKEN):
             is_over = trouble is not None and trouble.kind not in (Kind.SHORTAGE, Kind.LATE)
             if is_over or waited >= self._spot_patience:

@@ -86,7 +86,8 @@ class Renewal:
 
 @dataclass
 class _Pool:
-    """A size that is `wanted`, and the one that the service was `given` at the time `since`, which holds `until`."""
+    """A size that is `wanted`, and the one that the service was `given` at the time `since`, which holds `until`. off:
+    it has no formula, so that nodes can be removed (`snakemake.azure.batch.node_removal`); waits: it can take none."""
 
     wanted: Size
     given: Size
@@ -99,6 +100,8 @@ class _Pool:
     turn: int = 0
     not_before: datetime | None = None
     option: str = COMPLETED
+    off: bool = False
+    waits: bool = False
 
 
 @dataclass
@@ -109,7 +112,7 @@ class PoolLeases:
     length: timedelta
     budget: Budget | None = None
     _pools: dict[str, _Pool] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def first(self, pool_id: str, size: Size, now: datetime, rule: str = "", vm_size: str = "") -> Renewal:
         """The formula that a pool is to be made with, at `now`: one that holds its size, or as much of it as may be
@@ -132,12 +135,21 @@ class PoolLeases:
             return Renewal(pool_id, pool.given, pool.until, INTERVALS[0], False)
 
     def take_over(
-        self, pool_id: str, size: Size, rule: str = "", vm_size: str = "", now: datetime = BEGIN
+        self,
+        pool_id: str,
+        size: Size,
+        rule: str = "",
+        vm_size: str = "",
+        now: datetime = BEGIN,
+        scales: bool = True,
     ) -> None:
-        """A pool that another run made; its formula is due at once. Whether that run asked just before is not known."""
+        """A pool that another run made; its formula is due at once. Whether that run asked just before is not known.
+        `scales`: whether it has a formula now; one that has none gets it after `resume`."""
         with self._lock:
             prices = self._prices(vm_size)
-            self._pools[pool_id] = _Pool(size, size, now, BEGIN, prices, again=True, rule=rule)
+            self._pools[pool_id] = _Pool(
+                size, size, now, BEGIN, prices, again=True, rule=rule, off=not scales, waits=not scales
+            )
 
     def _prices(self, vm_size: str) -> NodePrices:
         return self.budget.prices(vm_size) if self.budget else NodePrices()
@@ -184,6 +196,40 @@ class PoolLeases:
         with self._lock:
             self._pools.pop(pool_id, None)
 
+    def may_remove(self, pool_id: str) -> bool:
+        """Whether the pool may be without a lease for a while: not where that bounds what the run may cost, and not
+        where a rule needs its samples."""
+        with self._lock:
+            pool = self._pools.get(pool_id)
+            return self.budget is None and pool is not None and not pool.rule
+
+    def may_suspend(self, pool_id: str, now: datetime) -> bool:
+        """The same for now: nothing is to be asked, and a formula would be taken at once."""
+        with self._lock:
+            pool = self._pools.get(pool_id)
+            if pool is None or pool.off or not self.may_remove(pool_id):
+                return False
+            return pool.wanted == pool.given and not pool.again and self._is_allowed(pool, now)
+
+    def suspend(self, pool_id: str, now: datetime) -> bool:
+        """From now on the pool has no formula, and is given none until `resume`; False if not now."""
+        with self._lock:
+            if not self.may_suspend(pool_id, now):
+                return False
+            self._pools[pool_id].off = self._pools[pool_id].waits = True
+            return True
+
+    def resume(self, pool_id: str) -> None:
+        """The pool is to have its formula again, at once."""
+        with self._lock:
+            if pool := self._pools.get(pool_id):
+                pool.waits = False
+
+    def suspended(self, waiting: bool = False) -> list[str]:
+        """Ids of the pools that have no formula; `waiting`: of those alone that wait for `resume`."""
+        with self._lock:
+            return [name for name, pool in self._pools.items() if pool.waits or (pool.off and not waiting)]
+
     def due(self, now: datetime) -> list[Renewal]:
         """What is to be asked at `now`: changes of size, and what has a third of its lease behind it. As long as one
         lease has to be drawn in, no pool grows."""
@@ -206,15 +252,19 @@ class PoolLeases:
         """Whether a pool's lease holds longer than may be."""
         return any(pool.until - until > EARLIER and pool.given != Size(0) for pool in self._pools.values())
 
-    def _is_due(self, pool: _Pool, size: Size, until: datetime, now: datetime) -> bool:
-        if pool.asked is not None and now < pool.asked + APART:
+    def _is_allowed(self, pool: _Pool, now: datetime) -> bool:
+        """Whether the service takes a formula for it."""
+        if pool.waits or (pool.asked is not None and now < pool.asked + APART):
             return False
-        if pool.not_before is not None and now < pool.not_before:
+        return pool.not_before is None or now >= pool.not_before
+
+    def _is_due(self, pool: _Pool, size: Size, until: datetime, now: datetime) -> bool:
+        if not self._is_allowed(pool, now):
             return False
         lasts = pool.until - now
         is_late = until > pool.until and lasts <= (until - now) * 2 / 3
         is_long = pool.until - until > EARLIER and pool.given != Size(0)
-        return size != pool.given or pool.again or is_late or is_long
+        return size != pool.given or pool.again or pool.off or is_late or is_long
 
     def done(self, renewal: Renewal, now: datetime) -> None:
         """The service took it."""
@@ -223,7 +273,9 @@ class PoolLeases:
                 if renewal.size != pool.given:
                     pool.since = now
                 pool.given, pool.until, pool.asked = renewal.size, renewal.until, now
-                pool.again, pool.not_before = False, None
+                # Where a pool had no formula, the service evaluates the first one an interval later, and another one
+                # with another interval at once.
+                pool.again, pool.off, pool.not_before = pool.off, False, None
                 pool.turn += 1
 
     def failed(self, renewal: Renewal, now: datetime, too_early: bool) -> None:
@@ -245,7 +297,8 @@ class Renewals:
     """The thread that keeps a run's leases: of its pools, its Batch jobs, and its record.
 
     It waits for no lock of the run's and for no poll. `renew_lock` is called every `lock_every` seconds, and ends all
-    when it raises `fatal`; `jobs` tells the ids of the Batch jobs.
+    when it raises `fatal`; `jobs` tells the ids of the Batch jobs; `remove_nodes` is called before formulas are given
+    (`snakemake.azure.batch.node_removal`).
     """
 
     def __init__(
@@ -260,8 +313,10 @@ class Renewals:
         lost: Callable[[Exception], None],
         say: Callable[[str], None],
         journal: Journal | None = None,
+        remove_nodes: Callable[[], None] = lambda: None,
     ) -> None:
         self._service, self._leases, self._now, self._jobs = service, leases, now, jobs
+        self._remove_nodes = remove_nodes
         self._renew_lock, self._lock_every = renew_lock, lock_every
         self._fatal, self._lost, self._say = fatal, lost, say
         self._journal = journal or Journal()
@@ -295,6 +350,7 @@ class Renewals:
             self._wake.wait(1.0)
             self._wake.clear()
             if not self._over.is_set():
+                self._remove_nodes()
                 self.renew(self._leases.due(self._now()))
                 self._extend_jobs()
 

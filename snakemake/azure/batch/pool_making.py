@@ -74,7 +74,9 @@ class PoolMaker:
     def take_over(self, plan: PoolPlan, nodes: int) -> None:
         """Another run's pool of this size, which is sized as the run's own are from now on."""
         size = Size(0, nodes) if plan.buys_spot else Size(nodes)
-        self.leases.take_over(plan.id, size, self._rule(plan, nodes), plan.vm_size, self.now())
+        self.leases.take_over(
+            plan.id, size, self._rule(plan, nodes), plan.vm_size, self.now(), scales=plan.scales
+        )
         self.wake()
 
     def _rule(self, plan: PoolPlan, nodes: int) -> str:

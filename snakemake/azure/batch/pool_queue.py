@@ -31,3 +31,5 @@ class PoolQueue:
     health: NodeHealth = field(default_factory=NodeHealth)
     broken: set[str] = field(default_factory=set)
     """Nodes that could not be set up, as the last look had it."""
+    said_limit: bool = False
+    """Whether it was said that no more of them are removed."""

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 Scaled = Literal["done", "too early", "gone"]
 """What became of a request to scale a pool; "gone": there is no such pool any more."""
 
+RESIZE_TIMEOUT = timedelta(minutes=15)
+"""Of a removal: the default of pools. It is the pool's from then on, and a shorter one would end later resizes before
+their nodes have come. https://learn.microsoft.com/rest/api/batchservice/pools/get-pool#batchpool"""
+
 NODE_PROPERTIES = [
     "id",
     "state",
@@ -86,6 +90,58 @@ class PoolRequests(Connection):
                 return "gone"
             raise
         return "done"
+
+    def glance_at_pool(self, pool_id: str) -> "BatchPool | None":
+        """The pool as it is now, without a second try; None if it is not found."""
+        try:
+            with self.service.patience.no_longer_than(0), self._explained(f"look up the pool {pool_id}"):
+                return self.client.get_pool(pool_id)
+        except BatchError as e:
+            if e.status == 404:
+                return None
+            raise
+
+    def stop_scaling(self, pool_id: str) -> bool:
+        """Takes the pool's formula away; False if there is no such pool. Tried again by whoever gives it back.
+
+        https://learn.microsoft.com/rest/api/batchservice/pools/disable-pool-auto-scale
+        """
+        try:
+            with self.service.patience.no_longer_than(0), self._explained(f"stop scaling the pool {pool_id}"):
+                self.client.disable_pool_auto_scale(pool_id)
+        except BatchError as e:
+            if e.status == 404 or e.code == "PoolBeingDeleted":
+                return False
+            raise
+        return True
+
+    def remove_nodes(self, pool_id: str, node_ids: Sequence[str]) -> bool:
+        """Starts to remove nodes (at most 100) from a pool that no formula sizes; tasks there, if any, run elsewhere.
+        False if not now, as the pool is being resized. One that is not found was removed by a request whose answer was
+        lost; if another one was not, the next look shows it.
+
+        https://learn.microsoft.com/rest/api/batchservice/pools/remove-nodes
+        """
+        from azure.batch import models
+
+        options = models.BatchNodeRemoveOptions(
+            node_ids=list(node_ids),
+            resize_timeout=RESIZE_TIMEOUT,
+            node_deallocation_option=models.BatchNodeDeallocationOption.REQUEUE,
+        )
+        try:
+            with (
+                self.service.patience.no_longer_than(0),
+                self._explained(f"remove nodes of the pool {pool_id}"),
+            ):
+                self.client.begin_remove_nodes(pool_id, options, polling_interval=3600)
+        except BatchError as e:
+            if e.code == "NodeNotFound":
+                return True
+            if e.status in (404, 409):
+                return False
+            raise
+        return True
 
     def try_formula(self, pool_id: str, formula: str) -> str:
         """What the service has against a formula for this pool, which it evaluates without doing what that says; empty

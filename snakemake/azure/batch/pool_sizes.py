@@ -42,7 +42,7 @@ class PoolSizes:
     """`queues` are the run's by the keys of places, `ahead` tells what the DAG makes ready next, `wake` is called when
     a lease says something new, and `now` is the service's clock. Where pools are kept for other runs, idle nodes stay
     for as long as that (`keep`) while the run goes on, too. `least` has the last word: of a pool, its size and the one
-    that is asked for now."""
+    that is asked for now. `removed`: ids of a pool's nodes that have been removed, and leave."""
 
     def __init__(
         self,
@@ -56,10 +56,12 @@ class PoolSizes:
         keep: timedelta | None = None,
         journal: Journal | None = None,
         least: Callable[[str, Size, Size], Size] = lambda pool_id, size, asked: size,
+        removed: Callable[[str], Iterable[str]] = lambda pool_id: (),
     ) -> None:
         self.scaling = Scaling(self._running_tasks, ahead, max(SETTLE, keep or SETTLE))
         self._service, self._leases, self._queues = service, leases, queues
         self._wake, self._warn, self._now, self._least = wake, warn, now, least
+        self._removed = removed
         self._journal = journal or Journal()
         self._failed = False
 
@@ -93,11 +95,13 @@ class PoolSizes:
         bad = self._bad(queue)
         self._journal.saw(queue.pool_id, nodes)
 
-        def advise(pool_id: str, plan: "PoolPlan", asked: Size, now: datetime) -> Size:
+        def see(pool_id: str, now: datetime) -> None:
             self.scaling.saw(pool_id, nodes, bad, now)
+
+        def advise(pool_id: str, plan: "PoolPlan", asked: Size, now: datetime) -> Size:
             return self.scaling.advise(pool_id, plan, asked, now, pools)
 
-        self._resize(queue, advise)
+        self._resize(queue, advise, see)
 
     def has_nodes(self, queue: Queue) -> bool:
         """Whether nodes of the pool have been asked for or seen; the journal notes when the last of them has left."""
@@ -109,18 +113,26 @@ class PoolSizes:
         together = [q for q in self._queues.values() if q.pool_id == queue.pool_id]
         return set().union(*(q.broken | q.health.bad.keys() for q in together))
 
-    def _resize(self, queue: Queue, advise: "Callable[[str, PoolPlan, Size, datetime], Size]") -> None:
+    def _resize(
+        self,
+        queue: Queue,
+        advise: "Callable[[str, PoolPlan, Size, datetime], Size]",
+        see: Callable[[str, datetime], None] = lambda pool_id, now: None,
+    ) -> None:
         if queue.plan is None or (size := self._leases.size(queue.pool_id)) is None:
             return
         now = self._now()
         try:
-            wanted = advise(queue.pool_id, queue.plan, size, now)
+            left = self.scaling.remove(queue.pool_id, self._removed(queue.pool_id))
+            see(queue.pool_id, now)
+            asked = Size(max(0, size.dedicated - left.dedicated), max(0, size.spot - left.spot))
+            wanted = advise(queue.pool_id, queue.plan, asked, now)
         except Exception as e:  # noqa: BLE001
             if not self._failed:
                 self._failed = True
                 self._warn(f"Azure Batch: the pools' sizes stay as they are ({type(e).__name__}: {e}).")
             return
-        wanted = self._least(queue.pool_id, wanted, size)
+        wanted = self._least(queue.pool_id, wanted, asked)
         if wanted != size:
             if wanted.dedicated + wanted.spot > size.dedicated + size.spot:
                 self.scaling.asked(queue.pool_id, now)

@@ -56,6 +56,9 @@ class PoolPlan:
     buys_spot: bool = False
     """Whether its new nodes are Spot nodes."""
 
+    scales: bool = True
+    """Whether it has a formula; the client of another run may have died while it had none."""
+
     @property
     def key(self) -> str:
         """What the pool is known by within a run: its size, and whether it is for Spot nodes."""

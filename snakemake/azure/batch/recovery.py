@@ -149,6 +149,7 @@ def _plan_of(pool: "BatchPool", max_nodes: int) -> PoolPlan:
         images[0],
         None,
         made_of=metadata.get(DEFINITION, ""),
+        scales=pool.enable_auto_scale is not False,
     )
 
 

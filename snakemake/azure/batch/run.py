@@ -21,6 +21,7 @@ from snakemake.azure.batch.fallback import Fallback
 from snakemake.azure.batch.kept_nodes import KeptNodes
 from snakemake.azure.batch.lease import BACKSTOP, PoolLeases, Size
 from snakemake.azure.batch.monitor import Monitor, Verdict
+from snakemake.azure.batch.node_removal import NodeRemovals
 from snakemake.azure.batch.pool_making import PoolMaker
 from snakemake.azure.batch.pool_queue import PoolQueue
 from snakemake.azure.batch.pool_sizes import PoolSizes
@@ -55,6 +56,7 @@ class BatchRun:
         now: Callable[[], datetime],
         workload: Workload = UNKNOWN,
         leases: PoolLeases | None = None,
+        removals: NodeRemovals | None = None,
         service_now: Callable[[], datetime] | None = None,
         record: str = "",
         requests: retry.Patience = retry.process,
@@ -66,6 +68,7 @@ class BatchRun:
         self.say, self.warn, self.noted = listeners.say, listeners.warn, listeners.noted
         self.journal = listeners.journal
         self.leases = leases = leases or PoolLeases(timedelta(minutes=30))
+        self.removals = removals or NodeRemovals(leases)
         service_now = service_now or now
         self.queues: dict[str, PoolQueue] = {}
         self.resources = Resources(requests, self.warn, listeners.note_left)
@@ -80,6 +83,7 @@ class BatchRun:
             rules.spot_patience,
             workload.movable,
             workload.has_nodes,
+            self.removals.replaces,
         )
         self.sizes = self.sizes_class(
             batch,
@@ -92,6 +96,7 @@ class BatchRun:
             keep,
             self.journal,
             self.kept_nodes.least,
+            self.removals.removed,
         )
         self.pools = PoolMaker(
             id,
@@ -109,7 +114,17 @@ class BatchRun:
             self.journal,
         )
         self.watch = PoolWatch(
-            batch, self.queues, self.fallback, self.sizes, self.say, self.warn, now, self.journal
+            batch,
+            self.queues,
+            self.fallback,
+            self.sizes,
+            self.say,
+            self.warn,
+            now,
+            self.journal,
+            self.removals,
+            service_now,
+            lambda pool_id: [kept.node_id for kept in self.kept_nodes.of_pool(pool_id)],
         )
         self.taken_over = TakenOver(batch, self.queues, self.pools, self.sizes, self.resources, self.say)
         self._job_pools: dict[str, str] = {}
@@ -334,7 +349,8 @@ class BatchRun:
         except BatchError as e:
             self.warn(f"{bad} It could not be taken out: {e}")
             return
-        self.warn(f"{bad} {'It gets no more tasks.' if done else 'It takes no tasks now.'}")
+        then = " It is removed when it has none." if self.watch.replaces(queue, [node_id]) else ""
+        self.warn(f"{bad} {'It gets no more tasks.' if done else 'It takes no tasks now.'}{then}")
         with self._lock:
             if not self._closed:
                 self.sizes.take_out(queue, node_id)

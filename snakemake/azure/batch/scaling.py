@@ -85,6 +85,7 @@ class _Pool:
     tasks: dict[str, _Task] = field(default_factory=dict)
     free_since: dict[str, datetime] = field(default_factory=dict)
     asked: datetime | None = None
+    removed: set[str] = field(default_factory=set)
 
     def note_waiting(self) -> None:
         """Which tasks wait: the newest, as nodes have no slots taken for them."""
@@ -149,10 +150,23 @@ class Scaling:
         nodes = self._pool(pool_id).nodes
         nodes[node_id] = replace(nodes.get(node_id) or Node(node_id, State.BROKEN), state=State.BROKEN)
 
+    def remove(self, pool_id: str, node_ids: Iterable[str]) -> Size:
+        """These nodes are being removed, or have been, and no others; how many of them counted so far."""
+        pool, ids = self._pool(pool_id), set(node_ids)
+        new = [pool.nodes[name] for name in ids - pool.removed if name in pool.nodes]
+        new = [node for node in new if node.state is not State.LEAVING]
+        pool.removed = ids
+        pool.nodes |= {node.id: replace(node, state=State.LEAVING) for node in new}
+        spot = sum(node.kind is Kind.SPOT for node in new)
+        return Size(len(new) - spot, spot)
+
     def saw(self, pool_id: str, nodes: Iterable["BatchNode"], bad: Container[str], now: datetime) -> None:
         """What a look has shown. `bad` names nodes that are to take no tasks."""
         pool = self._pool(pool_id)
-        before, pool.nodes = pool.nodes, {node.id: node for node in (_node(raw, bad, now) for raw in nodes)}
+        before, seen = pool.nodes, [_node(raw, bad, now) for raw in nodes]
+        pool.nodes = {
+            node.id: replace(node, state=State.LEAVING) if node.id in pool.removed else node for node in seen
+        }
         for node in pool.nodes.values():
             self._learn(pool, before.get(node.id), node, now)
         pool.note_waiting()

@@ -17,6 +17,16 @@ class Outage:
     seconds: float | None = None
 
 
+@dataclass(frozen=True)
+class RemovedNode:
+    """A broken node that made room for another one, and why."""
+
+    node: str
+    pool: str
+    at: datetime
+    why: str
+
+
 @dataclass
 class Facts:
     """runs: their names, the first one's first, and each further one took over from the one before; how: the word of
@@ -33,6 +43,7 @@ class Facts:
     how: str = ""
     silences: list[tuple[datetime, datetime]] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
+    removed: list[RemovedNode] = field(default_factory=list)
     requests: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -56,6 +67,9 @@ def facts(events: Iterable[Event]) -> Facts:
             )
         elif event.event == "outage_over":
             _end_outage(found, event)
+        elif event.event == "node_removed":
+            node, pool, why = (str(values.get(name) or "") for name in ("node", "pool", "why"))
+            found.removed.append(RemovedNode(node, pool, event.at, why))
         elif event.event == "requests":
             for service, number in (values.get("services") or {}).items():
                 found.requests[service] = found.requests.get(service, 0) + number

@@ -46,6 +46,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     # The pool has fewer nodes than it was asked for, for a reason that may pass: `why` in a word or two; "" when it has
     # got them.
     "pool_short": ("pool", "why"),
+    # The service removes a node that is broken, so that another one can come: `why` it is.
+    "node_removed": ("pool", "node", "why"),
     # The run has given the pool up: deleted, or kept for others.
     "pool_gone": ("pool", "how"),
     # So many nodes are wanted from now on.

@@ -71,6 +71,26 @@ def test_nodes_that_break_in_the_same_way_are_enough():
 
 
 @pytest.mark.parametrize(
+    "error, gone, stops",
+    [
+        ("start task: FailureExitCode: exit 3", 0, False),
+        ("start task: FailureExitCode: exit 3", 1, False),
+        ("start task: FailureExitCode: exit 3", 2, True),
+        ("DiskFull: no room", 0, False),
+        ("ContainerInvalidImage: m; Image: r/i:1; Message: toomanyrequests: slow down", 0, False),
+        ("ContainerInvalidImage: m; Image: r/i:1; Message: manifest unknown", 0, True),
+        ("ContainerInvalidImage: m; Image: r/i:1; Message: pull access denied for i", 0, True),
+        ("start task: FailureExitCode: image not found", 0, False),
+    ],
+)
+def test_a_broken_node_that_is_replaced_is_not_the_end_yet(error, gone, stops):
+    view = pool("unusable", error=error)
+    assert assess(view, timedelta(0), PATIENCE, [error] * gone), "of a pool that can't have another one"
+    found = assess(view, timedelta(0), PATIENCE, [error] * gone, replaced=True)
+    assert bool(found) == stops
+
+
+@pytest.mark.parametrize(
     "reason, option",
     [
         ("ContainerInvalidImage: no such image", "--container-image"),

@@ -10,23 +10,11 @@ from snakemake.azure.batch.capacity import assess
 from snakemake.azure.batch.client import Batch
 from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.lease import INTERVALS, Size, formula
-from snakemake.azure.batch.os_images import choose_os_image
-from snakemake.azure.batch.pools import PoolPlan, PoolView
+from snakemake.azure.batch.pools import PoolView
 from snakemake.azure.batch.tasks import Task
 from snakemake.azure.node.order import NodeOrder
 
 IMAGE = "registry.example.org/image:1"
-
-
-@pytest.fixture
-def batch(emulator):
-    return Batch(BatchAccount(emulator.url, emulator.account, emulator.key))
-
-
-@pytest.fixture
-def plan(batch):
-    os_image = choose_os_image(batch.supported_images(), datetime.now(UTC))
-    return PoolPlan("pool-1", "Standard_D2ds_v5", 2, 3, IMAGE, os_image, (("snakemake-run", "r"),))
 
 
 @pytest.fixture
@@ -103,6 +91,20 @@ def test_a_pool_takes_another_formula_also_while_it_is_resized_and_not_twice_in_
     assert batch.scale_pool("none", scaled(3)[0], INTERVALS[0]) == "gone"
 
 
+def test_nodes_are_removed_by_name_once_no_formula_sizes_their_pool(batch, plan):
+    batch.create_pool(plan.options(*scaled(2)))
+    wait_until(lambda: batch.get_pool(plan.id).current_dedicated_nodes == 2)
+    wait_until(lambda: batch.glance_at_pool(plan.id).allocation_state == "steady")
+    bad, good = [node.id for node in batch.list_nodes(plan.id)]
+    assert not batch.remove_nodes(plan.id, [bad]), "the formula is in force"
+    assert batch.stop_scaling(plan.id) and batch.stop_scaling(plan.id), "twice does no harm"
+    assert batch.remove_nodes(plan.id, [bad])
+    wait_until(lambda: [node.id for node in batch.list_nodes(plan.id)] == [good])
+    assert batch.remove_nodes(plan.id, [bad]), "it was, by a request whose answer was lost"
+    assert batch.glance_at_pool(plan.id).target_dedicated_nodes == 1
+    assert batch.glance_at_pool("none") is None and not batch.stop_scaling("none")
+
+
 def test_the_services_time_is_heard(batch):
     batch.supported_images()
     assert abs(batch.clock.now() - datetime.now(UTC)) < timedelta(seconds=30)
@@ -114,19 +116,6 @@ def test_a_job_ends_later_when_it_is_extended(batch, job):
     assert abs(found - timedelta(days=3)) < timedelta(minutes=5)  # `Date` has whole seconds
     batch.extend_job("none", timedelta(days=3))
     assert batch.get_job("none") is None and batch.all_tasks("none") == []
-
-
-@pytest.fixture
-def suffer(batch, emulator):
-    """Lets the next requests fail, one after the other."""
-    from azure.core.rest import HttpRequest
-
-    def plan(*kinds):
-        order = HttpRequest("POST", f"{emulator.url}/-/faults", json={"requests": list(kinds)})
-        assert batch.client.send_request(order).json()["requests"] == list(kinds)
-
-    yield plan
-    plan()
 
 
 @pytest.mark.parametrize("kind", ["droppedBefore", "droppedAfter", "failedAfter"])

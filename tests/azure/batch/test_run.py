@@ -432,6 +432,7 @@ def test_a_pool_whose_nodes_are_all_bad_ends_with_the_reasons():
     names = [f"n{i}" for i in range(PLAN.max_nodes)]
     scene.service.nodes = [node(name) for name in names]
     queue.health.bad |= dict.fromkeys(names, "it smokes")
+    scene.run.leases.may_remove = lambda pool_id: False  # as where the lease bounds what the run may cost
     scene.wait(20)  # the last of them still has a task
     scene.service.nodes = [node(name, "offline") for name in names]
     with pytest.raises(PoolError, match="All nodes of the pool pool are bad .n0: it smokes; n1: it smokes"):
@@ -443,10 +444,74 @@ def test_a_broken_node_among_others_is_named_once():
     scene.submit(8)
     scene.service.nodes = [node("a"), node("b", "unusable", "DiskFull")]
     scene.wait(60)
-    assert [
-        line for line in scene.warned if "b of the pool pool is unusable: DiskFull." in line
-    ] == scene.warned
-    assert len(scene.warned) == 1 and scene.size() == 3
+    (line,) = scene.warned
+    assert line.endswith(
+        "the node b of the pool pool is unusable: DiskFull. It is removed, and another one asked for."
+    )
+    assert scene.size() == 3
+
+
+def due(scene) -> list[str]:
+    return [node for removal in scene.run.removals.due(scene.time) for node in removal.nodes]
+
+
+def with_broken_nodes(*nodes):
+    """A run whose pool is steady, with these nodes, and that has the size which is wanted."""
+    scene = Scene()
+    queue = scene.submit(8)
+    scene.service.pool.allocation_state = "steady"
+    scene.service.nodes = [node("a", "running", used=4), *nodes]
+    scene.wait(60)
+    for renewal in scene.run.leases.due(scene.time):
+        scene.run.leases.done(renewal, scene.time)
+    scene.wait(40)
+    return scene, queue
+
+
+def test_broken_nodes_are_to_be_removed_once_nothing_runs_there():
+    scene, queue = with_broken_nodes(node("b", "unusable", "DiskFull"), node("c", "offline", used=1))
+    queue.health.bad["c"] = "it smokes"
+    scene.wait(20)
+    assert due(scene) == ["b"]
+    scene.service.nodes[2] = node("c", "offline")
+    scene.wait(20)
+    assert due(scene) == ["b", "c"]
+
+
+def test_a_node_that_is_kept_for_a_failed_task_is_not_removed():
+    scene, queue = with_broken_nodes(node("b", "offline"))
+    queue.health.bad["b"] = "it smokes"
+    scene.run.watch._kept = lambda pool_id: ["b"]
+    scene.wait(20)
+    assert due(scene) == []
+
+
+def test_a_removed_node_counts_no_more():
+    scene, queue = with_broken_nodes(node("b", "unusable", "DiskFull"))
+    assert scene.size() == 3, "two that work, and the broken one"
+    (removal,) = scene.run.removals.due(scene.time)
+    assert scene.run.removals.begin(removal, scene.time)
+    scene.run.removals.took(removal)
+    del scene.service.nodes[1]
+    scene.wait(20)
+    assert scene.size() == 2
+    scene.wait(60)
+    assert scene.size() == 2
+
+
+def test_that_no_more_nodes_are_removed_is_said_once():
+    many = [node(f"n{i}", "unusable", "DiskFull") for i in range(PLAN.max_nodes)]
+    scene, queue = with_broken_nodes(*many)
+    (removal,) = scene.run.removals.due(scene.time)
+    assert scene.run.removals.begin(removal, scene.time) and len(removal.nodes) == PLAN.max_nodes
+    scene.run.removals.took(removal)
+    scene.service.nodes = [node("a"), node("x", "unusable", "DiskFull"), node("y", "unusable", "DiskFull")]
+    scene.warned.clear()
+    scene.wait(40)
+    assert [line.partition("DiskFull.")[2] for line in scene.warned] == [
+        " It stays, and so do others, as 10 nodes of this pool have been removed, and no more are.",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(

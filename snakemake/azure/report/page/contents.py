@@ -111,6 +111,8 @@ def _facts(found: Found) -> list[tuple[str, str]]:
     for outage in told.outages:
         lasted = "without a noted end" if outage.seconds is None else lasting(outage.seconds)
         rows.append(("Outage", f"{outage.service}, {instant(outage.began)} UTC, {lasted}: {outage.why}"))
+    for gone in told.removed:
+        rows.append(("Node removed", f"{gone.node} of {gone.pool}, {instant(gone.at)} UTC: {gone.why}"))
     if told.requests:
         rows.append(("Requests", ", ".join(f"{n:,} to {name}" for name, n in sorted(told.requests.items()))))
     return rows

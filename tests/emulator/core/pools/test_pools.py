@@ -5,8 +5,8 @@ import json
 import pytest
 
 from azure_batch_emulator.core.entities import Failed
-from azure_batch_emulator.core.nodes import node_operations
-from azure_batch_emulator.core.pools import pools
+from azure_batch_emulator.core.nodes import disks, node_operations
+from azure_batch_emulator.core.pools import pools, scaling
 from azure_batch_emulator.core.profile import NodeFaults, Profile
 from azure_batch_emulator.core.views import views
 from azure_batch_emulator.protocol.errors import BatchError
@@ -150,6 +150,34 @@ def test_a_pool_that_scales_gives_up_no_node_by_hand(driver):
     driver.advance(60)
     body = {"nodeList": list(pool.nodes)}
     assert code_of(driver.do, pools.remove_nodes, pool, body) == "OperationInvalidForCurrentState"
+
+
+def test_broken_nodes_are_removed_between_two_formulas():
+    """Neither another removal nor a formula is taken until they have left, and the formula works an interval later."""
+    driver = Driver(Profile(removal=(60, 60)))
+    formula = {"autoScaleFormula": "$TargetDedicatedNodes = 2;", "autoScaleEvaluationInterval": "PT5M"}
+    pool = driver.scaled(formula["autoScaleFormula"])
+    driver.advance(60)
+    broken, good = list(pool.nodes)
+    driver.do(disks.fill, pool.nodes[broken])
+    driver.do(scaling.disable, pool)
+    driver.do(pools.remove_nodes, pool, {"nodeList": [broken], "resizeTimeout": "PT10M"})
+    assert pool.allocation.state == "resizing" and pool.nodes[broken].state == "leavingpool"
+    assert code_of(driver.do, pools.remove_nodes, pool, {"nodeList": [good]}) == "PoolBeingResized"
+    assert code_of(driver.do, scaling.enable, pool, formula) == "PoolBeingResized"
+    driver.advance(61)
+    shown = views.pool(pool, "")
+    assert (shown["allocationState"], shown["targetDedicatedNodes"], list(pool.nodes)) == (
+        "steady",
+        1,
+        [good],
+    )
+    assert shown["resizeTimeout"] == "PT10M", "it is the pool's from then on"
+    driver.do(scaling.enable, pool, formula)
+    driver.advance(299)
+    assert len(pool.nodes) == 1
+    driver.advance(60)
+    assert len(pool.nodes) == 2
 
 
 @pytest.mark.parametrize("blindly", [0.0, 1.0])
