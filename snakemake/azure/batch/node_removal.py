@@ -66,11 +66,13 @@ class Removal:
 
 @dataclass
 class _Pool:
-    """broken: as the last look had it; ready: whether it found the pool steady, with open tasks; asked, tries: when the
-    removal of a node was asked for last, and how often; removed: nodes whose removal the service has taken."""
+    """broken: as the last look had it, which was at the time `seen`; ready: whether it found the pool steady, with open
+    tasks; asked, tries: when the removal of a node was asked for last, and how often; removed: nodes whose removal the
+    service has taken."""
 
     most: int = LEAST
     broken: dict[str, str] = field(default_factory=dict)
+    seen: datetime | None = None
     ready: bool = False
     asked: dict[str, datetime] = field(default_factory=dict)
     tries: Counter[str] = field(default_factory=Counter)
@@ -105,6 +107,7 @@ class NodeRemovals:
         with self._lock:
             pool = self._pools.setdefault(pool_id, _Pool())
             pool.most, pool.broken, pool.ready = max(LEAST, max_nodes), dict(broken), ready
+            pool.seen = now
             for node in pool.removed & broken.keys():
                 if pool.tries[node] >= TRIES and now >= pool.asked[node] + AGAIN:
                     pool.removed.discard(node)  # it stays, then
@@ -146,19 +149,21 @@ class NodeRemovals:
             for pool_id, pool in self._pools.items():
                 if self._ends or not pool.ready or (pool.not_before and now < pool.not_before):
                     continue
-                nodes = self._removable(pool, now)
+                nodes = self._removable(pool)
                 if nodes and self._leases.may_suspend(pool_id, now):
                     found.append(Removal(pool_id, nodes))
             return found
 
-    def _removable(self, pool: _Pool, now: datetime) -> dict[str, str]:
+    def _removable(self, pool: _Pool) -> dict[str, str]:
+        """Nodes that the last look found broken. One is tried again if that look was long enough after the last try: an
+        older one says nothing of it."""
         room = pool.most - len(pool.tries)
         found = {}
         for node, reason in pool.broken.items():
             asked = pool.asked.get(node)
             if asked is None and room > 0:
                 room -= 1
-            elif asked is None or pool.tries[node] >= TRIES or now < asked + AGAIN:
+            elif asked is None or pool.tries[node] >= TRIES or not pool.seen or pool.seen < asked + AGAIN:
                 continue
             found[node] = reason
             if len(found) == AT_ONCE:

@@ -113,6 +113,20 @@ def test_what_is_still_there_is_tried_three_times(removals, leases):
     assert not removals.replaces("pool", 2, BAD)
 
 
+def test_a_look_from_before_the_removal_is_no_reason_to_try_again(removals, leases):
+    saw(removals)
+    (removal,) = removals.due(START)
+    removals.begin(removal, START)
+    removals.took(removal)
+    removals.looked("pool", None)
+    leases.done(leases.due(START)[0], START)
+    leases.done(leases.due(START + APART)[0], START + APART)
+    late = START + 2 * AGAIN
+    assert due(removals, late) == []
+    saw(removals, at=late)
+    assert due(removals, late) == ["a"]
+
+
 def test_nothing_is_removed_after_the_end(removals):
     saw(removals)
     (removal,) = removals.due(START)
