@@ -133,17 +133,17 @@ def test_three_nodes_that_break_in_the_same_way_are_enough(fast):
     fast.assert_clean()
 
 
-def killed_without_lease(site):
-    """A client that is killed while its pool has no formula."""
+def ended_without_lease(site, number, **options) -> int:
+    """The exit code of a client that gets the signal while its pool has no formula."""
     write(site, held=site.held())
-    with site.running(az_batch_start_task="start.sh", az_batch_nodes="1") as process:
+    with site.running(az_batch_start_task="start.sh", az_batch_nodes="1", **options) as process:
         wait_until(lambda: pool(site) and pool(site).enable_auto_scale is False)
-        process.send_signal(signal.SIGKILL)
-        process.wait(30)
+        process.send_signal(number)
+        return process.wait(240)
 
 
 def test_a_client_that_dies_while_its_pool_has_no_lease_and_the_sweep(slow):
-    killed_without_lease(slow)
+    ended_without_lease(slow, signal.SIGKILL)
     listed = slow.run(command=slow.sweep())
     assert f"pool {pool(slow).id}, which has no lease: its nodes stay until it is deleted" in listed.output
     deleted = slow.run(command=[*slow.sweep(), "delete"])
@@ -152,7 +152,7 @@ def test_a_client_that_dies_while_its_pool_has_no_lease_and_the_sweep(slow):
 
 
 def test_a_client_that_dies_while_its_pool_has_no_lease_and_the_next_run(slow):
-    killed_without_lease(slow)
+    ended_without_lease(slow, signal.SIGKILL)
     left = pool(slow).id
     with slow.running(az_batch_start_task="start.sh", az_batch_nodes="1") as process:
         wait_until(lambda: pool(slow).enable_auto_scale)
@@ -163,22 +163,12 @@ def test_a_client_that_dies_while_its_pool_has_no_lease_and_the_next_run(slow):
 
 
 def test_a_client_that_leaves_its_tasks_gives_the_lease_back_first(slow):
-    write(slow, held=slow.held())
-    options = {"az_batch_start_task": "start.sh", "az_batch_nodes": "1", "az_batch_on_exit": "detach"}
-    with slow.running(**options) as process:
-        wait_until(lambda: pool(slow) and pool(slow).enable_auto_scale is False)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(240) == 1
+    assert ended_without_lease(slow, signal.SIGINT, az_batch_on_exit="detach") == 1
     assert pool(slow).enable_auto_scale and "held" in pool(slow).auto_scale_formula
     assert "the tasks go on without this client" in slow.output()
 
 
 def test_a_pool_that_is_kept_has_its_lease_at_the_end(slow):
-    write(slow, held=slow.held())
-    options = {"az_batch_start_task": "start.sh", "az_batch_nodes": "1", "az_batch_keep_pool": "30"}
-    with slow.running(**options) as process:
-        wait_until(lambda: pool(slow) and pool(slow).enable_auto_scale is False)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(240) == 1
+    assert ended_without_lease(slow, signal.SIGINT, az_batch_keep_pool="30") == 1
     assert pool(slow).enable_auto_scale and "kept the pool" in slow.output(), slow.output()
     assert "snakemake-kept-until" in {item.name for item in pool(slow).metadata}

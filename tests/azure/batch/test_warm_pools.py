@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.emulator import wait_until
 
-from snakemake.azure.batch.account import BatchAccount
-from snakemake.azure.batch.client import Batch
 from snakemake.azure.batch.errors import BatchError
 from snakemake.azure.batch.lease import INTERVALS, Size, formula, held_until
 from snakemake.azure.batch.os_images import choose_os_image
@@ -15,11 +13,6 @@ from snakemake.azure.batch.pools import PoolPlan
 from snakemake.azure.batch.warm_pools import RUN, WarmPools, kept_until
 
 KEEP = timedelta(minutes=30)
-
-
-@pytest.fixture
-def batch(emulator):
-    return Batch(BatchAccount(emulator.url, emulator.account, emulator.key))
 
 
 @pytest.fixture
